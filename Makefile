@@ -1,0 +1,105 @@
+# make            everything that is built: the hypervisor, the host checker, the tiny guests
+# make run        the demo: Debian's Linux beside a tiny guest, consoles on this terminal
+# make test       all tests; `make test-host` only those that need no emulator
+# make bench      exit costs in counted instructions
+# Sources are found by room: a new .c or .asm file in a room is built, a new tests/host/test_*.c runs.
+
+B := build
+CC := gcc
+NASM := nasm
+MAKEFLAGS += --no-builtin-rules
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion -Wundef \
+	-Wno-sign-conversion
+FREESTANDING := -std=c17 -O2 -g -ffreestanding -nostdlib -mno-red-zone -mgeneral-regs-only -fno-pic -fno-pie \
+	-mcmodel=kernel -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none \
+	-fno-strict-aliasing -ffunction-sections -fdata-sections
+ZYDIS_DIR := $(B)/zydis
+ZYDIS_DEFS := -DZYAN_NO_LIBC -DZYAN_CUSTOM_LIBC -DNDEBUG -DZYDIS_STATIC_BUILD -DZYCORE_STATIC_BUILD \
+	-DZYDIS_DISABLE_FORMATTER -DZYDIS_DISABLE_ENCODER -DZYDIS_DISABLE_SEGMENT -DZYDIS_DISABLE_AVX512 \
+	-DZYDIS_DISABLE_KNC -include hv/lib/zydis_libc.h
+ZYDIS_INC := -isystem $(ZYDIS_DIR)/include
+ZYDIS_SRC := Decoder DecoderData SharedData Register
+
+HV_SRC := $(sort $(wildcard hv/*.c hv/*/*.c))
+MACHINE_SRC := $(sort $(wildcard boot/*.c arch/x86_64/*.c arch/x86_64/*/*.c drivers/*.c))
+ASM_SRC := $(sort $(wildcard boot/*.asm arch/x86_64/*.asm arch/x86_64/*/*.asm))
+
+.PHONY: all
+all: $(B)/mullion.elf $(B)/mullion-config guests
+
+# --- Zydis: fetched and verified once, see scripts/fetch-zydis -------------------------------------
+$(ZYDIS_DIR)/.fetched: scripts/fetch-zydis
+	scripts/fetch-zydis $(ZYDIS_DIR)
+	touch $@
+$(foreach f,$(ZYDIS_SRC),$(ZYDIS_DIR)/src/$(f).c): $(ZYDIS_DIR)/.fetched ;
+
+# --- the hypervisor --------------------------------------------------------------------------------
+OBJ := $(HV_SRC:%.c=$(B)/obj/%.o) $(MACHINE_SRC:%.c=$(B)/obj/%.o) $(ASM_SRC:%.asm=$(B)/obj/%.asm.o)
+ZYDIS_OBJ := $(ZYDIS_SRC:%=$(B)/obj/zydis/%.o)
+
+$(B)/mullion.elf: $(OBJ) $(ZYDIS_OBJ) linker.ld
+	$(LD) -nostdlib -static -z max-page-size=4096 -z noexecstack --gc-sections --no-warn-rwx-segments \
+		-T linker.ld -Map $(B)/mullion.map -o $@ $(OBJ) $(ZYDIS_OBJ)
+
+$(B)/obj/%.o: %.c $(ZYDIS_DIR)/.fetched
+	@mkdir -p $(@D)
+	$(CC) $(FREESTANDING) $(WARN) -MMD -MP -I. -I$(B)/gen $(ZYDIS_DEFS) $(ZYDIS_INC) -c $< -o $@
+
+$(B)/obj/zydis/%.o: $(ZYDIS_DIR)/src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(FREESTANDING) -I. $(ZYDIS_DEFS) -I$(ZYDIS_DIR)/include -I$(ZYDIS_DIR)/src -c $< -o $@
+
+$(B)/obj/%.asm.o: %.asm
+	@mkdir -p $(@D)
+	$(NASM) -f elf64 -g -F dwarf -I. -I$(B)/gen/ -MD $(@:.o=.d) -MT $@ -o $@ $<
+
+# --- generated ---------------------------------------------------------------------------------------
+# The guests' DSDT as bytes that C and the host tests include.
+$(B)/gen/dsdt.inc: hv/acpi/dsdt.asl
+	@mkdir -p $(@D)
+	iasl -p $(B)/gen/dsdt $< >$(B)/gen/iasl.log 2>&1 || { cat $(B)/gen/iasl.log; exit 1; }
+	od -An -v -tu1 $(B)/gen/dsdt.aml | sed 's/[0-9][0-9]*/&,/g' >$@
+$(B)/obj/hv/acpi/acpi_guest.o $(B)/host/hv/acpi/acpi_guest.o: $(B)/gen/dsdt.inc
+
+# --- host tests: hv/ and the pure files of boot/ and drivers/, unchanged, under ASan and UBSan ----------
+HOST_FLAGS := -std=c17 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+PURE_SRC := $(filter-out hv/lib/string.c,$(HV_SRC)) $(wildcard boot/multiboot2.c drivers/acpi.c)
+FAKE_SRC := $(sort $(wildcard tests/fake/*.c))
+HOST_OBJ := $(PURE_SRC:%.c=$(B)/host/%.o) $(FAKE_SRC:%.c=$(B)/host/%.o) $(ZYDIS_SRC:%=$(B)/host/zydis/%.o)
+TEST_SRC := $(sort $(wildcard tests/host/test_*.c))
+TESTS := $(TEST_SRC:tests/host/%.c=$(B)/host/%)
+
+$(B)/host/%.o: %.c $(ZYDIS_DIR)/.fetched
+	@mkdir -p $(@D)
+	$(CC) $(HOST_FLAGS) $(WARN) -MMD -MP -I. -I$(B)/gen $(ZYDIS_DEFS) $(ZYDIS_INC) -c $< -o $@
+$(B)/host/zydis/%.o: $(ZYDIS_DIR)/src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(HOST_FLAGS) -I. $(ZYDIS_DEFS) -I$(ZYDIS_DIR)/include -I$(ZYDIS_DIR)/src -c $< -o $@
+$(B)/host/libhv.a: $(HOST_OBJ)
+	rm -f $@ && ar rcs $@ $^
+$(B)/host/test_%: $(B)/host/tests/host/test_%.o $(B)/host/libhv.a
+	$(CC) $(HOST_FLAGS) -o $@ $< $(B)/host/libhv.a
+
+.PHONY: test-host
+test-host: $(TESTS)
+	@fail=0; for t in $(TESTS); do $$t || fail=1; done; exit $$fail
+
+# --- the host checker ----------------------------------------------------------------------------------
+$(B)/mullion-config: scripts/mullion-config.c $(B)/tool/hv/config.o $(B)/tool/hv/refuse.o $(B)/tool/hv/lib/printf.o
+	$(CC) -std=c17 -O2 -g $(WARN) -I. -o $@ $^
+$(B)/tool/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) -std=c17 -O2 -g $(WARN) -MMD -MP -I. -c $< -o $@
+
+# --- the tiny guests -------------------------------------------------------------------------------------
+.PHONY: guests
+guests:
+
+.PHONY: clean
+clean:
+	rm -rf $(B)
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

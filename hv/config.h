@@ -1,0 +1,111 @@
+/*
+ * The configuration file: one source for the boot parser, the host checker (mullion-config), the
+ * generated reference in docs/ and the fuzz target.
+ *
+ * config_parse reads text into struct config and checks everything that the text alone can tell;
+ * config_check_machine checks it against a machine (CPUs, memory, files). Errors name
+ * file:line:col and a hint. Nothing is half-applied: false means the whole text is refused.
+ */
+#pragma once
+
+#include "hv/limits.h"
+#include "hv/refuse.h"
+
+/* Where a value stands in the text; line 0: a default. */
+struct config_place {
+	uint32_t line, col;
+};
+
+enum config_end { CONFIG_POWEROFF, CONFIG_REBOOT, CONFIG_HALT };
+enum config_again { CONFIG_RESTART, CONFIG_STOP };
+enum config_serial { SERIAL_NONE, SERIAL_COM1, SERIAL_COM2, SERIAL_COM3, SERIAL_COM4 };
+enum config_tsc { TSC_CHECK, TSC_TRUST };
+
+struct config_console {
+	bool framebuffer, none;
+	uint16_t port[4]; /* base ports of serial consoles */
+	unsigned ports;
+};
+
+struct config_system {
+	bool present;
+	struct config_place place;
+	struct config_console console; /* default: com1 and the framebuffer */
+	enum config_end when_all_stopped;
+	enum config_tsc tsc;
+	/* Test images: how poweroff ends an emulator that has no ACPI S5 to the taste of its script:
+	 * isa-debug-exit port (0: none), and Bochs's shutdown port 0x8900. */
+	uint16_t debug_exit;
+	bool bochs_shutdown;
+};
+
+struct config_file { /* a file of the boot image */
+	char name[MAX_FILE];
+	char args[MAX_CMDLINE]; /* modules only: the rest of the value */
+	struct config_place place;
+};
+
+struct config_range { /* ports or MMIO, base and size */
+	uint64_t base, size;
+	struct config_place place;
+};
+
+struct config_pci {
+	uint8_t bus, device, function;
+	struct config_place place;
+};
+
+struct config_guest {
+	char name[MAX_NAME];
+	struct config_place place;
+	uint16_t cpu[MAX_VCPUS]; /* physical CPUs in the order written; the first boots */
+	unsigned cpus;
+	struct config_place cpus_place;
+	uint64_t memory; /* bytes, a multiple of 4 KiB, at least 1 MiB */
+	struct config_place memory_place;
+	struct config_file kernel; /* name empty: not given */
+	struct config_file initrd;
+	struct config_file module[MAX_MODULES];
+	unsigned modules;
+	char cmdline[MAX_CMDLINE];
+	/* Flat images: guest-physical load address, and entry (real mode: CS:IP = entry>>4:entry&15
+	 * normalised so that CS is entry's paragraph). */
+	bool flat;
+	uint64_t load, entry;
+	enum config_serial serial;
+	struct config_range port[MAX_GUEST_PORTS];
+	unsigned ports;
+	struct config_range mmio[MAX_GUEST_MMIO];
+	unsigned mmios;
+	struct config_pci pci[MAX_GUEST_PCI];
+	unsigned pcis;
+	enum config_again on_crash; /* default stop */
+	enum config_again on_reset; /* default restart */
+	uint16_t debug_exit;	    /* port, 0: none */
+};
+
+struct config {
+	struct config_system system;
+	struct config_guest guest[MAX_GUESTS];
+	unsigned guests;
+	char file[MAX_FILE]; /* the name for messages */
+};
+
+/* Parses len bytes (no NUL needed). On false *c is not to be used. */
+bool config_parse(struct config *c, const char *file, const char *text, size_t len,
+		  struct refusal *r);
+
+/* What a machine offers, for config_check_machine. file_exists may be NULL: not checked. */
+struct config_machine {
+	unsigned cpus;		/* CPUs 0..cpus-1 exist */
+	uint64_t memory;	/* bytes usable for guests; 0: not known */
+	uint64_t largest_block; /* bytes in the largest block; 0: not known */
+	bool (*file_exists)(void *ctx, const char *name, uint64_t *size);
+	void *ctx;
+	const char *machine_name; /* for messages: "this machine" */
+};
+bool config_check_machine(const struct config *c, const struct config_machine *m,
+			  struct refusal *r);
+
+/* The table that drives parsing, for the generated reference: prints Markdown through `put`. */
+void config_reference(void (*put)(void *ctx, const char *line), void *ctx);

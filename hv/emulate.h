@@ -1,0 +1,63 @@
+/*
+ * Carries out one instruction that touched memory which is not RAM, or a string I/O instruction.
+ *
+ * exit.c calls it for EXIT_NPT and for INS/OUTS. It fetches the bytes through the guest's page
+ * tables, decodes them with Zydis (decode.h), and performs the instruction: registers, memory, flags
+ * and faults exactly as the CPU would. It knows a vCPU only through the callbacks below, so the
+ * differential test runs it against the real CPU.
+ */
+#pragma once
+
+#include "hv/gwalk.h"
+#include "hv/vcpu.h"
+
+enum emulate_result {
+	EMULATE_DONE,	  /* completed; RIP is past it (or on it, for a REP that must go on) */
+	EMULATE_FAULT,	  /* the guest gets `fault`; nothing else changed (REP: up to the element) */
+	EMULATE_RETRY,	  /* the bytes changed under us or the address is RAM by now: run the guest */
+	EMULATE_UNKNOWN,  /* not in the repertoire: stop the partition and show the bytes */
+};
+
+/* Where the emulator's memory and port accesses go. */
+struct emulate_bus {
+	void *ctx;
+	/*
+	 * One access of 1, 2, 4 or 8 bytes at a gpa that is not RAM. Accesses of 16 and 32 bytes come
+	 * as 8-byte pieces, low address first; those that cross a page come as two.
+	 */
+	void (*mmio)(void *ctx, gpa_t gpa, struct bus_access *a);
+	void (*port)(void *ctx, uint16_t port, struct bus_access *a);
+};
+
+struct emulate {
+	struct vcpu *vcpu;
+	const struct addrspace *as;
+	const struct emulate_bus *bus;
+	unsigned maxphyaddr;
+	/* The fault address of the exit, when there is one: the operand that hit it is not walked again
+	 * for permission, but must decode to it. valid 0: string I/O. */
+	gpa_t gpa;
+	bool gpa_valid;
+	/* Out: */
+	struct event fault; /* EMULATE_FAULT; for #PF cr2 is in vcpu->regs.cr2, GROUP_CR2 touched */
+	uint8_t bytes[15];  /* as fetched, for the report */
+	uint8_t bytes_count;
+	uint8_t insn_len;
+};
+
+enum emulate_result emulate(struct emulate *e);
+
+/*
+ * Only the length of the instruction at RIP (for exits that do not tell it, SVM without nRIP).
+ * 0: e->fault is set, or the bytes do not decode.
+ */
+unsigned emulate_length(struct emulate *e);
+/*
+ * Decodes MOV to/from CRn, CLTS and LMSW (SVM without decode assists).
+ * False: not such an instruction.
+ */
+struct emulate_cr {
+	uint8_t cr, gpr, len;
+	bool write, clts, lmsw;
+};
+bool emulate_cr_decode(struct emulate *e, struct emulate_cr *out);

@@ -1,0 +1,69 @@
+/*
+ * What the pure rooms need from the machine. arch/x86_64/ and drivers/ implement it; host tests link
+ * tests/fake/fake_host.c. Nothing else of the machine is visible in hv/.
+ */
+#pragma once
+
+#include "hv/refuse.h"
+#include "hv/types.h"
+
+/* --- memory --- */
+
+/* RAM through the hypervisor's direct map: never NULL, valid for RAM that the loader reported. */
+void *host_ptr(hpa_t hpa);
+
+/*
+ * `size` bytes (multiple of PAGE_SIZE) of zeroed RAM aligned to `align` (power of two), taken for
+ * ever; there is no free. Boot CPU only. False when no block is large enough.
+ */
+bool host_alloc(uint64_t size, uint64_t align, hpa_t *out);
+
+/* The size of the largest block that host_alloc could still return at this alignment. */
+uint64_t host_alloc_largest(uint64_t align);
+
+/* --- CPU --- */
+
+uint64_t host_tsc(void);
+unsigned host_cpu(void);	/* index of this physical CPU, 0 is the boot CPU */
+unsigned host_cpu_count(void);	/* CPUs that started */
+void host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4]); /* eax ebx ecx edx */
+bool host_rdmsr(uint32_t msr, uint64_t *value);			   /* false: #GP */
+bool host_wrmsr(uint32_t msr, uint64_t value);			   /* false: #GP */
+/* Port I/O of 1, 2 or 4 bytes, for passed-through ports. */
+uint32_t host_in(uint16_t port, unsigned size);
+void host_out(uint16_t port, unsigned size, uint32_t value);
+/* MMIO of 1, 2, 4 or 8 bytes at a page that host_map_mmio returned. */
+uint64_t host_mmio_read(const volatile void *at, unsigned size);
+void host_mmio_write(volatile void *at, unsigned size, uint64_t value);
+void *host_map_mmio(hpa_t hpa, uint64_t size); /* uncached, boot CPU only, never NULL */
+
+/*
+ * The guest's live vector registers, which the hypervisor itself never uses.
+ * bytes: 8 (MMX: reg 0-7), 16 (XMM) or 32 (YMM); reg 0-15. Writing an XMM register keeps the upper
+ * half of the YMM; zero_upper clears it, as VEX forms do.
+ */
+void host_simd_read(unsigned reg, unsigned bytes, void *out);
+void host_simd_write(unsigned reg, unsigned bytes, bool zero_upper, const void *in);
+
+/* --- between CPUs --- */
+
+/*
+ * Makes physical CPU `cpu` leave its guest, or its wait, soon. The order "store the request, then
+ * kick" is enough: an entry that is under way exits at once. `urgent` also reaches a CPU whose guest
+ * has interrupts off on machines that hold such exits back (NMI instead of a fixed vector).
+ */
+void host_kick(unsigned cpu, bool urgent);
+
+/*
+ * This CPU's one physical deadline timer: an interrupt at host TSC `deadline` (at once when it has
+ * passed), none for UINT64_MAX. Each call replaces the deadline before.
+ */
+void host_timer_set(uint64_t deadline);
+
+/* Waits on this CPU with interrupts on until one was taken; at once if one is pending. */
+void host_wait(void);
+
+/* TSC ticks per second, the same on all CPUs. */
+extern uint64_t host_tsc_hz;
+/* The TSC is invariant or was measured to run together on all CPUs. */
+extern bool host_tsc_reliable;

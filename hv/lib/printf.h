@@ -1,0 +1,18 @@
+/*
+ * Formatted text without libc.
+ *
+ * Understood: %% %c %s %d %i %u %x %X %p, lengths hh h l ll z, flags 0 and -, a width, and a
+ * precision for %s and integers, both also as `*`. Nothing else; an unknown conversion is printed
+ * as it stands.
+ */
+#pragma once
+
+#include "hv/types.h"
+#include <stdarg.h>
+
+/*
+ * Writes at most size - 1 characters and a NUL into buf (size 0 writes nothing). Returns the number
+ * of characters the whole text has, as snprintf does.
+ */
+size_t fmt_vprint(char *buf, size_t size, const char *fmt, va_list ap);
+size_t fmt_print(char *buf, size_t size, const char *fmt, ...) PRINTF_LIKE(3, 4);

@@ -1,0 +1,23 @@
+/*
+ * The hypervisor's own words: each line goes to the log ring and to every console there is.
+ *
+ * Callable on every CPU, before and after the consoles are up. Lines of different CPUs do not mix.
+ * Never called on a path that a guest can repeat at will: use log_once there, or a counter.
+ * The room hv/console implements it; a host test links tests/fake/fake_log.c instead.
+ */
+#pragma once
+
+#include "hv/types.h"
+
+/* One line; the newline is added. */
+void log_line(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
+/* Stops the machine with a report: a defect of ours. Never for anything that a guest can cause. */
+void bug(const char *file, int line, const char *what) NORETURN;
+
+#define bug_on(cond)                                                                               \
+	do {                                                                                       \
+		if (__builtin_expect(!!(cond), 0)) {                                               \
+			bug(__FILE__, __LINE__, #cond);                                            \
+		}                                                                                  \
+	} while (0)

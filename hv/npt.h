@@ -1,0 +1,34 @@
+/*
+ * Second-level page tables: one builder for EPT and NPT, which differ by a const table only.
+ *
+ * Called by partition.c while it builds a guest; the tables are never changed while a guest runs.
+ */
+#pragma once
+
+#include "hv/addrspace.h"
+
+struct npt_format {
+	const char *name;
+	uint64_t table;	      /* bits of an entry that points to a table */
+	uint64_t leaf;	      /* bits of every leaf: readable, executable */
+	uint64_t large;	      /* added for a 2 MiB or 1 GiB leaf */
+	uint64_t write;	      /* added for a writable leaf */
+	uint64_t write_back;  /* memory type of RAM */
+	uint64_t uncached;    /* memory type of MMIO */
+	uint64_t no_execute;  /* added for MMIO; 0 where `leaf` bits are taken away instead */
+	uint64_t execute;     /* taken away for MMIO */
+	bool gib_leaves;      /* 1 GiB leaves are supported */
+};
+
+struct npt {
+	const struct npt_format *format;
+	hpa_t root;	 /* 4-level table */
+	unsigned tables; /* pages used */
+};
+
+/* Maps every range of `as` with the largest leaves that alignment allows. */
+bool npt_build(struct npt *n, const struct npt_format *f, const struct addrspace *as,
+	       struct refusal *r);
+
+/* The leaf that maps gpa: its entry and its size; 0 when nothing is mapped. For tests and reports. */
+uint64_t npt_lookup(const struct npt *n, gpa_t gpa, uint64_t *leaf_size);

@@ -1,0 +1,27 @@
+/*
+ * The virtual I/O APIC: 24 pins, id 0 by default, version 0x20 with the EOI register (82093AA
+ * datasheet; Intel ICH "I/O APIC").
+ *
+ * Shared by the vCPUs of a partition; the partition's device lock is held around every call.
+ */
+#pragma once
+
+#include "hv/vdev/vlapic.h"
+
+enum { VIOAPIC_BASE = 0xfec00000u, VIOAPIC_PINS = 24 };
+
+struct vioapic {
+	uint32_t id;
+	uint32_t select;
+	uint64_t redirection[VIOAPIC_PINS];
+	uint32_t level; /* state of the input pins */
+	struct apic_bus *bus;
+};
+
+void vioapic_init(struct vioapic *io, struct apic_bus *bus);
+void vioapic_reset(struct vioapic *io);
+/* An input pin changes. An edge pin sends on 0 -> 1; a level pin sends while 1 and remote IRR is 0. */
+void vioapic_set(struct vioapic *io, unsigned pin, bool level);
+/* EOI broadcast: clears remote IRR of the level pins with this vector, and sends again if still 1. */
+void vioapic_eoi(struct vioapic *io, uint8_t vector);
+extern const struct vdev_ops vioapic_ops; /* dev: struct vioapic; 4 KiB, width 4 */
