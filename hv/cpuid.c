@@ -1,8 +1,9 @@
 /*
  * CPUID of the virtual CPU: this machine's leaves, cut by const masks, with a few words of our own.
  *
- * cpuid_init runs once on the boot CPU; then everything is read-only and exits only copy four words.
- * A leaf that no table names reads as zeros. See docs/architecture.md for what is hidden and why.
+ * cpuid_init runs once on the boot CPU; then everything is read-only and exits only copy four
+ * words. A leaf that no table names reads as zeros. See docs/architecture.md for what is hidden and
+ * why.
  */
 #include "hv/cpuid.h"
 #include "hv/host.h"
@@ -26,7 +27,7 @@ struct mask {
 	uint32_t allow, force;
 };
 
-#define B(n) (1u << (n))
+#define B(n)	  (1u << (n))
 #define R(hi, lo) ((uint32_t)FIELD(hi, lo))
 
 /*
@@ -37,35 +38,38 @@ static const struct mask masks[] = {
 	/* SSE3 PCLMULQDQ SSSE3 FMA CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND;
 	 * x2APIC, TSC-deadline and HYPERVISOR are ours */
 	{1, ECX,
-	 B(0) | B(1) | B(9) | B(12) | B(13) | B(17) | B(19) | B(20) | B(22) | B(23) | B(25) | B(26) |
-		 B(28) | B(29) | B(30),
+	 B(0) | B(1) | B(9) | B(12) | B(13) | B(17) | B(19) | B(20) | B(22) | B(23) | B(25) |
+		 B(26) | B(28) | B(29) | B(30),
 	 B(21) | B(24) | B(31)},
 	/* FPU..CX8, APIC, SEP..CLFSH, MMX..SS; HTT follows the number of vCPUs */
 	{1, EDX, R(9, 0) | R(17, 11) | B(19) | R(27, 23), B(9)},
 	/* only ARAT: the virtual timer never stops */
 	{6, EAX, 0, B(2)},
-	/* FSGSBASE BMI1 AVX2 FDP SMEP BMI2 ERMS INVPCID, FPU CS/DS, AVX512, RDSEED ADX SMAP, CLFLUSHOPT
-	 * CLWB SHA; TSC_ADJUST is ours */
-	{7, EBX, B(0) | B(3) | B(5) | R(10, 6) | B(13) | R(21, 16) | R(24, 23) | R(31, 28) | B(26) | B(27),
+	/* FSGSBASE BMI1 AVX2 FDP SMEP BMI2 ERMS INVPCID, FPU CS/DS, AVX512, RDSEED ADX SMAP,
+	 * CLFLUSHOPT CLWB SHA; TSC_ADJUST is ours */
+	{7, EBX,
+	 B(0) | B(3) | B(5) | R(10, 6) | B(13) | R(21, 16) | R(24, 23) | R(31, 28) | B(26) | B(27),
 	 B(1)},
 	/* VBMI UMIP PKU, WAITPKG VBMI2, GFNI VAES VPCLMULQDQ VNNI BITALG, VPOPCNTDQ LA57 RDPID
 	 * CLDEMOTE MOVDIRI MOVDIR64B */
-	{7, ECX, B(1) | B(2) | B(3) | R(6, 5) | R(12, 8) | B(14) | B(16) | B(22) | B(25) | R(28, 27), 0},
+	{7, ECX,
+	 B(1) | B(2) | B(3) | R(6, 5) | R(12, 8) | B(14) | B(16) | B(22) | B(25) | R(28, 27), 0},
 	/* 4VNNIW 4FMAPS FSRM VP2INTERSECT MD_CLEAR SERIALIZE FP16; SPEC_CTRL STIBP FLUSH_CMD
 	 * ARCH_CAPABILITIES SSBD */
 	{7, EDX, R(4, 2) | B(8) | B(10) | B(14) | B(23) | R(29, 26) | B(31), 0},
-	/* LAHF, CmpLegacy, CR8, ABM SSE4A misaligned SSE, PREFETCHW, XOP, FMA4, TCE, TBM, topology */
+	/* LAHF, CmpLegacy, CR8, ABM SSE4A misaligned SSE, PREFETCHW, XOP, FMA4, TCE, TBM, topology
+	 */
 	{0x80000001, ECX, B(0) | B(1) | R(8, 4) | B(11) | R(17, 16) | B(21) | B(22) | B(30), 0},
 	/* the copies of leaf 1, SYSCALL, NX, MMXEXT, FFXSR, 1 GiB pages, RDTSCP, LM, 3DNow */
-	{0x80000001, EDX,
-	 R(9, 0) | R(17, 11) | B(20) | R(27, 22) | B(29) | R(31, 30), 0},
+	{0x80000001, EDX, R(9, 0) | R(17, 11) | B(20) | R(27, 22) | B(29) | R(31, 30), 0},
 	{0x80000007, EDX, 0, 0}, /* invariant TSC: set below when the TSCs run together */
 	/* CLZERO XSAVEERPTR WBNOINVD IBPB IBRS STIBP, their always-on hints, SSBD */
 	{0x80000008, EBX, B(0) | B(2) | B(9) | B(12) | R(19, 14) | R(25, 24) | B(26), 0},
 };
 
 /* Leaves copied whole; topology words in them are patched per vCPU. */
-static const uint32_t copied[] = {0, 1, 2, 3, 6, 7, 0x80000000, 0x80000001, 0x80000002, 0x80000003,
+static const uint32_t copied[] = {0,	      1,	  2,	      3,	  6,
+				  7,	      0x80000000, 0x80000001, 0x80000002, 0x80000003,
 				  0x80000004, 0x80000005, 0x80000006, 0x80000007, 0x80000008,
 				  0x80000019, 0x8000001a};
 
@@ -372,15 +376,13 @@ static void amd_leaf(const struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint
 	unsigned n = v->part->vcpus;
 
 	switch (leaf) {
-	case 0x80000001:
-		out[ECX] = n > 1 ? out[ECX] : out[ECX] & ~B(1);
-		break;
+	case 0x80000001: out[ECX] = n > 1 ? out[ECX] : out[ECX] & ~B(1); break;
 	case 0x80000008: out[ECX] = (n - 1) | id_bits(n) << 12; break;
 	case 0x8000001d:
 		if (max_extended >= leaf && (extended[1][ECX] & B(22))) {
 			host_cpuid(leaf, subleaf, out);
-			out[EAX] = (out[EAX] & R(13, 0)) |
-				   (((out[EAX] >> 5) & 7) >= 3 ? n - 1 : 0) << 14;
+			out[EAX] = (out[EAX] & R(13, 0)) | (((out[EAX] >> 5) & 7) >= 3 ? n - 1 : 0)
+								   << 14;
 		}
 		break;
 	case 0x8000001e:

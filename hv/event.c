@@ -111,8 +111,7 @@ static bool pic_wants(const struct vcpu *v)
 static bool interruptible(struct vcpu *v)
 {
 	vcpu_need(v, GROUP_RFLAGS | GROUP_SHADOW);
-	return (v->regs.rflags & RFLAGS_IF) &&
-	       !(v->regs.shadow & (SHADOW_STI | SHADOW_MOV_SS));
+	return (v->regs.rflags & RFLAGS_IF) && !(v->regs.shadow & (SHADOW_STI | SHADOW_MOV_SS));
 }
 
 /* An NMI waits for MOV SS and for the IRET of the NMI before; STI blocks it on some CPUs: do so. */

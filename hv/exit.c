@@ -102,7 +102,8 @@ static void exit_io(struct vcpu *v, const struct vm_exit *x)
 		struct emulate_bus bus = {.ctx = v, .mmio = mmio_access, .port = port_access};
 		struct emulate e = emulator(v, &bus);
 
-		finish_emulation(v, &e, emulate(&e), "a string I/O instruction that is not understood");
+		finish_emulation(v, &e, emulate(&e),
+				 "a string I/O instruction that is not understood");
 		return;
 	}
 	a.value = *rax & mask[a.size];
@@ -274,9 +275,7 @@ void exit_handle(struct vcpu *v, const struct vm_exit *x)
 	case EXIT_XSETBV: exit_xsetbv(v, x); break;
 	case EXIT_VMCALL: exit_vmcall(v, x); break;
 	case EXIT_WBINVD: exit_wbinvd(v, x); break;
-	case EXIT_EXCEPTION:
-		vcpu_raise(v, x->exc.vector, x->exc.has_error, x->exc.error);
-		break;
+	case EXIT_EXCEPTION: vcpu_raise(v, x->exc.vector, x->exc.has_error, x->exc.error); break;
 	case EXIT_TRIPLE_FAULT:
 		partition_end(v->part, END_TRIPLE_FAULT, "triple fault of vCPU %u", v->index);
 		break;

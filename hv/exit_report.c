@@ -50,20 +50,20 @@ void exit_report(struct vcpu *v, const uint8_t *bytes, unsigned count)
 	}
 	vcpu_need(v, GROUP_RIP | GROUP_RSP | GROUP_RFLAGS | GROUP_SHADOW | GROUP_CR | GROUP_CR2 |
 			     GROUP_CS_SS | GROUP_SEG);
-	log_line("%s: vCPU %u on CPU %u, %u-bit code, CPL %u", v->part->config->name, v->index, v->cpu,
-		 vcpu_code_bits(v), vcpu_cpl(v));
+	log_line("%s: vCPU %u on CPU %u, %u-bit code, CPL %u", v->part->config->name, v->index,
+		 v->cpu, vcpu_code_bits(v), vcpu_cpl(v));
 	log_line("  rip %04x:%016lx rsp %04x:%016lx flags %08lx", r->cs.selector, r->rip,
 		 r->ss.selector, r->gpr[RSP], r->rflags);
 	log_line("  rax %016lx rbx %016lx rcx %016lx rdx %016lx", r->gpr[RAX], r->gpr[RBX],
 		 r->gpr[RCX], r->gpr[RDX]);
 	log_line("  rsi %016lx rdi %016lx rbp %016lx r8  %016lx", r->gpr[RSI], r->gpr[RDI],
 		 r->gpr[RBP], r->gpr[R8]);
-	log_line("  r9  %016lx r10 %016lx r11 %016lx r12 %016lx", r->gpr[R9], r->gpr[R10], r->gpr[R11],
-		 r->gpr[R12]);
+	log_line("  r9  %016lx r10 %016lx r11 %016lx r12 %016lx", r->gpr[R9], r->gpr[R10],
+		 r->gpr[R11], r->gpr[R12]);
 	log_line("  r13 %016lx r14 %016lx r15 %016lx cs base %lx", r->gpr[R13], r->gpr[R14],
 		 r->gpr[R15], r->cs.base);
-	log_line("  cr0 %lx cr2 %lx cr3 %lx cr4 %lx efer %lx shadow %x", r->cr0, r->cr2, r->cr3, r->cr4,
-		 r->efer, r->shadow);
+	log_line("  cr0 %lx cr2 %lx cr3 %lx cr4 %lx efer %lx shadow %x", r->cr0, r->cr2, r->cr3,
+		 r->cr4, r->efer, r->shadow);
 	report_bytes(bytes, count);
 	for (unsigned i = 0; i < EXIT_HISTORY; i++) {
 		unsigned at = (v->history_next + i) % EXIT_HISTORY;

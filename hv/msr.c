@@ -60,7 +60,7 @@ static const struct policy {
 	{MSR_AMD_HWCR, MSR_AMD_HWCR, FIXED, IGNORE, FEATURES, BIT(24)}, /* TscFreqSel */
 	{MSR_AMD_NB_CFG, MSR_AMD_NB_CFG, FIXED, IGNORE, FEATURES, 0},
 	{MSR_AMD_INT_PENDING, MSR_AMD_INT_PENDING, FIXED, IGNORE, FEATURES, 0},
-	{MSR_AMD_VM_CR, MSR_AMD_VM_CR, FIXED, IGNORE, FEATURES, BIT(4)}, /* SVMDIS */
+	{MSR_AMD_VM_CR, MSR_AMD_VM_CR, FIXED, IGNORE, FEATURES, BIT(4)},   /* SVMDIS */
 	{MSR_AMD_DE_CFG, MSR_AMD_DE_CFG, FIXED, IGNORE, FEATURES, BIT(1)}, /* LFENCE serializes */
 	{MSR_AMD_LS_CFG, MSR_AMD_BU_CFG, FIXED, IGNORE, FEATURES, 0},
 };
@@ -133,7 +133,8 @@ static bool mtrr_type_ok(uint64_t type)
 	return type <= 6 && type != 2 && type != 3;
 }
 
-/* Legal values are stored; they change no mapping (Intel SDM vol. 3, "Memory Type Range Registers"). */
+/* Legal values are stored; they change no mapping (Intel SDM vol. 3, "Memory Type Range
+ * Registers"). */
 static bool mtrr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
 	uint64_t physical = FIELD(cpuid_maxphyaddr() - 1, 12);
@@ -162,8 +163,7 @@ static bool emulate_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
 	switch (msr) {
 	case MSR_APIC_BASE:
-	case MSR_TSC_DEADLINE:
-		return vlapic_rdmsr(&v->apic, msr, host_tsc(), value);
+	case MSR_TSC_DEADLINE: return vlapic_rdmsr(&v->apic, msr, host_tsc(), value);
 	case MSR_TSC_ADJUST: *value = v->tsc_adjust; return true;
 	case MSR_BIOS_SIGN_ID:
 	case MSR_ARCH_CAPABILITIES:
@@ -198,8 +198,7 @@ static bool emulate_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
 	switch (msr) {
 	case MSR_APIC_BASE:
-	case MSR_TSC_DEADLINE:
-		return vlapic_wrmsr(&v->apic, msr, host_tsc(), value);
+	case MSR_TSC_DEADLINE: return vlapic_wrmsr(&v->apic, msr, host_tsc(), value);
 	case MSR_TSC: move_tsc(v, value - (host_tsc() + v->tsc_offset)); return true;
 	case MSR_TSC_ADJUST: move_tsc(v, value - v->tsc_adjust); return true;
 	case MSR_MISC_ENABLE: v->misc_enable = value; return true;

@@ -1,8 +1,8 @@
 /*
  * Partitions: memory, devices and vCPUs of a guest; its start, end and restart.
  *
- * partition_create runs on the boot CPU before any guest; everything after belongs to the CPUs of the
- * partition. The boot vCPU's CPU starts and restarts the guest when all its vCPUs stand still.
+ * partition_create runs on the boot CPU before any guest; everything after belongs to the CPUs of
+ * the partition. The boot vCPU's CPU starts and restarts the guest when all its vCPUs stand still.
  */
 #include "hv/partition.h"
 #include "hv/console/console.h"
@@ -44,10 +44,12 @@ static bool add_blocks(struct partition *p, uint64_t base, uint64_t size, struct
 			}
 			part = ALIGN_UP(part / 2, PAGE_2M);
 			if (part < PAGE_2M || part == size) {
-				return refuse(r, "guest %s: no memory for %lu KiB at 0x%lx; largest free "
-						 "block is %lu KiB",
-					      p->config->name, size >> 10, base,
-					      host_alloc_largest(PAGE_2M) >> 10);
+				return refuse(
+					r,
+					"guest %s: no memory for %lu KiB at 0x%lx; largest free "
+					"block is %lu KiB",
+					p->config->name, size >> 10, base,
+					host_alloc_largest(PAGE_2M) >> 10);
 			}
 		}
 		if (!add_ram(p, base, part, at, r)) {
@@ -71,13 +73,14 @@ static bool create_memory(struct partition *p, struct refusal *r)
 
 	while (!host_alloc(ALIGN_UP(first, PAGE_SIZE), first == PAGE_1G ? PAGE_1G : PAGE_2M, &at)) {
 		if (first <= PAGE_2M) {
-			return refuse(r, "guest %s: no memory for its first %lu KiB", p->config->name,
-				      first >> 10);
+			return refuse(r, "guest %s: no memory for its first %lu KiB",
+				      p->config->name, first >> 10);
 		}
 		first = ALIGN_UP(first / 2, PAGE_2M);
 	}
 	return add_ram(p, 0, GUEST_VGA_HOLE, at, r) &&
-	       add_ram(p, GUEST_BIOS_AREA, first - GUEST_BIOS_AREA, hpa(at.v + GUEST_BIOS_AREA), r) &&
+	       add_ram(p, GUEST_BIOS_AREA, first - GUEST_BIOS_AREA, hpa(at.v + GUEST_BIOS_AREA),
+		       r) &&
 	       add_blocks(p, first, low - first, r) &&
 	       add_blocks(p, GUEST_HIGH_BASE, size - low, r);
 }
@@ -266,16 +269,16 @@ static void start(struct vcpu *v)
 		 load_kind_name(kind), p->vcpus, p->vcpus == 1 ? "" : "s", p->config->memory >> 10);
 	v->state = VCPU_RUNNING;
 	for (unsigned i = 1; i < p->vcpus; i++) {
-		host_kick(p->vcpu[i]->cpu, false); /* out of partition_idle, to the new generation */
+		host_kick(p->vcpu[i]->cpu,
+			  false); /* out of partition_idle, to the new generation */
 	}
 }
 
 /* --- ending --- */
 
 static const char *const end_name[] = {
-	[END_POWER_OFF] = "powered off",	[END_RESET] = "reset",
-	[END_TRIPLE_FAULT] = "crashed",		[END_DEBUG_EXIT] = "ended",
-	[END_ERROR] = "stopped",
+	[END_POWER_OFF] = "powered off", [END_RESET] = "reset",	  [END_TRIPLE_FAULT] = "crashed",
+	[END_DEBUG_EXIT] = "ended",	 [END_ERROR] = "stopped",
 };
 
 static bool succeeded(const struct partition *p)

@@ -78,7 +78,8 @@ static void post_access(void *dev, struct bus_access *a)
 }
 
 static const struct vdev_ops debug_exit_ops = {.name = "debug-exit", .access = debug_exit_access};
-static const struct vdev_ops forward_ops = {.name = "ports of the machine", .access = forward_access};
+static const struct vdev_ops forward_ops = {.name = "ports of the machine",
+					    .access = forward_access};
 static const struct vdev_ops post_ops = {.name = "POST port", .access = post_access};
 
 static bool claim(struct bus *bus, uint64_t base, uint64_t size, uint8_t width,
@@ -91,8 +92,10 @@ static bool claim(struct bus *bus, uint64_t base, uint64_t size, uint8_t width,
 
 uint16_t pc_uart_port(enum config_serial s)
 {
-	static const uint16_t port[] = {
-		[SERIAL_COM1] = 0x3f8, [SERIAL_COM2] = 0x2f8, [SERIAL_COM3] = 0x3e8, [SERIAL_COM4] = 0x2e8};
+	static const uint16_t port[] = {[SERIAL_COM1] = 0x3f8,
+					[SERIAL_COM2] = 0x2f8,
+					[SERIAL_COM3] = 0x3e8,
+					[SERIAL_COM4] = 0x2e8};
 
 	return port[s];
 }
@@ -125,7 +128,8 @@ static bool claim_configured(struct partition *p, struct refusal *r)
 	struct config_guest *g = (struct config_guest *)(uintptr_t)p->config;
 	struct pc *pc = &p->pc;
 
-	if (pc->has_uart && !claim(&pc->ports, pc_uart_port(g->serial), 8, 1, &vuart_ops, &pc->uart, r)) {
+	if (pc->has_uart &&
+	    !claim(&pc->ports, pc_uart_port(g->serial), 8, 1, &vuart_ops, &pc->uart, r)) {
 		return false;
 	}
 	if (g->debug_exit && !claim(&pc->ports, g->debug_exit, 4, 4, &debug_exit_ops, p, r)) {
@@ -159,8 +163,8 @@ bool pc_create(struct partition *p, struct refusal *r)
 	vpm_init(&pc->pm, host_tsc_hz, power_end, p, sink);
 	vpci_init(&pc->pci);
 	pc->has_uart = serial != SERIAL_NONE;
-	vuart_init(&pc->uart, serial == SERIAL_COM2 || serial == SERIAL_COM4 ? 3 : 4, sink, uart_notify,
-		   p);
+	vuart_init(&pc->uart, serial == SERIAL_COM2 || serial == SERIAL_COM4 ? 3 : 4, sink,
+		   uart_notify, p);
 	pc->deadline = UINT64_MAX;
 	return claim_chipset(pc, r) && claim_configured(p, r);
 }

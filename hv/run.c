@@ -26,8 +26,8 @@ static uint32_t detail(const struct vcpu *v, const struct vm_exit *x)
 static void note(struct vcpu *v, const struct vm_exit *x)
 {
 	v->exits[x->kind]++;
-	v->history[v->history_next++ % EXIT_HISTORY] =
-		(uint32_t)x->kind << 24 | (detail(v, x) & 0xffffff);
+	v->history[v->history_next++ % EXIT_HISTORY] = (uint32_t)x->kind << 24 |
+						       (detail(v, x) & 0xffffff);
 }
 
 static void run_once(struct vcpu *v)

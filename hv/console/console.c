@@ -1,7 +1,8 @@
 /*
  * The console CPU's work: guests' rings and the log -> terminal -> hardware, and typed bytes back.
  *
- * console_wake is called on any CPU; everything else runs on the console CPU alone and owns its state.
+ * console_wake is called on any CPU; everything else runs on the console CPU alone and owns its
+ * state.
  */
 #include "hv/console/console.h"
 #include "hv/console/terminal.h"
@@ -119,9 +120,7 @@ static void type(uint8_t byte)
 
 	switch (terminal_type(&terminal, byte)) {
 	case KEY_NONE: return;
-	case KEY_END:
-		log_line("ended from the console");
-		end_machine();
+	case KEY_END: log_line("ended from the console"); end_machine();
 	case KEY_INPUT: break;
 	}
 	p = partitions[terminal.input];

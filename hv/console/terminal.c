@@ -1,8 +1,8 @@
 /*
  * The terminal: see terminal.h. Pure; owned by the console CPU.
  *
- * Mixed view: a finished line always comes out at once. An unfinished one (a prompt) is shown while no
- * other is; when somebody's finished line breaks in, the unfinished one is written again below.
+ * Mixed view: a finished line always comes out at once. An unfinished one (a prompt) is shown while
+ * no other is; when somebody's finished line breaks in, the unfinished one is written again below.
  */
 #include "hv/console/terminal.h"
 #include "hv/lib/printf.h"
@@ -190,7 +190,8 @@ static enum terminal_key type_escaped(struct terminal *t, uint8_t byte)
 	case 'a':
 	case CTRL_A: return t->input >= 0 ? KEY_INPUT : KEY_NONE;
 	default:
-		put_string(t, "\r\nCtrl-a then: 1-9 guest, l log and all guests, a Ctrl-a, x end\r\n");
+		put_string(t,
+			   "\r\nCtrl-a then: 1-9 guest, l log and all guests, a Ctrl-a, x end\r\n");
 		return KEY_NONE;
 	}
 }
