@@ -9,6 +9,10 @@ CC := gcc
 NASM := nasm
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
+# `make V=1` shows the commands.
+ifndef V
+.SILENT:
+endif
 .SECONDARY:
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion -Wundef \
