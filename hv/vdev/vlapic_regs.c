@@ -217,7 +217,8 @@ static void xapic_write(struct vlapic *a, unsigned reg, uint32_t value, uint64_t
  */
 void vlapic_access(struct vlapic *a, struct bus_access *access)
 {
-	unsigned reg = (access->offset & PAGE_MASK) >> 4, byte = access->offset & 15;
+	unsigned offset = (unsigned)(access->offset & PAGE_MASK), reg = offset >> 4;
+	unsigned byte = offset & 15;
 
 	if (a->mmio_page == UINT64_MAX) {
 		access->value = UINT64_MAX;
@@ -277,7 +278,7 @@ static bool x2apic_write(struct vlapic *a, unsigned reg, uint64_t now, uint64_t 
 static bool is_transition(uint64_t from, uint64_t to)
 {
 	enum { DISABLED, INVALID, XAPIC, X2APIC };
-	unsigned old = from >> 10 & 3, new = to >> 10 & 3;
+	unsigned old = (unsigned)(from >> 10 & 3), new = (unsigned)(to >> 10 & 3);
 
 	switch (new) {
 	case DISABLED: return true;
