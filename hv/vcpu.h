@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "hv/decode.h"
 #include "hv/types.h"
 #include "hv/vdev/vlapic.h"
 #include <stdatomic.h>
@@ -165,6 +166,7 @@ struct vcpu {
 		uint16_t detail;
 	} history[EXIT_HISTORY];
 	unsigned history_next;
+	struct decode_cache decoded; /* of the emulator; zero when the vCPU is created */
 };
 
 /* Fetches the groups that are not valid yet. */
