@@ -171,9 +171,12 @@ bool pc_create(struct partition *p, struct refusal *r)
 
 static void update_deadline(struct pc *pc)
 {
-	uint64_t pit = vpit_next(&pc->pit), rtc = vrtc_next(&pc->rtc);
+	uint64_t next = vpit_next(&pc->pit), other = vrtc_next(&pc->rtc);
 
-	atomic_store_explicit(&pc->deadline, pit < rtc ? pit : rtc, memory_order_relaxed);
+	next = other < next ? other : next;
+	other = vpm_next(&pc->pm);
+	next = other < next ? other : next;
+	atomic_store_explicit(&pc->deadline, next, memory_order_relaxed);
 }
 
 void pc_reset(struct partition *p)
@@ -197,6 +200,7 @@ void pc_run(struct partition *p, uint64_t now)
 	lock_take(&pc->lock);
 	vpit_run(&pc->pit, now);
 	vrtc_run(&pc->rtc, now);
+	vpm_run(&pc->pm, now);
 	update_deadline(pc);
 	lock_drop(&pc->lock);
 }
