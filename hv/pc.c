@@ -162,6 +162,7 @@ bool pc_create(struct partition *p, struct refusal *r)
 	vrtc_init(&pc->rtc, host_tsc_hz, host_epoch(now), now, low, high, sink);
 	vpm_init(&pc->pm, host_tsc_hz, power_end, p, sink);
 	vpci_init(&pc->pci);
+	pc->pci.reset_control = (struct bus_claim){.ops = &vpm_cf9_ops, .dev = &pc->pm};
 	pc->has_uart = serial != SERIAL_NONE;
 	vuart_init(&pc->uart, serial == SERIAL_COM2 || serial == SERIAL_COM4 ? 3 : 4, sink,
 		   uart_notify, p);
