@@ -38,8 +38,9 @@ static bool vcpu_create(struct vcpu *v, struct refusal *r)
 	return true;
 }
 
-static void reset(struct vcpu *v)
+static void reset(struct vcpu *v, bool init)
 {
+	(void)init;
 	fake_virt.window[0] = fake_virt.window[1] = false;
 	(void)v;
 }
