@@ -92,6 +92,10 @@ static bool read_file_name(struct config_value *v, bool quoted, char *out)
 		if (config_is_blank(c) && v->key->type == TYPE_MODULE) {
 			break;
 		}
+		if (config_is_blank(c)) {
+			return VALUE_REFUSE(v, at, "a file name has no blanks; %s",
+					    config_type_text[TYPE_FILE].how);
+		}
 		if (!in_file_name(c)) {
 			return VALUE_REFUSE(v, at, "'%.*s' cannot be in a file name; %s",
 					    ((uint8_t)*at < 0x80) ? 1 : config_value_shown(v, at),

@@ -234,13 +234,13 @@ TEST(modules)
 
 TEST(ranges_and_pci)
 {
-	ACCEPTED(BASE "ports = 0x2f8-0x2ff, 0x80\nports = 0x1000+256,0xffff\n"
+	ACCEPTED(BASE "ports = 0x2f8-0x2ff, 0xb0\nports = 0x1000+256,0xffff\n"
 		      "mmio = 0xfed00000+4K\nmmio = 0xf0000000-0xf0ffffff\n"
 		      "pci = ff:1f.7, 0:2.0\npci = 01:00.1\n");
 	CHECK_EQ(c.guest[0].ports, 4);
 	CHECK_EQ(c.guest[0].port[0].base, 0x2f8);
 	CHECK_EQ(c.guest[0].port[0].size, 8);
-	CHECK_EQ(c.guest[0].port[1].base, 0x80);
+	CHECK_EQ(c.guest[0].port[1].base, 0xb0);
 	CHECK_EQ(c.guest[0].port[1].size, 1);
 	CHECK_EQ(c.guest[0].port[1].place.col, 22);
 	CHECK_EQ(c.guest[0].port[2].size, 256);
@@ -533,7 +533,7 @@ TEST(refuses_bad_strings)
 TEST(refuses_bad_file_names)
 {
 #define FILE_HOW "letters, digits and . _ - + ~ / such as bzImage"
-	REFUSED(BASE "initrd = a b\n", "5:11: error: ' ' cannot be in a file name; " FILE_HOW);
+	REFUSED(BASE "initrd = a b\n", "5:11: error: a file name has no blanks; " FILE_HOW);
 	REFUSED(BASE "initrd = a;b\n", "5:11: error: ';' cannot be in a file name; " FILE_HOW);
 	REFUSED(BASE "initrd = \"a\\\"\"\n",
 		"5:12: error: '\\' cannot be in a file name; " FILE_HOW);
@@ -552,16 +552,16 @@ TEST(refuses_bad_file_names)
 
 TEST(refuses_bad_ports)
 {
-#define PORTS_HOW "such as 0x2f8-0x2ff, 0x2f8+8, or one port 0x80"
+#define PORTS_HOW "such as 0x2f8-0x2ff, 0x2f8+8, or one port 0x378"
 	REFUSED(BASE "ports = com2\n", "5:9: error: 'com2' is not a range of ports; " PORTS_HOW);
-	REFUSED(BASE "ports = 0x80-\n", "5:9: error: '0x80-' is not a range of ports; " PORTS_HOW);
-	REFUSED(BASE "ports = 0x80+0\n",
-		"5:9: error: '0x80+0' is not a range of ports; " PORTS_HOW);
+	REFUSED(BASE "ports = 0xb0-\n", "5:9: error: '0xb0-' is not a range of ports; " PORTS_HOW);
+	REFUSED(BASE "ports = 0xb0+0\n",
+		"5:9: error: '0xb0+0' is not a range of ports; " PORTS_HOW);
 	REFUSED(BASE "ports = 0x10000\n", "5:9: error: '0x10000' is out of range; 0x0 to 0xffff");
 	REFUSED(BASE "ports = 0xfff8+9\n", "5:9: error: '0xfff8+9' is out of range; 0x0 to 0xffff");
-	REFUSED(BASE "ports = 0x80,0xfff8+0xffffffffffffffff\n",
+	REFUSED(BASE "ports = 0xb0,0xfff8+0xffffffffffffffff\n",
 		"5:14: error: '0xfff8+0xffffffffffffffff' is out of range; 0x0 to 0xffff");
-	REFUSED(BASE "ports = 0x81-0x80\n",
+	REFUSED(BASE "ports = 0xb1-0xb0\n",
 		"5:9: error: the range ends before it begins; both ends belong to it");
 	REFUSED(BASE "debug-exit = 0xfffd\n",
 		"5:14: error: '0xfffd' is out of range; 0x1 to 0xfffc");
@@ -640,12 +640,15 @@ TEST(refuses_bad_flat_images)
 
 TEST(refuses_emulated_ports)
 {
-	REFUSED(BASE "ports = 0x80, 0x20-0x3f\n",
+	REFUSED(BASE "ports = 0xb0, 0x20-0x3f\n",
 		"5:15: error: guest 'a': ports 0x20-0x3f meet its emulated interrupt controller; "
 		"leave out 0x20-0x21");
 	REFUSED(BASE "ports = 0x60a\n", "5:9: error: guest 'a': ports 0x60a-0x60a meet its "
 					"emulated power management; leave "
 					"out 0x600-0x60b");
+	REFUSED(BASE "ports = 0x80\n",
+		"5:9: error: guest 'a': ports 0x80-0x80 meet its emulated POST port; leave out "
+		"0x80-0x80");
 	REFUSED(BASE "ports = 0xcf8+8\n",
 		"5:9: error: guest 'a': ports 0xcf8-0xcff meet its emulated PCI bus; leave out "
 		"0xcf8-0xcff");
@@ -697,6 +700,15 @@ TEST(refuses_mmio_that_is_taken)
 	REFUSED(BASE "mmio = 0xfff000+4K\n",
 		"5:8: error: guest 'a': mmio 0xfff000-0xffffff meets its RAM; a device of the "
 		"machine cannot be there");
+	REFUSED(BASE "mmio = 0xc0000+4K\n", "5:8: error: guest 'a': mmio 0xc0000-0xc0fff meets its "
+					    "RAM; a device of the machine "
+					    "cannot be there");
+	REFUSED("[guest a]\ncpus = 0\nmemory = 4G\nkernel = k\nmmio = 0x13ffff000+8K\n",
+		"5:8: error: guest 'a': mmio 0x13ffff000-0x140000fff meets its RAM; a device of "
+		"the "
+		"machine cannot be there");
+	ACCEPTED("[guest a]\ncpus = 0\nmemory = 4G\nkernel = k\n"
+		 "mmio = 0x140000000+4K, 0xc0000000+4K\n");
 	ACCEPTED(BASE "mmio = 0xa0000+128K, 0x1000000+4K\n");
 }
 
@@ -705,8 +717,8 @@ TEST(refuses_what_two_guests_share)
 	REFUSED(BASE "[guest b]\ncpus = 2,0\nmemory = 1M\nkernel = k\n",
 		"6:8: error: guest 'b': CPU 0 already belongs to guest 'a' (line 2); guests share "
 		"no CPU");
-	REFUSED(BASE "ports = 0x80-0x8f\n" SECOND "ports = 0x70f,0x8f+2\n",
-		"10:15: error: guest 'b': ports 0x8f-0x90 overlap those of guest 'a' (line 5); "
+	REFUSED(BASE "ports = 0xb0-0xbf\n" SECOND "ports = 0x70f,0xbf+2\n",
+		"10:15: error: guest 'b': ports 0xbf-0xc0 overlap those of guest 'a' (line 5); "
 		"give "
 		"them to one");
 	REFUSED(BASE "mmio = 0xfed00000+8K\n" SECOND "mmio = 0xfed01000+4K\n",
@@ -717,14 +729,14 @@ TEST(refuses_what_two_guests_share)
 		"10:16: error: guest 'b': PCI 00:03.0 already belongs to guest 'a' (line 5); give "
 		"it "
 		"to one");
-	ACCEPTED(BASE "ports = 0x80-0x8f\npci = 00:03.0\nmmio = 0xfed00000+4K\n" SECOND
-		      "ports = 0x90\npci = 00:03.1\nmmio = 0xfed01000+4K\n");
+	ACCEPTED(BASE "ports = 0xb0-0xbf\npci = 00:03.0\nmmio = 0xfed00000+4K\n" SECOND
+		      "ports = 0xc0\npci = 00:03.1\nmmio = 0xfed01000+4K\n");
 }
 
 TEST(refuses_what_a_guest_has_twice)
 {
-	REFUSED(BASE "ports = 0x80\nports = 0x7f-0x81\n",
-		"6:9: error: guest 'a': ports 0x7f-0x81 overlap those of guest 'a' (line 5); give "
+	REFUSED(BASE "ports = 0xb0\nports = 0xaf-0xb1\n",
+		"6:9: error: guest 'a': ports 0xaf-0xb1 overlap those of guest 'a' (line 5); give "
 		"them to one");
 	REFUSED(BASE "pci = 00:03.0,00:03.0\n", "5:15: error: guest 'a': PCI 00:03.0 already "
 						"belongs to guest 'a' (line 5); give it "
@@ -808,7 +820,7 @@ TEST(dump_reads_back)
 
 	ACCEPTED("[system]\nconsole = com1,framebuffer\ndebug-exit = 244\nbochs-shutdown=yes\n"
 		 "[guest b]\nkernel=x/k\nmemory=0x100000\ncpus=2,1\ncmdline=\"a\\\\b \\\"#\\\"\"\n"
-		 "module=\"m \\\"q\\\" # z\"\nmodule=m\nports=0x80+2,0x90\nmmio=0xfed00000+4K\n"
+		 "module=\"m \\\"q\\\" # z\"\nmodule=m\nports=0xb0+2,0xc0\nmmio=0xfed00000+4K\n"
 		 "pci=1:2.3\nserial=com4\non-crash=restart\non-reset=stop\ndebug-exit=0xf4\n"
 		 "[guest f]\nkernel=f\nmemory=1M\ncpus=3\nload=0\nentry=16\n");
 	CHECK_STR(dump(), "[system]\n"
@@ -826,8 +838,8 @@ TEST(dump_reads_back)
 			  "module = \"m\"\n"
 			  "cmdline = \"a\\\\b \\\"#\\\"\"\n"
 			  "serial = com4\n"
-			  "ports = 0x80-0x81\n"
-			  "ports = 0x90-0x90\n"
+			  "ports = 0xb0-0xb1\n"
+			  "ports = 0xc0-0xc0\n"
 			  "mmio = 0xfed00000-0xfed00fff\n"
 			  "pci = 01:02.3\n"
 			  "on-crash = restart\n"
