@@ -93,6 +93,8 @@ void host_console_watch(bool output);
 /* Ends the machine as the configuration says; does not return. */
 struct config_system;
 void host_end(const struct config_system *c) NORETURN;
+/* Stops all CPUs for ever, without a word: the others by NMI, this one by halting. Any CPU. */
+void host_stop(void) NORETURN;
 
 /* TSC ticks per second, the same on all CPUs. */
 extern uint64_t host_tsc_hz;
