@@ -39,7 +39,7 @@ bool boot_option(const struct boot_info *b, const char *word)
 
 	for (const char *s = b->cmdline; *s; s++) {
 		if ((s == b->cmdline || s[-1] == ' ') && !strncmp(s, word, len) &&
-		    (s[len] == ' ' || !s[len])) {
+		    (s[len] == ' ' || !s[len] || s[len - 1] == '=')) {
 			return true;
 		}
 	}

@@ -19,7 +19,7 @@ static void take_init(struct vcpu *v)
 		return;
 	}
 	vcpu_reset(v, true);
-	virt->vcpu_reset(v);
+	virt->vcpu_reset(v, true);
 	vlapic_reset(&v->apic, true);
 	v->state = VCPU_WAIT_SIPI;
 }
@@ -68,6 +68,7 @@ void event_requests(struct vcpu *v)
 	if ((r & REQUEST_NMI) && v->nmi_pending < 2) {
 		v->nmi_pending++;
 	}
+	v->extint |= (r & REQUEST_EXTINT) != 0;
 	if (r & REQUEST_STOP) {
 		v->state = VCPU_STOPPED;
 		return;
@@ -103,9 +104,11 @@ static void set_window(struct vcpu *v, enum virt_window w, bool on)
 	}
 }
 
+/* Is this the CPU that acks the 8259s: through LINT0, or through an ExtINT pin of the IOAPIC? */
 static bool pic_wants(const struct vcpu *v)
 {
-	return v->index == 0 && v->part->pc.pic.output && vlapic_accepts_pic(&v->apic);
+	return v->part->pc.pic.output &&
+	       (v->extint || (v->index == 0 && vlapic_accepts_pic(&v->apic)));
 }
 
 static bool interruptible(struct vcpu *v)
@@ -136,6 +139,7 @@ static void inject_vector(struct vcpu *v, int vector)
 		vlapic_ack(&v->apic, (uint8_t)vector);
 		e.vector = (uint8_t)vector;
 	} else {
+		v->extint = false;
 		e.vector = pc_pic_ack(v->part);
 	}
 	virt->inject(v, &e);

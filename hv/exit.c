@@ -19,9 +19,8 @@
 static void mmio_access(void *ctx, gpa_t gpa, struct bus_access *a)
 {
 	struct vcpu *v = ctx;
-	uint64_t page = atomic_load_explicit(&v->apic.base, memory_order_relaxed);
 
-	if ((gpa.v ^ page) >> PAGE_SHIFT == 0) {
+	if (vlapic_at(&v->apic, gpa.v)) {
 		a->offset = gpa.v & PAGE_MASK;
 		a->now = host_tsc();
 		vlapic_access(&v->apic, a);
@@ -135,6 +134,7 @@ static void exit_npt(struct vcpu *v, const struct vm_exit *x)
 	}
 	e.gpa = x->npt.gpa;
 	e.gpa_valid = true;
+	e.write = x->npt.write;
 	finish_emulation(v, &e, emulate(&e), "an instruction on MMIO that is not emulated");
 }
 

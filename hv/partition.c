@@ -145,6 +145,13 @@ static void apic_nmi(void *ctx, unsigned index)
 	vcpu_post(p->vcpu[index], REQUEST_NMI);
 }
 
+static void apic_extint(void *ctx, unsigned index)
+{
+	struct partition *p = ctx;
+
+	vcpu_post(p->vcpu[index], REQUEST_EXTINT);
+}
+
 static void apic_init(void *ctx, unsigned index)
 {
 	struct partition *p = ctx;
@@ -189,6 +196,8 @@ bool partition_create(struct partition *p, const struct npt_format *format, stru
 {
 	p->apics = (struct apic_bus){.timer_shift = 0,
 				     .tsc_deadline = true,
+				     .maxphyaddr = cpuid_maxphyaddr(),
+				     .extint = apic_extint,
 				     .ctx = p,
 				     .intr = apic_intr,
 				     .nmi = apic_nmi,
@@ -236,7 +245,7 @@ static void reset_vcpu(struct vcpu *v)
 {
 	vcpu_reset(v, false);
 	vlapic_reset(&v->apic, false);
-	v->triple_fault = false;
+	v->triple_fault = v->extint = false;
 	v->timer_armed = UINT64_MAX;
 	host_timer_set(UINT64_MAX);
 }
@@ -264,7 +273,7 @@ static void start(struct vcpu *v)
 		partition_end(p, END_ERROR, "%s", r.text);
 		return;
 	}
-	virt->vcpu_reset(v);
+	virt->vcpu_reset(v, false);
 	log_line("%s: started on CPU %u: %s, %u vCPU%s, %lu KiB", p->config->name, v->cpu,
 		 load_kind_name(kind), p->vcpus, p->vcpus == 1 ? "" : "s", p->config->memory >> 10);
 	v->state = VCPU_RUNNING;
@@ -370,7 +379,7 @@ static void other_idle(struct vcpu *v)
 	v->generation = generation;
 	v->stop_counted = false;
 	reset_vcpu(v);
-	virt->vcpu_reset(v);
+	virt->vcpu_reset(v, false);
 	v->state = VCPU_WAIT_SIPI;
 }
 

@@ -162,6 +162,7 @@ bool pc_create(struct partition *p, struct refusal *r)
 	vrtc_init(&pc->rtc, host_tsc_hz, host_epoch(now), now, low, high, sink);
 	vpm_init(&pc->pm, host_tsc_hz, power_end, p, sink);
 	vpci_init(&pc->pci);
+	pc->pci.reset_control = (struct bus_claim){.ops = &vpm_cf9_ops, .dev = &pc->pm};
 	pc->has_uart = serial != SERIAL_NONE;
 	vuart_init(&pc->uart, serial == SERIAL_COM2 || serial == SERIAL_COM4 ? 3 : 4, sink,
 		   uart_notify, p);
@@ -171,9 +172,12 @@ bool pc_create(struct partition *p, struct refusal *r)
 
 static void update_deadline(struct pc *pc)
 {
-	uint64_t pit = vpit_next(&pc->pit), rtc = vrtc_next(&pc->rtc);
+	uint64_t next = vpit_next(&pc->pit), other = vrtc_next(&pc->rtc);
 
-	atomic_store_explicit(&pc->deadline, pit < rtc ? pit : rtc, memory_order_relaxed);
+	next = other < next ? other : next;
+	other = vpm_next(&pc->pm);
+	next = other < next ? other : next;
+	atomic_store_explicit(&pc->deadline, next, memory_order_relaxed);
 }
 
 void pc_reset(struct partition *p)
@@ -197,6 +201,7 @@ void pc_run(struct partition *p, uint64_t now)
 	lock_take(&pc->lock);
 	vpit_run(&pc->pit, now);
 	vrtc_run(&pc->rtc, now);
+	vpm_run(&pc->pm, now);
 	update_deadline(pc);
 	lock_drop(&pc->lock);
 }

@@ -30,7 +30,7 @@ struct pc {
 	struct vuart uart;
 	struct vpci pci;
 	bool has_uart;
-	_Atomic uint64_t deadline; /* host TSC of the earliest of PIT and RTC; boot vCPU serves it */
+	_Atomic uint64_t deadline; /* host TSC of the earliest of PIT, RTC and PM timer; boot vCPU serves it */
 };
 
 /* Wires everything up and claims ports and MMIO. Boot CPU, once. */

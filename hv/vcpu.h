@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "hv/decode.h"
 #include "hv/types.h"
 #include "hv/vdev/vlapic.h"
 #include <stdatomic.h>
@@ -124,6 +125,7 @@ enum vcpu_request {
 	REQUEST_STOP = BIT(4),	/* the partition ends or restarts */
 	REQUEST_TIMER = BIT(5), /* this CPU's deadline passed */
 	REQUEST_UART = BIT(6),	/* the guest's UART has input, or room for output again */
+	REQUEST_EXTINT = BIT(8), /* an ExtINT message came: ack the 8259s */
 	REQUEST_CONSOLE = BIT(7), /* this physical CPU serves the console: there is something to do */
 };
 
@@ -148,6 +150,7 @@ struct vcpu {
 	enum vcpu_state state;
 	uint8_t cr8;	      /* TPR 7:4: the backend loads it at entry and stores it at exit */
 	uint8_t nmi_pending;  /* 0-2 */
+	bool extint;	      /* REQUEST_EXTINT was seen and the 8259s not acked yet */
 	bool triple_fault;    /* an exception while #DF was pending: the partition ends */
 	struct event pending; /* exception, or an event whose delivery an exit cut short */
 	uint64_t tsc_offset;  /* guest TSC = host TSC + tsc_offset; GROUP-less, see tsc_offset_dirty */
@@ -171,6 +174,7 @@ struct vcpu {
 	uint64_t exits[32];		    /* count per enum exit_kind */
 	uint32_t history[EXIT_HISTORY]; /* the last exits: kind in 31:24, detail below */
 	unsigned history_next;
+	struct decode_cache decoded; /* of the emulator; zero when the vCPU is created */
 };
 
 /* Fetches the groups that are not valid yet. */

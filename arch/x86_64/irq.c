@@ -200,12 +200,6 @@ void host_wait(void)
 	__asm__ volatile("sti; hlt; cli" : : : "memory");
 }
 
-void cpu_give(unsigned cpu, struct vcpu *v)
-{
-	__atomic_store_n(&percpu_of[cpu]->vcpu, v, __ATOMIC_RELEASE);
-	host_kick(cpu, false);
-}
-
 void host_stop(void)
 {
 	if (!atomic_exchange(&stopping, true)) {

@@ -10,11 +10,13 @@
 
 /* How far a CPU has come; trampoline.asm takes it from STARTING to STARTED. */
 enum cpu_state {
-	CPU_GIVEN_UP,	/* did not come in time; if it comes later, it halts */
+	CPU_GIVEN_UP, /* did not come in time; if it comes later, it halts */
 	CPU_STARTING = 1,
 	CPU_STARTED = 2,
-	CPU_READY = 3,	/* its tables and its LAPIC are set up */
+	CPU_READY = 3, /* its tables and its LAPIC are set up */
 };
+
+typedef void (*cpu_job)(void *arg);
 
 struct percpu {
 	struct percpu *self;	 /* offset 0: mov rax, [gs:0] */
@@ -22,12 +24,14 @@ struct percpu {
 	unsigned cpu;		 /* index, 0 is the boot CPU */
 	uint32_t apic_id;	 /* of the physical LAPIC */
 	_Atomic uint32_t state;	 /* offset 24: enum cpu_state */
-	struct vcpu *vcpu;	 /* the vCPU this CPU runs, or NULL; another CPU sets it by cpu_give */
+	struct vcpu *vcpu;	 /* the vCPU this CPU runs, or NULL */
 	uint64_t irq_count[256]; /* physical interrupts taken, by vector */
 	uint64_t nmi_count;
 	_Atomic uint64_t nmi_kicks; /* NMIs that host_kick has sent to this CPU */
-	uint64_t deadline;	 /* host_timer_set: TSC, UINT64_MAX for none */
-	void *virt;		 /* VMXON region or host save area of this CPU */
+	_Atomic(cpu_job) job;	    /* for the parked loop; NULL: none, or done */
+	void *job_arg;
+	uint64_t deadline; /* host_timer_set: TSC, UINT64_MAX for none */
+	void *virt;	   /* VMXON region or host save area of this CPU */
 	hpa_t virt_hpa;
 	uint64_t gdt[GDT_ENTRIES];
 	struct tss tss;
@@ -44,8 +48,12 @@ static inline struct percpu *this_cpu(void)
 
 extern struct percpu *percpu_of[MAX_CPUS]; /* by index, NULL: no such CPU */
 
-/* Hands CPU `cpu`, which waits in its parked loop, its vCPU: it calls vcpu_loop(v). Any CPU, once. */
-void cpu_give(unsigned cpu, struct vcpu *v);
+/*
+ * Has CPU `cpu` call job(arg): at once if it is this one, else out of its parked loop. cpu_call
+ * waits until it has returned; cpu_start does not, and job may never return. Boot CPU only.
+ */
+void cpu_call(unsigned cpu, cpu_job job, void *arg);
+void cpu_start(unsigned cpu, cpu_job job, void *arg);
 
 /*
  * A physical interrupt arrived on this CPU, interrupts off: from the IDT stubs, and from the VMX
@@ -68,6 +76,13 @@ void nmi_dispatch(void);
 void nmi_set_restart(uint64_t start, uint64_t end, uint64_t abort);
 
 /* Host vectors. 0x20-0x2f are reserved for spurious 8259 interrupts. */
-enum { VECTOR_PIC_FIRST = 0x20, VECTOR_UART = 0x30, VECTOR_DEVICE_FIRST = 0x40,
-       VECTOR_DEVICE_LAST = 0xdf, VECTOR_TIMER = 0xe0, VECTOR_KICK = 0xe1, VECTOR_ERROR = 0xfe,
-       VECTOR_SPURIOUS = 0xff };
+enum {
+	VECTOR_PIC_FIRST = 0x20,
+	VECTOR_UART = 0x30,
+	VECTOR_DEVICE_FIRST = 0x40,
+	VECTOR_DEVICE_LAST = 0xdf,
+	VECTOR_TIMER = 0xe0,
+	VECTOR_KICK = 0xe1,
+	VECTOR_ERROR = 0xfe,
+	VECTOR_SPURIOUS = 0xff
+};

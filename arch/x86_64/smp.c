@@ -1,6 +1,6 @@
 /*
  * Application processors: see smp.h. Called once by boot/main.c. The APs' way: trampoline.asm ->
- * ap_main -> TSC check -> parked until cpu_give.
+ * ap_main -> TSC check -> parked until cpu_start.
  */
 #include "arch/x86_64/smp.h"
 #include "arch/x86_64/asm.h"
@@ -14,7 +14,6 @@
 #include "hv/host.h"
 #include "hv/lib/string.h"
 #include "hv/log.h"
-#include "hv/partition.h"
 
 enum {
 	INIT_DELAY_US = 10000,
@@ -40,12 +39,37 @@ unsigned host_cpu_count(void)
 
 static NORETURN void park(struct percpu *p)
 {
-	struct vcpu *v;
+	for (;;) {
+		cpu_job job = atomic_load_explicit(&p->job, memory_order_acquire);
 
-	while (!(v = __atomic_load_n(&p->vcpu, __ATOMIC_ACQUIRE))) {
-		host_wait();
+		if (job) {
+			job(p->job_arg);
+			atomic_store_explicit(&p->job, NULL, memory_order_release);
+		} else {
+			host_wait();
+		}
 	}
-	vcpu_loop(v);
+}
+
+void cpu_start(unsigned cpu, cpu_job job, void *arg)
+{
+	struct percpu *p = percpu_of[cpu];
+
+	if (p == this_cpu()) {
+		job(arg);
+		return;
+	}
+	p->job_arg = arg;
+	atomic_store_explicit(&p->job, job, memory_order_release);
+	host_kick(cpu, false);
+}
+
+void cpu_call(unsigned cpu, cpu_job job, void *arg)
+{
+	cpu_start(cpu, job, arg);
+	while (percpu_of[cpu] != this_cpu() && atomic_load(&percpu_of[cpu]->job)) {
+		pause();
+	}
 }
 
 static NORETURN void ap_main(struct percpu *p)
