@@ -1,21 +1,22 @@
 /*
  * The 8259A pair at 0x20, 0xa0 with ELCR at 0x4d0 (Intel 8259A datasheet; PIIX3 "ELCR").
  *
- * Shared by a partition's vCPUs under its device lock.
+ * Shared by a partition's vCPUs under its device lock. As in a PC, ELCR decides between edge and
+ * level input by input, and LTIM of ICW1 is ignored. An edge input that falls before it was
+ * acknowledged takes its request back. Not emulated: 8080 mode (ICW4 bit 0 clear), buffered mode.
  */
 #pragma once
 
 #include "hv/bus.h"
 
 struct vpic_chip {
-	uint8_t irr, imr, isr;	/* request, mask, in service */
-	uint8_t line;		/* state of the inputs */
-	uint8_t elcr;		/* level-triggered inputs */
-	uint8_t base;		/* ICW2 */
-	uint8_t icw_step;	/* ICW expected next, 0: none */
-	uint8_t lowest;		/* input of lowest priority (rotation) */
+	uint8_t irr, imr, isr; /* request, mask, in service */
+	uint8_t line;	       /* state of the inputs */
+	uint8_t elcr;	       /* level-triggered inputs */
+	uint8_t base;	       /* ICW2 */
+	uint8_t icw_next;      /* ICW expected next at the odd port, 0: none */
+	uint8_t top;	       /* input of highest priority (rotation) */
 	bool icw4, single, read_isr, poll, special_mask, auto_eoi, rotate_auto, fully_nested;
-	bool master;
 };
 
 struct vpic {
@@ -27,6 +28,7 @@ struct vpic {
 };
 
 void vpic_init(struct vpic *p, void (*intr)(void *ctx, bool level), void *ctx);
+/* As firmware leaves the pair: everything masked and edge-triggered. The inputs stay as driven. */
 void vpic_reset(struct vpic *p);
 void vpic_set(struct vpic *p, unsigned irq, bool level);
 /* INTA cycle: the vector, spurious IRQ 7 / 15 rules included. */

@@ -1,0 +1,91 @@
+/*
+ * The table of sections and keys, and what the files of the configuration share with each other.
+ *
+ * Included by hv/config*.c only. The table is const; parser state lives on config_parse's stack.
+ */
+#pragma once
+
+#include "hv/config.h"
+
+/* What a value may be. Each type's field in struct config_system or config_guest is in brackets. */
+enum config_type {
+	TYPE_WORD,    /* one of key->words [enum, the word's index] */
+	TYPE_YES,     /* yes or no [bool] */
+	TYPE_SIZE,    /* bytes, in pages [uint64_t] */
+	TYPE_ADDRESS, /* [uint64_t] */
+	TYPE_PORT,    /* [uint16_t] */
+	TYPE_STRING,  /* [char[MAX_CMDLINE]] */
+	TYPE_FILE,    /* [struct config_file] */
+	TYPE_MODULE,  /* [struct config_file[]] */
+	TYPE_CPUS,    /* [uint16_t[]] */
+	TYPE_PORTS,   /* [struct config_range[]] */
+	TYPE_MMIO,    /* [struct config_range[]] */
+	TYPE_PCI,     /* [struct config_pci[]] */
+	TYPE_CONSOLE, /* [struct config_console] */
+	CONFIG_TYPES,
+};
+
+struct config_type_text {
+	const char *what; /* "a size" */
+	const char *how;  /* how to write one, with an example */
+};
+extern const struct config_type_text config_type_text[CONFIG_TYPES];
+
+struct config_key {
+	const char *name;
+	enum config_type type;
+	bool required;
+	bool multiple;		  /* may be written several times; the values add up */
+	uint64_t min, max;	  /* of a number */
+	unsigned room;		  /* of a list: how many values fit */
+	const char *const *words; /* TYPE_WORD: the words, by value of the enum, then NULL */
+	const char *fallback;	  /* what stands for a key that is not written; NULL: nothing */
+	const char *with;	  /* this key needs that one */
+	const char *help;
+	/* Where things go, in bytes from the start of the section's struct; 0: nowhere. */
+	size_t field, count; /* the value; of a list its unsigned number of values */
+	size_t place;	     /* struct config_place of the value */
+	size_t given;	     /* bool, true when the key is written */
+};
+
+struct config_section {
+	const char *name;
+	bool named; /* [guest NAME], several; else one */
+	const struct config_key *key;
+	unsigned keys;
+	const char *help;
+};
+
+enum { CONFIG_SECTIONS = 2, CONFIG_KEYS = 16 /* most keys of a section */ };
+extern const struct config_section config_section[CONFIG_SECTIONS];
+
+/* A value that is being read: at..end is what is left, without blanks at its ends or a comment. */
+struct config_value {
+	const char *at, *end;
+	const char *line; /* the line's first byte */
+	uint32_t number;  /* the line's number */
+	const struct config_key *key;
+	const struct config *config;
+	struct refusal *why;
+};
+
+/* "file:line:col: error: ..." */
+bool config_refuse(struct refusal *r, const struct config *c, struct config_place at,
+		   const char *fmt, ...) PRINTF_LIKE(4, 5);
+
+/* Reads a value into its field of the section's struct. */
+bool config_value_read(struct config_value *v, void *section);
+
+/* All checks between keys and between guests that need no machine. */
+bool config_check(const struct config *c, struct refusal *r);
+
+/* A size in the largest unit that keeps it exact: "512M". Returns s. */
+struct config_size {
+	char text[24];
+};
+const char *config_size_text(struct config_size *s, uint64_t bytes);
+
+static inline void *config_field(const void *section, size_t offset)
+{
+	return (char *)(uintptr_t)section + offset;
+}
