@@ -11,7 +11,7 @@ enum { IO_BITMAP_BYTES = 65536 / 8 };
 
 static inline void bitmap_clear(uint8_t *map, unsigned bit)
 {
-	map[bit / 8] &= (uint8_t)~(1u << bit % 8);
+	map[bit / 8] &= (uint8_t) ~(1u << bit % 8);
 }
 
 /* All ports exit, but those that the guest owns. `map` has all bits set. */

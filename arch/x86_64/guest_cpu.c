@@ -4,7 +4,9 @@
  */
 #include "arch/x86_64/guest_cpu.h"
 #include "arch/x86_64/asm.h"
+#include "arch/x86_64/percpu.h"
 #include "hv/host.h"
+#include "hv/log.h"
 #include "hv/msr_index.h"
 #include "hv/vcpu.h"
 
@@ -19,10 +21,18 @@ static bool has_xsave(void)
 	return r[2] & CPUID_1_ECX_XSAVE;
 }
 
-void guest_cpu_enable(void)
+bool guest_cpu_alloc(void)
 {
-	write_cr0((read_cr0() & ~(uint64_t)(CR0_EM | CR0_TS)) | CR0_MP | CR0_NE);
-	write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT | (has_xsave() ? CR4_OSXSAVE : 0));
+	for (unsigned cpu = 0; cpu < host_cpu_count(); cpu++) {
+		struct percpu *p = percpu_of[cpu];
+
+		if (!host_alloc(PAGE_SIZE, PAGE_SIZE, &p->virt_hpa)) {
+			log_line("no memory for the virtualization page of CPU %u", cpu);
+			return false;
+		}
+		p->virt = host_ptr(p->virt_hpa);
+	}
+	return true;
 }
 
 /*
@@ -76,7 +86,7 @@ void guest_cpu_reset_debug(void)
 void guest_cpu_reset(void)
 {
 	static const uint32_t zeroed[] = {
-		MSR_STAR,    MSR_LSTAR, MSR_CSTAR,     MSR_SFMASK, MSR_KERNEL_GS_BASE,
+		MSR_STAR,    MSR_LSTAR, MSR_CSTAR,     MSR_SFMASK,  MSR_KERNEL_GS_BASE,
 		MSR_FS_BASE, MSR_XSS,	MSR_SPEC_CTRL, MSR_TSC_AUX,
 	};
 

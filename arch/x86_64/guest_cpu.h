@@ -7,8 +7,11 @@
 
 #include "hv/types.h"
 
-/* This CPU, once: the control register bits without which the above cannot be accessed. */
-void guest_cpu_enable(void);
+/*
+ * Boot CPU, when all CPUs have started: one page each for what the CPU keeps while a guest runs
+ * (percpu.virt: the VMXON region or the host save area). Logs what is wrong.
+ */
+bool guest_cpu_alloc(void);
 
 /* This CPU, at RESET#. VMX and SVM alike; SVM switches some of the MSRs by itself. */
 void guest_cpu_reset(void);

@@ -65,7 +65,7 @@ void svm_want_window(struct vcpu *v, enum virt_window w, bool on)
 
 void svm_tpr_threshold(struct vcpu *v, unsigned class)
 {
-	svm_of(v)->tpr_class = (uint8_t)class;
+	svm_of(v)->tpr_class = (uint8_t) class;
 }
 
 void svm_block_nmi(struct svm *x, bool blocked)

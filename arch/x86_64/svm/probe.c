@@ -1,6 +1,7 @@
 /*
  * The SVM feature probe. Called through virt_ops.probe on the boot CPU and by cpu_enable on each.
  */
+#include "arch/x86_64/guest_cpu.h"
 #include "arch/x86_64/svm/svm.h"
 #include "hv/cpuid.h"
 #include "hv/host.h"
@@ -30,7 +31,8 @@ static bool check_firmware(struct refusal *r)
 	uint64_t vm_cr;
 
 	if (host_rdmsr(MSR_AMD_VM_CR, &vm_cr) && vm_cr & VM_CR_SVMDIS) {
-		return refuse(r, "CPU %u: virtualization (SVM) is switched off in the firmware setup",
+		return refuse(r,
+			      "CPU %u: virtualization (SVM) is switched off in the firmware setup",
 			      host_cpu());
 	}
 	return true;
@@ -72,7 +74,7 @@ bool svm_probe(void)
 	svm_caps.clean = svm_caps.features & SVM_CAP_CLEAN ? CLEAN_ALL : 0;
 	svm_caps.flush = svm_caps.features & SVM_CAP_FLUSH_ASID ? TLB_FLUSH_ASID : TLB_FLUSH_ALL;
 	svm_npt_format.gib_leaves = (extended[3] & EDX_GIB_PAGES) != 0;
-	return ok;
+	return guest_cpu_alloc() && ok;
 }
 
 bool svm_check_cpu(struct refusal *r)

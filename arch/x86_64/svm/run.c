@@ -12,8 +12,14 @@
 #include "hv/partition.h"
 
 /* Bytes of an instruction that is not a prefix. */
-enum { OPCODE_CPUID = 2, OPCODE_HLT = 1, OPCODE_MSR = 2, OPCODE_VMMCALL = 3, OPCODE_XSETBV = 3,
-       OPCODE_WBINVD = 2 };
+enum {
+	OPCODE_CPUID = 2,
+	OPCODE_HLT = 1,
+	OPCODE_MSR = 2,
+	OPCODE_VMMCALL = 3,
+	OPCODE_XSETBV = 3,
+	OPCODE_WBINVD = 2
+};
 
 /* The guest's bytes from RIP on, up to the end of the page; 0 if they cannot be read. */
 static unsigned fetch_bytes(struct vcpu *v, const uint8_t **bytes)
@@ -120,7 +126,7 @@ static void skippable(struct vcpu *v, struct vm_exit *exit, enum exit_kind kind,
 	exit->insn_len = length(v, opcode);
 }
 
-static void decode(struct vcpu *v, struct vm_exit *exit)
+static void decode_exit(struct vcpu *v, struct vm_exit *exit)
 {
 	struct svm *x = svm_of(v);
 	const struct vmcb *c = x->vmcb;
@@ -209,8 +215,7 @@ static void prepare(struct vcpu *v, struct svm *x, struct vmcb *c)
 		c->vintr = (c->vintr & ~(uint64_t)VINTR_TPR) | v->cr8;
 		vmcb_touch(c, CLEAN_VINTR);
 	}
-	if (x->window_intr | x->window_nmi | x->iret_next | x->tpr_class ||
-	    c->vintr & VINTR_IRQ) {
+	if (x->window_intr | x->window_nmi | x->iret_next | x->tpr_class || c->vintr & VINTR_IRQ) {
 		svm_arm_windows(x);
 	}
 	c->rax = v->regs.gpr[RAX];
@@ -241,5 +246,5 @@ void svm_run(struct vcpu *v, struct vm_exit *exit)
 	if (__builtin_expect(x->step.kind != STEP_NONE, 0) && svm_step_end(v, exit)) {
 		return;
 	}
-	decode(v, exit);
+	decode_exit(v, exit);
 }

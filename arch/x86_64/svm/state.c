@@ -1,6 +1,6 @@
 /*
- * Register groups between the VMCB and vcpu.regs. Called by run.c and through virt_ops.fetch, on the
- * owner CPU.
+ * Register groups between the VMCB and vcpu.regs. Called by run.c and through virt_ops.fetch, on
+ * the owner CPU.
  */
 #include "arch/x86_64/asm.h"
 #include "arch/x86_64/svm/attributes.h"
@@ -156,7 +156,8 @@ static void write_rare(struct vmcb *c, const struct vcpu_regs *r, uint32_t group
 	}
 	if (groups & GROUP_CR2) {
 		c->cr2 = r->cr2;
-		write_cr2(r->cr2); /* not every VMRUN loads it; between exits it stays the guest's */
+		write_cr2(
+			r->cr2); /* not every VMRUN loads it; between exits it stays the guest's */
 		vmcb_touch(c, CLEAN_CR2);
 	}
 	if (groups & GROUP_DR7) {

@@ -1,7 +1,7 @@
 /*
- * One instruction of the guest, then an exit: by RFLAGS.TF and the #DB intercept, without a trace in
- * the guest. SVM has no NMI window, so the IRET that ends an NMI handler is stepped; and the window
- * behind an interrupt shadow is reached by stepping out of it.
+ * One instruction of the guest, then an exit: by RFLAGS.TF and the #DB intercept, without a trace
+ * in the guest. SVM has no NMI window, so the IRET that ends an NMI handler is stepped; and the
+ * window behind an interrupt shadow is reached by stepping out of it.
  *
  * Called by inject.c before, and by run.c after, an entry. Physical interrupts wait meanwhile: the
  * host's IF is 0 in such a run. The state is struct svm.step.

@@ -41,7 +41,6 @@ bool svm_cpu_enable(struct refusal *r)
 	if (!svm_check_cpu(r)) {
 		return false;
 	}
-	guest_cpu_enable();
 	/* NXE: the NPT's NX bit and the fetch bit of its faults depend on the host's. */
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME | EFER_NXE);
 	wrmsr(MSR_AMD_VM_HSAVE_PA, cpu->virt_hpa.v);

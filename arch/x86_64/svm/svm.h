@@ -30,7 +30,7 @@ enum svm_step { STEP_NONE, STEP_SHADOW, STEP_IRET };
 struct svm {
 	struct vmcb *vmcb;
 	hpa_t vmcb_hpa;
-	hpa_t host_hpa;	    /* VMSAVE area of the host: GS base, TR, ... */
+	hpa_t host_hpa; /* VMSAVE area of the host: GS base, TR, ... */
 	hpa_t iopm, msrpm;
 	struct event injected; /* by EVENTINJ, until an exit */
 	bool window_intr;

@@ -136,7 +136,8 @@ enum vintr {
 	VINTR_IRQ = BIT(8),
 	VINTR_PRIORITY = FIELD(19, 16),
 	VINTR_IGNORE_TPR = BIT(20),
-	VINTR_MASKING = BIT(24), /* the host's IF masks physical interrupts, the guest's virtual ones */
+	VINTR_MASKING = BIT(
+		24), /* the host's IF masks physical interrupts, the guest's virtual ones */
 };
 
 enum { INT_STATE_SHADOW = BIT(0) };

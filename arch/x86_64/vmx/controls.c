@@ -1,8 +1,9 @@
 /*
- * The VMX feature probe: one table says what is wanted and why. Called through virt_ops.probe on the
- * boot CPU and by cpu_enable on each CPU.
+ * The VMX feature probe: one table says what is wanted and why. Called through virt_ops.probe on
+ * the boot CPU and by cpu_enable on each CPU.
  */
 #include "arch/x86_64/vmx/controls.h"
+#include "arch/x86_64/guest_cpu.h"
 #include "arch/x86_64/vmx/vmx.h"
 #include "hv/cpuid.h"
 #include "hv/host.h"
@@ -77,6 +78,7 @@ static const struct { uint64_t bit; const char *name, *why; } ept_needs[] = {
 };
 /* clang-format on */
 
+enum { CPUID_1_ECX_VMX = BIT(5) };
 /* IA32_VMX_BASIC */
 #define BASIC_TRUE_CONTROLS BIT(55)
 #define BASIC_REVISION	    FIELD(30, 0)
@@ -165,7 +167,8 @@ static bool read_caps(struct vmx_caps *c, bool quiet)
 		return missing(quiet, "true controls", "CR3 exits cannot be switched off without");
 	}
 	if (!(misc & MISC_STORES_LMA)) {
-		ok = missing(quiet, "EFER.LMA stored on exit", "guests enter long mode by themselves");
+		ok = missing(quiet, "EFER.LMA stored on exit",
+			     "guests enter long mode by themselves");
 	}
 	ok &= read_controls(c, quiet);
 	ok &= read_ept(c, quiet);
@@ -196,21 +199,36 @@ static bool unlock(struct refusal *r)
 		}
 	}
 	if (!(control & FEATURE_VMX_OUTSIDE_SMX)) {
-		return refuse(r, "CPU %u: virtualization (VT-x) is switched off in the firmware setup",
+		return refuse(r,
+			      "CPU %u: virtualization (VT-x) is switched off in the firmware setup",
 			      host_cpu());
 	}
 	return true;
 }
 
+static bool has_vmx(void)
+{
+	uint32_t out[4];
+
+	host_cpuid(1, 0, out);
+	return out[2] & CPUID_1_ECX_VMX;
+}
+
 bool vmx_probe(void)
 {
 	struct refusal r = {{0}};
-	bool ok = read_caps(&vmx_caps, false);
+	bool ok;
 
+	if (!has_vmx()) {
+		return missing(false, "itself",
+			       "guests run in it; neither VMX nor SVM is shown by CPUID");
+	}
+	ok = read_caps(&vmx_caps, false);
 	if (!unlock(&r)) {
 		log_line("missing: %s", r.text);
 		ok = false;
 	}
+	ok &= guest_cpu_alloc();
 	virt_controls = controls_for_cpuid(vmx_caps.word[SECONDARY]);
 	vmx_npt_format.gib_leaves = (vmx_caps.ept & EPT_CAP_1G) != 0;
 	return ok;
@@ -220,6 +238,9 @@ bool vmx_check_cpu(struct refusal *r)
 {
 	struct vmx_caps own;
 
+	if (!has_vmx()) {
+		return refuse(r, "CPU %u has no VMX, unlike the boot CPU", host_cpu());
+	}
 	if (!unlock(r)) {
 		return false;
 	}

@@ -53,5 +53,5 @@ void vmx_want_window(struct vcpu *v, enum virt_window w, bool on)
 
 void vmx_tpr_threshold(struct vcpu *v, unsigned class)
 {
-	vmx_of(v)->tpr_class = (uint8_t)class;
+	vmx_of(v)->tpr_class = (uint8_t) class;
 }

@@ -1,7 +1,7 @@
 /*
  * Running the guest: entry, and the exit reason turned into a neutral struct vm_exit (Intel SDM
- * vol. 3, "VM Exits" and appendix "VMX Basic Exit Reasons"). Called by the run loop through virt_ops
- * on the owner CPU with interrupts off.
+ * vol. 3, "VM Exits" and appendix "VMX Basic Exit Reasons"). Called by the run loop through
+ * virt_ops on the owner CPU with interrupts off.
  */
 #include "arch/x86_64/asm.h"
 #include "arch/x86_64/event_code.h"
@@ -166,7 +166,7 @@ static void exit_watchdog(struct vm_exit *exit)
 	exit->kind = EXIT_INTR;
 }
 
-static void decode(struct vm_exit *exit, uint64_t reason)
+static void decode_exit(struct vm_exit *exit, uint64_t reason)
 {
 	exit->insn_len = 0;
 	switch (reason & REASON_BASIC) {
@@ -280,5 +280,5 @@ void vmx_run(struct vcpu *v, struct vm_exit *exit)
 	x->launched = true;
 	x->injected.valid = false;
 	read_interrupted(&exit->interrupted);
-	decode(exit, reason);
+	decode_exit(exit, reason);
 }

@@ -1,6 +1,6 @@
 /*
- * Register groups between the VMCS and vcpu.regs. Called by run.c and through virt_ops.fetch, on the
- * owner CPU, whose current VMCS is this vCPU's.
+ * Register groups between the VMCS and vcpu.regs. Called by run.c and through virt_ops.fetch, on
+ * the owner CPU, whose current VMCS is this vCPU's.
  */
 #include "arch/x86_64/asm.h"
 #include "arch/x86_64/vmx/vmx.h"
@@ -42,8 +42,8 @@ static uint32_t read_shadow(void)
 
 static void write_shadow(uint32_t s)
 {
-	vmwrite(GUEST_INTERRUPTIBILITY, (s & (SHADOW_STI | SHADOW_MOV_SS)) |
-						(s & SHADOW_NMI ? INTERRUPTIBILITY_NMI : 0));
+	vmwrite(GUEST_INTERRUPTIBILITY,
+		(s & (SHADOW_STI | SHADOW_MOV_SS)) | (s & SHADOW_NMI ? INTERRUPTIBILITY_NMI : 0));
 }
 
 static void read_control_registers(struct vcpu *v)

@@ -103,10 +103,15 @@ enum vmcs_field {
 	HOST_RIP = 0x6c16,
 };
 
-/* Distance of the fields of two segments that follow each other in the order ES CS SS DS FS GS... */
+/* Distance of the fields of two segments that follow each other in the order ES CS SS DS FS GS...
+ */
 enum { VMCS_SEGMENT_STEP = 2 };
 
-enum { INTERRUPTIBILITY_STI = BIT(0), INTERRUPTIBILITY_MOV_SS = BIT(1), INTERRUPTIBILITY_NMI = BIT(3) };
+enum {
+	INTERRUPTIBILITY_STI = BIT(0),
+	INTERRUPTIBILITY_MOV_SS = BIT(1),
+	INTERRUPTIBILITY_NMI = BIT(3)
+};
 
 enum { PENDING_DEBUG_BS = BIT(14) };
 
@@ -121,9 +126,6 @@ static inline uint64_t vmread(enum vmcs_field f)
 static inline void vmwrite(enum vmcs_field f, uint64_t v)
 {
 	bool failed;
-	__asm__ volatile("vmwrite %1, %2"
-			 : "=@ccbe"(failed)
-			 : "r"(v), "r"((uint64_t)f)
-			 : "memory");
+	__asm__ volatile("vmwrite %1, %2" : "=@ccbe"(failed) : "r"(v), "r"((uint64_t)f) : "memory");
 	bug_on(failed);
 }

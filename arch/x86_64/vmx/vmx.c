@@ -1,6 +1,6 @@
 /*
- * VMX on and off, and what a vCPU's VMCS holds for ever. Called through virt_ops: cpu_enable by each
- * CPU once, vcpu_create by the boot CPU, vcpu_reset by the owner CPU.
+ * VMX on and off, and what a vCPU's VMCS holds for ever. Called through virt_ops: cpu_enable by
+ * each CPU once, vcpu_create by the boot CPU, vcpu_reset by the owner CPU.
  */
 #include "arch/x86_64/vmx/vmx.h"
 #include "arch/x86_64/asm.h"
@@ -61,7 +61,6 @@ bool vmx_cpu_enable(struct refusal *r)
 	if (!vmx_check_cpu(r)) {
 		return false;
 	}
-	guest_cpu_enable();
 	write_cr0((read_cr0() | c->cr0_fixed0) & c->cr0_fixed1);
 	write_cr4((read_cr4() | c->cr4_fixed0) & c->cr4_fixed1);
 	*(uint32_t *)cpu->virt = c->revision;

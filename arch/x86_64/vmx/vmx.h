@@ -9,9 +9,9 @@
 
 /* Of one vCPU; reached through vcpu.backend. Its owner CPU alone uses it after vcpu_create. */
 struct vmx {
-	uint64_t host_rsp; /* as the VMCS has it; entry.asm compares */
-	bool launched;	   /* VMRESUME from now on */
-	uint8_t tpr_class; /* threshold asked for */
+	uint64_t host_rsp;     /* as the VMCS has it; entry.asm compares */
+	bool launched;	       /* VMRESUME from now on */
+	uint8_t tpr_class;     /* threshold asked for */
 	uint8_t tpr_threshold; /* as the VMCS has it */
 	uint32_t primary;      /* as the VMCS has it */
 	uint64_t cr0_shadow, cr4_shadow;
