@@ -9,6 +9,7 @@
 #include "hv/host.h"
 #include "hv/lib/string.h"
 #include "hv/partition.h"
+#include "hv/pvclock.h"
 
 enum { EAX, EBX, ECX, EDX };
 enum { BASIC = 0x20, EXTENDED = 0x22 };
@@ -368,6 +369,8 @@ static void hypervisor_leaf(uint32_t leaf, uint32_t out[4])
 	} else if (leaf == 0x40000010) {
 		out[EAX] = (uint32_t)(host_tsc_hz / 1000);
 		out[EBX] = out[EAX];
+	} else {
+		pvclock_cpuid(leaf, out);
 	}
 }
 
