@@ -69,7 +69,7 @@ static inline void fixture_begin(void)
 }
 
 /* Loads an exact heap copy of `size` bytes, so that the sanitizer sees reads past its end. */
-static bool fixture_load(const void *file, uint64_t size, const char *name)
+static inline bool fixture_load(const void *file, uint64_t size, const char *name)
 {
 	uint8_t *copy = malloc(size ? size : 1);
 	bool ok;

@@ -3,11 +3,11 @@
  * virtual PC has, are read back by our own parser, and are taken by iasl's disassembler where that
  * is installed.
  */
+#define _DEFAULT_SOURCE /* mkdtemp */
 #include "drivers/acpi.h"
 #include "hv/acpi/acpi_guest.h"
 #include "hv/vdev/vpci.h"
 #include "tests/host/load_fixture.h"
-#include <sys/stat.h>
 #include <unistd.h>
 
 static struct acpi_info info;
