@@ -167,8 +167,5 @@ void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta)
 	if (boot_option(&boot, "check-pages")) {
 		check_pages();
 	}
-		void tmp_main(struct boot_info *, struct acpi_info *);
-		tmp_main(&boot, &acpi);
-	}
 	mullion_main(&boot, &acpi);
 }
