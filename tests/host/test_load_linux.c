@@ -240,7 +240,7 @@ TEST(refusals)
 		      "(cmdline_size, offset 0x238)");
 	image();
 	fixture_module("m", "", "x", 1);
-	refused(SIZE, "bzImage: a Linux image takes no modules (m)");
+	refused(SIZE, "bzImage: an image of kind Linux takes no modules (m)");
 }
 
 TEST(sizes_of_real_images)
