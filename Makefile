@@ -111,9 +111,13 @@ fuzz-config: $(B)/fuzz_config
 	@mkdir -p $(B)/fuzz/config
 	$(B)/fuzz_config -max_total_time=$(SECONDS) -max_len=4096 -dict=tests/fuzz/config.dict -print_final_stats=1 \
 		$(B)/fuzz/config tests/fuzz/config
-$(B)/fuzz_config: tests/fuzz/fuzz_config.c $(CONFIG_SRC)
+# The kept corpus alone, once: part of the tests.
+.PHONY: fuzz-corpus
+fuzz-corpus: $(B)/fuzz_config
+	$(B)/fuzz_config $(sort $(wildcard tests/fuzz/config/*)) 2>$(B)/fuzz_config.log || { cat $(B)/fuzz_config.log; exit 1; }
+$(B)/fuzz_config: tests/fuzz/fuzz_config.c $(CONFIG_SRC) $(wildcard hv/config*.h)
 	@mkdir -p $(@D)
-	clang -std=c17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. -o $@ $^
+	clang -std=c17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. -o $@ $(filter %.c,$^)
 
 # --- the tiny guests: examples in guests/, payloads of the system tests in tests/guest/ --------------------
 # NAME.c is a 64-bit guest in a 32-bit ELF file with a multiboot 1 header, NAME32.c a 32-bit guest,

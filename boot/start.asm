@@ -15,9 +15,6 @@ section .multiboot2 progbits alloc noexec nowrite align=8
 header:
 	dd MAGIC, ARCH_I386, header_end - header, -(MAGIC + ARCH_I386 + (header_end - header)) & 0xffffffff
 	align 8
-	dw 5, 1			; framebuffer, if there is one
-	dd 20, 0, 0, 32
-	align 8
 	dw 6, 0			; modules page-aligned
 	dd 8
 	align 8

@@ -69,9 +69,13 @@ bool bus_claim(struct bus *bus, const struct bus_claim *c, struct refusal *r)
 const struct bus_claim *bus_find(const struct bus *bus, uint64_t addr)
 {
 	unsigned at = claims_up_to(bus, addr);
-	const struct bus_claim *c = &bus->claim[at - 1];
+	const struct bus_claim *c;
 
-	return at > 0 && addr - c->base < c->size ? c : NULL;
+	if (!at) {
+		return NULL;
+	}
+	c = &bus->claim[at - 1];
+	return addr - c->base < c->size ? c : NULL;
 }
 
 static uint64_t value_mask(unsigned size)

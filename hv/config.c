@@ -9,8 +9,8 @@
 #include "hv/lib/string.h"
 
 const struct config_type_text config_type_text[CONFIG_TYPES] = {
-	[TYPE_WORD] = {"a word of the list", "one of the words listed"},
-	[TYPE_YES] = {"yes or no", "yes or no"},
+	[TYPE_WORD] = {"a choice", NULL},
+	[TYPE_YES] = {"a choice", NULL},
 	[TYPE_SIZE] = {"a size", "a number of bytes, or with K, M or G, such as 512M"},
 	[TYPE_ADDRESS] = {"an address", "a number such as 0x7c00"},
 	[TYPE_PORT] = {"a port", "a number such as 0xf4"},
@@ -19,7 +19,7 @@ const struct config_type_text config_type_text[CONFIG_TYPES] = {
 	[TYPE_FILE] = {"a file name", "letters, digits and . _ - + ~ / such as bzImage"},
 	[TYPE_MODULE] = {"a file name and arguments", "such as: tool.elf --fast"},
 	[TYPE_CPUS] = {"a CPU", "numbers and ranges such as 0,2-3"},
-	[TYPE_PORTS] = {"a range of ports", "such as 0x2f8-0x2ff, 0x2f8+8, or one port 0x80"},
+	[TYPE_PORTS] = {"a range of ports", "such as 0x2f8-0x2ff, 0x2f8+8, or one port 0x378"},
 	[TYPE_MMIO] = {"a range of addresses", "such as 0xfed00000+4K or 0xfed00000-0xfed00fff"},
 	[TYPE_PCI] = {"a PCI function", "bus:device.function in hex, such as 00:1f.2"},
 	[TYPE_CONSOLE] = {"a console",
@@ -27,6 +27,7 @@ const struct config_type_text config_type_text[CONFIG_TYPES] = {
 };
 
 static const char *const end_words[] = {"poweroff", "reboot", "halt", NULL};
+static const char *const yes_words[] = {"no", "yes", NULL};
 static const char *const tsc_words[] = {"check", "trust", NULL};
 static const char *const again_words[] = {"restart", "stop", NULL};
 static const char *const serial_words[] = {"none", "com1", "com2", "com3", "com4", NULL};
@@ -46,6 +47,7 @@ static const struct config_key system_key[] = {
 	{
 		.name = "console",
 		.type = TYPE_CONSOLE,
+		.min = 1,
 		.max = LAST_PORT - CONFIG_SERIAL_PORTS + 1,
 		.room = 4,
 		.fallback = "com1, framebuffer",
@@ -82,6 +84,7 @@ static const struct config_key system_key[] = {
 	{
 		.name = "bochs-shutdown",
 		.type = TYPE_YES,
+		.words = yes_words,
 		.fallback = "no",
 		.field = SYSTEM(bochs_shutdown),
 		.help = "For test images: power-off ends Bochs through its port 0x8900.",
@@ -271,6 +274,21 @@ const struct config_file *config_file_at(const struct config_guest *g, unsigned 
 		n--;
 	}
 	return n < g->modules ? &g->module[n] : NULL;
+}
+
+const char *config_key_how(struct config_how *h, const struct config_key *k)
+{
+	size_t n;
+
+	if (!k->words) {
+		return config_type_text[k->type].how;
+	}
+	n = fmt_print(h->text, sizeof(h->text), "one of");
+	for (unsigned i = 0; k->words[i] && n < sizeof(h->text); i++) {
+		n += fmt_print(h->text + n, sizeof(h->text) - n, "%s %s", i ? "," : "",
+			       k->words[i]);
+	}
+	return h->text;
 }
 
 const char *config_size_text(struct config_size *s, uint64_t bytes)

@@ -7,6 +7,7 @@
  */
 #include "hv/config_table.h"
 #include "hv/lib/string.h"
+#include "hv/partition.h"
 #include "hv/vdev/vioapic.h"
 #include "hv/vdev/vlapic.h"
 #include "hv/vdev/vpci.h"
@@ -25,6 +26,7 @@ static const struct claim emulated_port[] = {
 	{0x60, 2, "keyboard controller"},
 	{0x64, 1, "keyboard controller"},
 	{0x70, 2, "clock"},
+	{0x80, 1, "POST port"},
 	{0x92, 1, "reset port"},
 	{0xa0, 2, "interrupt controller"},
 	{0x4d0, 2, "interrupt controller"},
@@ -38,18 +40,9 @@ static const struct claim emulated_mmio[] = {
 	{VLAPIC_BASE_DEFAULT, PAGE_SIZE, "local APIC"},
 };
 
-/*
- * Where a guest surely has RAM, if it has that much. Between are the video memory and the option
- * ROMs; above 3 GiB the bus set-up decides, and refuses by itself.
- */
-static const struct claim guest_ram[] = {
-	{0, 0xa0000, "RAM"},
-	{0xe0000, GIB(3) - 0xe0000, "RAM"},
-};
-
 static bool overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
 {
-	return a < b + b_size && b < a + a_size;
+	return a_size && b_size && a < b + b_size && b < a + a_size;
 }
 
 static const struct claim *find_claim(const struct claim *c, size_t n, uint64_t base, uint64_t size)
@@ -66,8 +59,6 @@ static const struct claim *find_claim(const struct claim *c, size_t n, uint64_t 
 
 static bool check_flat(const struct config *c, const struct config_guest *g, struct refusal *r)
 {
-	static const struct claim video = {0xa0000, 0x20000, NULL};
-
 	if (!g->flat) {
 		return true;
 	}
@@ -77,7 +68,7 @@ static bool check_flat(const struct config *c, const struct config_guest *g, str
 			"entry 0x%llx lies before load 0x%llx; it must be in the image",
 			(unsigned long long)g->entry, (unsigned long long)g->load);
 	}
-	if (find_claim(&video, 1, g->load, 1)) {
+	if (overlap(g->load, 1, GUEST_VGA_HOLE, GUEST_BIOS_AREA - GUEST_VGA_HOLE)) {
 		return config_refuse(r, c, g->load_place,
 				     "there is no RAM at 0x%llx; 0xa0000-0xbffff is video memory",
 				     (unsigned long long)g->load);
@@ -165,24 +156,32 @@ static bool check_debug_exit(const struct config *c, const struct config_guest *
 	return check_emulated_ports(c, g, &own, r);
 }
 
+/* partition.c lays a guest's RAM out so. */
+static bool meets_ram(const struct config_guest *g, const struct config_range *range)
+{
+	uint64_t low = g->memory < GUEST_LOW_LIMIT ? g->memory : GUEST_LOW_LIMIT;
+	const struct claim ram[] = {
+		{0, GUEST_VGA_HOLE, NULL},
+		{GUEST_BIOS_AREA, low - GUEST_BIOS_AREA, NULL},
+		{GUEST_HIGH_BASE, g->memory - low, NULL},
+	};
+
+	return find_claim(ram, ARRAY_SIZE(ram), range->base, range->size) != NULL;
+}
+
 static bool check_mmio(const struct config *c, const struct config_guest *g,
 		       const struct config_range *range, struct refusal *r)
 {
 	const struct claim *hit = find_claim(emulated_mmio, ARRAY_SIZE(emulated_mmio), range->base,
 					     range->size);
 
-	for (unsigned i = 0; !hit && i < ARRAY_SIZE(guest_ram); i++) {
-		if (range->base < g->memory) {
-			hit = find_claim(&guest_ram[i], 1, range->base, range->size);
-		}
-	}
-	if (hit) {
+	if (hit || meets_ram(g, range)) {
 		return config_refuse(r, c, range->place,
 				     "guest '%s': mmio 0x%llx-0x%llx meets its %s; a device of the "
 				     "machine cannot be there",
 				     g->name, (unsigned long long)range->base,
 				     (unsigned long long)(range->base + range->size - 1),
-				     hit->whose);
+				     hit ? hit->whose : "RAM");
 	}
 	return true;
 }

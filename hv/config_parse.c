@@ -1,37 +1,25 @@
 /*
- * The configuration's text: lines, [sections], keys. Values are config_value.c's, the table
- * config.c's.
+ * The configuration's text: [sections] and keys. Lines are config_lines.c's, values
+ * config_value.c's, the table config.c's.
  *
  * config_parse is called at boot with the module mullion.conf, by the host tool and by the fuzz
- * target. Work is linear in the text and no line is longer than LINE_MOST, so hostile text costs
- * nothing but its reading. State: one struct parser on the stack.
+ * target. State: one struct parser on the stack.
  */
-#include "hv/config_table.h"
+#include "hv/config_lines.h"
 #include "hv/lib/string.h"
 
-enum {
-	LINE_MOST = 8192, /* bytes; a command line of which each byte is escaped fits */
-	SHOWN_MOST = 40,  /* bytes of a word that a message shows */
-};
+enum { SHOWN_MOST = 40 }; /* bytes of a word that a message shows */
 
 struct parser {
 	struct config *c;
-	struct refusal *why;
-	const char *text, *text_end; /* what is left */
-	uint32_t number;	     /* of the line, from 1 */
-	const char *line, *at, *end; /* the line; what is left of it, without its comment */
+	struct config_lines in;
 	const struct config_section *section; /* NULL before the first header */
 	void *base;			      /* the section's struct in *c */
 	struct config_place header;
 	uint32_t seen[CONFIG_KEYS]; /* the line of each key of the section, 0: not there */
 };
 
-static struct config_place place_of(const struct parser *p, const char *at)
-{
-	return (struct config_place){p->number, (uint32_t)(at - p->line) + 1};
-}
-
-#define PARSE_REFUSE(p, where, ...) config_refuse((p)->why, (p)->c, place_of(p, where), __VA_ARGS__)
+#define PARSE_REFUSE(p, where, ...) LINE_REFUSE(&(p)->in, where, __VA_ARGS__)
 
 static bool in_word(char c)
 {
@@ -39,126 +27,19 @@ static bool in_word(char c)
 	       c == '_' || c == '.';
 }
 
-static void skip_blanks(struct parser *p)
-{
-	while (p->at < p->end && (*p->at == ' ' || *p->at == '\t')) {
-		p->at++;
-	}
-}
-
 static size_t take_word(struct parser *p)
 {
-	const char *from = p->at;
+	const char *from = p->in.at;
 
-	while (p->at < p->end && in_word(*p->at)) {
-		p->at++;
+	while (p->in.at < p->in.end && in_word(*p->in.at)) {
+		p->in.at++;
 	}
-	return p->at - from;
+	return p->in.at - from;
 }
 
 static int shown(size_t n)
 {
 	return n > SHOWN_MOST ? SHOWN_MOST : (int)n;
-}
-
-/* --- bytes and lines --- */
-
-/* The length of the UTF-8 character at s, which is printable or a tab; 0: not text. (RFC 3629.) */
-static unsigned char_length(const uint8_t *s, size_t left)
-{
-	uint8_t low = 0x80, high = 0xbf; /* what the second byte may be */
-	unsigned n;
-
-	if (s[0] < 0x80) {
-		return s[0] == '\t' || (s[0] >= 0x20 && s[0] != 0x7f);
-	}
-	if (s[0] < 0xc2 || s[0] > 0xf4) {
-		return 0;
-	}
-	n = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-	switch (s[0]) {
-	case 0xc2: low = 0xa0; break;  /* 80-9f are control characters */
-	case 0xe0: low = 0xa0; break;  /* fits into two bytes */
-	case 0xed: high = 0x9f; break; /* surrogates */
-	case 0xf0: low = 0x90; break;  /* fits into three bytes */
-	case 0xf4: high = 0x8f; break; /* beyond U+10FFFF */
-	}
-	if (n > left || s[1] < low || s[1] > high) {
-		return 0;
-	}
-	for (unsigned i = 2; i < n; i++) {
-		if ((s[i] & 0xc0) != 0x80) {
-			return 0;
-		}
-	}
-	return n;
-}
-
-/* Text up to the comment must be clean UTF-8; a comment may be in another encoding. */
-static bool check_bytes(struct parser *p, const char *line_end)
-{
-	const char *s = p->line;
-
-	while (s < line_end) {
-		bool comment = s >= p->end;
-		unsigned n = char_length((const uint8_t *)s, line_end - s);
-
-		if (comment && (uint8_t)*s >= 0x80) {
-			n = 1;
-		}
-		if (!n) {
-			return PARSE_REFUSE(p, s, "byte \\x%02x is not text; write plain UTF-8",
-					    (uint8_t)*s);
-		}
-		s += n;
-	}
-	return true;
-}
-
-static const char *find_comment(const char *s, const char *end)
-{
-	bool quoted = false;
-
-	for (; s < end; s++) {
-		if (*s == '"') {
-			quoted = !quoted;
-		} else if (quoted && *s == '\\' && s + 1 < end) {
-			s++;
-		} else if (!quoted && *s == '#') {
-			break;
-		}
-	}
-	return s;
-}
-
-/* Takes the next line: sets line, at and end. */
-static bool next_line(struct parser *p)
-{
-	const char *s = p->text;
-
-	p->line = s;
-	p->number++;
-	while (s < p->text_end && *s != '\n') {
-		if (s - p->line == LINE_MOST) {
-			return PARSE_REFUSE(p, s, "the line is too long; at most %u bytes",
-					    LINE_MOST);
-		}
-		s++;
-	}
-	p->text = s < p->text_end ? s + 1 : s;
-	if (s > p->line && s[-1] == '\r') {
-		s--;
-	}
-	p->at = p->line;
-	p->end = find_comment(p->line, s);
-	if (!check_bytes(p, s)) {
-		return false;
-	}
-	while (p->end > p->line && (p->end[-1] == ' ' || p->end[-1] == '\t')) {
-		p->end--;
-	}
-	skip_blanks(p);
-	return true;
 }
 
 /* --- words that are nearly right --- */
@@ -232,7 +113,7 @@ static bool set_fallback(struct parser *p, const struct config_key *k)
 				 .line = k->fallback,
 				 .key = k,
 				 .config = p->c,
-				 .why = p->why};
+				 .why = p->in.why};
 
 	return config_value_read(&v, p->base);
 }
@@ -246,7 +127,7 @@ static bool section_end(struct parser *p)
 
 		if (!p->seen[i]) {
 			if (k->required) {
-				return config_refuse(p->why, p->c, p->header,
+				return config_refuse(p->in.why, p->c, p->header,
 						     "'%s' is missing; every [%s] needs it",
 						     k->name, s->name);
 			}
@@ -255,7 +136,7 @@ static bool section_end(struct parser *p)
 			}
 		} else if (k->with && !p->seen[key_index(s, k->with, strlen(k->with))]) {
 			return config_refuse(
-				p->why, p->c,
+				p->in.why, p->c,
 				*(struct config_place *)config_field(p->base, k->place),
 				"'%s' needs '%s' too; write both or none", k->name, k->with);
 		}
@@ -275,7 +156,7 @@ static bool begin_system(struct parser *p, const struct config_section *s)
 	struct config_system *sys = &p->c->system;
 
 	if (sys->present) {
-		return config_refuse(p->why, p->c, p->header,
+		return config_refuse(p->in.why, p->c, p->header,
 				     "[system] appears twice; the first is on line %u",
 				     sys->place.line);
 	}
@@ -288,7 +169,7 @@ static bool begin_system(struct parser *p, const struct config_section *s)
 static bool begin_guest(struct parser *p, const struct config_section *s, const char *name,
 			size_t len)
 {
-	struct config_guest *g = &p->c->guest[p->c->guests];
+	struct config_guest *g;
 
 	if (!len) {
 		return PARSE_REFUSE(p, name, "the guest needs a name; write [guest NAME]");
@@ -305,10 +186,10 @@ static bool begin_guest(struct parser *p, const struct config_section *s, const 
 		}
 	}
 	if (p->c->guests == MAX_GUESTS) {
-		return config_refuse(p->why, p->c, p->header, "too many guests; at most %u",
+		return config_refuse(p->in.why, p->c, p->header, "too many guests; at most %u",
 				     MAX_GUESTS);
 	}
-	p->c->guests++;
+	g = &p->c->guest[p->c->guests++];
 	memcpy(g->name, name, len);
 	g->place = p->header;
 	section_begin(p, s, g);
@@ -340,10 +221,10 @@ static bool parse_header(struct parser *p)
 	if (!section_end(p)) {
 		return false;
 	}
-	p->header = place_of(p, p->at);
-	p->at++;
-	skip_blanks(p);
-	word = p->at;
+	p->header = config_line_place(&p->in, p->in.at);
+	p->in.at++;
+	config_skip_blanks(&p->in);
+	word = p->in.at;
 	len = take_word(p);
 	for (unsigned i = 0; i < CONFIG_SECTIONS; i++) {
 		if (same(config_section[i].name, word, len)) {
@@ -353,20 +234,22 @@ static bool parse_header(struct parser *p)
 	if (!s) {
 		return unknown_section(p, word, len);
 	}
-	skip_blanks(p);
-	name = p->at;
+	config_skip_blanks(&p->in);
+	name = p->in.at;
 	name_len = s->named ? take_word(p) : 0;
-	skip_blanks(p);
-	if (p->at == p->end) {
-		return PARSE_REFUSE(p, p->at, "']' is missing; write [system] or [guest NAME]");
+	config_skip_blanks(&p->in);
+	if (p->in.at == p->in.end) {
+		return PARSE_REFUSE(p, p->in.at, "']' is missing; write [system] or [guest NAME]");
 	}
-	if (*p->at != ']') {
-		return PARSE_REFUSE(p, p->at,
+	if (*p->in.at != ']') {
+		return PARSE_REFUSE(p, p->in.at,
 				    "']' expected here; names are letters, digits, - _ .");
 	}
-	p->at++;
-	if (p->at != p->end) {
-		return PARSE_REFUSE(p, p->at, "text after ']'; keys stand on lines of their own");
+	p->in.at++;
+	config_skip_blanks(&p->in);
+	if (p->in.at != p->in.end) {
+		return PARSE_REFUSE(p, p->in.at,
+				    "text after ']'; keys stand on lines of their own");
 	}
 	return s->named ? begin_guest(p, s, name, name_len) : begin_system(p, s);
 }
@@ -400,10 +283,11 @@ static bool unknown_key(struct parser *p, const char *word, size_t len)
 /* "key = value" */
 static bool parse_key(struct parser *p)
 {
-	const char *word = p->at;
+	const char *word = p->in.at;
 	size_t len = take_word(p);
 	const struct config_key *k;
 	struct config_value v;
+	struct config_how how;
 	unsigned i;
 
 	if (!len) {
@@ -426,31 +310,32 @@ static bool parse_key(struct parser *p)
 		return PARSE_REFUSE(p, word, "'%s' appears twice; the first is on line %u", k->name,
 				    p->seen[i]);
 	}
-	p->seen[i] = p->number;
-	skip_blanks(p);
-	if (p->at == p->end || *p->at != '=') {
-		return PARSE_REFUSE(p, p->at, "'=' expected; write %s = value", k->name);
+	p->seen[i] = p->in.number;
+	config_skip_blanks(&p->in);
+	if (p->in.at == p->in.end || *p->in.at != '=') {
+		return PARSE_REFUSE(p, p->in.at, "'=' expected; write %s = value", k->name);
 	}
-	p->at++;
-	skip_blanks(p);
-	if (p->at == p->end) {
-		return PARSE_REFUSE(p, p->at, "'%s' has no value; %s", k->name,
-				    config_type_text[k->type].how);
+	p->in.at++;
+	config_skip_blanks(&p->in);
+	if (p->in.at == p->in.end) {
+		return PARSE_REFUSE(p, p->in.at, "'%s' has no value; %s", k->name,
+				    config_key_how(&how, k));
 	}
-	v = (struct config_value){p->at, p->end, p->line, p->number, k, p->c, p->why};
+	v = (struct config_value){p->in.at, p->in.end, p->in.line, p->in.number,
+				  k,	    p->c,      p->in.why};
 	return config_value_read(&v, p->base);
 }
 
 static bool parse_lines(struct parser *p)
 {
-	while (p->text < p->text_end) {
-		if (!next_line(p)) {
+	while (p->in.text < p->in.text_end) {
+		if (!config_next_line(&p->in)) {
 			return false;
 		}
-		if (p->at == p->end) {
+		if (p->in.at == p->in.end) {
 			continue;
 		}
-		if (!(*p->at == '[' ? parse_header(p) : parse_key(p))) {
+		if (!(*p->in.at == '[' ? parse_header(p) : parse_key(p))) {
 			return false;
 		}
 	}
@@ -472,15 +357,16 @@ static void set_file_name(struct config *c, const char *file)
 bool config_parse(struct config *c, const char *file, const char *text, size_t len,
 		  struct refusal *r)
 {
-	static const char mark[] =
-		"\xef\xbb\xbf"; /* the byte order mark of UTF-8, which is allowed */
-	struct parser p = {.c = c, .why = r, .text = text, .text_end = text + len};
+	static const char byte_order_mark[] = "\xef\xbb\xbf";
+	struct config_lines in = {.config = c, .why = r, .text = text, .text_end = text + len};
+	struct parser p = {.c = c};
 
 	memset(c, 0, sizeof(*c));
 	set_file_name(c, file);
-	if (len >= 3 && memcmp(text, mark, 3) == 0) {
-		p.text += 3;
+	if (len >= 3 && memcmp(text, byte_order_mark, 3) == 0) {
+		in.text += 3;
 	}
+	p.in = in;
 	if (!parse_lines(&p)) {
 		return false;
 	}
@@ -491,7 +377,7 @@ bool config_parse(struct config *c, const char *file, const char *text, size_t l
 		}
 	}
 	if (!c->guests) {
-		return config_refuse(r, c, (struct config_place){p.number ? p.number : 1, 1},
+		return config_refuse(r, c, (struct config_place){p.in.number ? p.in.number : 1, 1},
 				     "there is no guest; add a section [guest NAME]");
 	}
 	return config_check(c, r);

@@ -1,7 +1,6 @@
 /*
  * The table of sections and keys, and what the files of the configuration share with each other.
- *
- * Included by hv/config*.c only. The table is const; parser state lives on config_parse's stack.
+ * Included by hv/config*.c only.
  */
 #pragma once
 
@@ -10,7 +9,7 @@
 /* What a value may be. Each type's field in struct config_system or config_guest is in brackets. */
 enum config_type {
 	TYPE_WORD,    /* one of key->words [enum, the word's index] */
-	TYPE_YES,     /* yes or no [bool] */
+	TYPE_YES,     /* the same [bool] */
 	TYPE_SIZE,    /* bytes, in pages [uint64_t] */
 	TYPE_ADDRESS, /* [uint64_t] */
 	TYPE_PORT,    /* [uint16_t] */
@@ -27,7 +26,7 @@ enum config_type {
 
 struct config_type_text {
 	const char *what; /* "a size" */
-	const char *how;  /* how to write one, with an example */
+	const char *how;  /* how to write one, with an example; NULL: the key's words */
 };
 extern const struct config_type_text config_type_text[CONFIG_TYPES];
 
@@ -38,7 +37,7 @@ struct config_key {
 	bool multiple;		  /* may be written several times; the values add up */
 	uint64_t min, max;	  /* of a number */
 	unsigned room;		  /* of a list: how many values fit */
-	const char *const *words; /* TYPE_WORD: the words, by value of the enum, then NULL */
+	const char *const *words; /* the choices, by value of the enum, then NULL */
 	const char *fallback;	  /* what stands for a key that is not written; NULL: nothing */
 	const char *with;	  /* this key needs that one */
 	const char *help;
@@ -56,28 +55,25 @@ struct config_section {
 	const char *help;
 };
 
+enum {
+	CONFIG_LINE = 8192, /* most bytes of a line; a command line with each byte escaped fits */
+};
+
 enum { CONFIG_SECTIONS = 2, CONFIG_KEYS = 16 /* most keys of a section */ };
 extern const struct config_section config_section[CONFIG_SECTIONS];
-
-/* A value that is being read: at..end is what is left, without blanks at its ends or a comment. */
-struct config_value {
-	const char *at, *end;
-	const char *line; /* the line's first byte */
-	uint32_t number;  /* the line's number */
-	const struct config_key *key;
-	const struct config *config;
-	struct refusal *why;
-};
 
 /* "file:line:col: error: ..." */
 bool config_refuse(struct refusal *r, const struct config *c, struct config_place at,
 		   const char *fmt, ...) PRINTF_LIKE(4, 5);
 
-/* Reads a value into its field of the section's struct. */
-bool config_value_read(struct config_value *v, void *section);
-
 /* All checks between keys and between guests that need no machine. */
 bool config_check(const struct config *c, struct refusal *r);
+
+/* How a value of the key is written, with an example or all choices. */
+struct config_how {
+	char text[64];
+};
+const char *config_key_how(struct config_how *h, const struct config_key *k);
 
 /* A size in the largest unit that keeps it exact: "512M". Returns s. */
 struct config_size {

@@ -357,7 +357,7 @@ enum decode_status decode_cr(const uint8_t *bytes, unsigned count, unsigned bits
 		out->len = in.length;
 		out->operand.len = in.length;
 		out->operand.address_size = (uint8_t)(in.address_width / 8);
-		out->operand.reg = DECODE_NO_REG;
+		out->operand.reg = out->gpr;
 		out->operand.groups = groups_of(&out->operand);
 	}
 	return DECODE_OK;

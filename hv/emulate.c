@@ -221,11 +221,3 @@ enum emulate_result emulate(struct emulate *e)
 	}
 	return r;
 }
-
-unsigned emulate_length(struct emulate *e)
-{
-	struct emulation em;
-
-	emulate_begin(&em, e);
-	return emulate_fetch(&em) == EMULATE_DONE ? em.d->len : 0;
-}

@@ -170,3 +170,57 @@ enum emulate_result emulate_fetch(struct emulation *em)
 	e->insn_len = d->len;
 	return EMULATE_DONE;
 }
+
+unsigned emulate_length(struct emulate *e)
+{
+	struct emulation em;
+
+	emulate_begin(&em, e);
+	return emulate_fetch(&em) == EMULATE_DONE ? em.d->len : 0;
+}
+
+/* The source of LMSW: the low word of a register, or a word of memory. */
+static bool lmsw_source(struct emulation *em, const struct decoded_cr *cr, uint16_t *out)
+{
+	struct operand o;
+
+	vcpu_need(em->v, cr->operand.groups);
+	if (!cr->memory) {
+		*out = (uint16_t)em->v->regs.gpr[cr->gpr];
+		return true;
+	}
+	em->d = &cr->operand;
+	if (operand_at(em, em->d->segment, operand_offset(em), 2, ACCESS_READ, &o) !=
+	    EMULATE_DONE) {
+		return false;
+	}
+	*out = (uint16_t)operand_read(em, &o);
+	return true;
+}
+
+bool emulate_cr_decode(struct emulate *e, struct emulate_cr *out)
+{
+	struct emulation em;
+	struct decoded_cr cr;
+	enum decode_status status;
+
+	emulate_begin(&em, e);
+	do {
+		if (fetch_more(&em) != EMULATE_DONE) {
+			return false;
+		}
+		status = decode_cr(e->bytes, e->bytes_count, em.bits, &cr);
+	} while (status == DECODE_MORE);
+	if (status != DECODE_OK) {
+		decode_failed(&em, status);
+		return false;
+	}
+	*out = (struct emulate_cr){.cr = cr.cr,
+				   .gpr = cr.gpr,
+				   .len = cr.len,
+				   .write = cr.write,
+				   .clts = cr.clts,
+				   .lmsw = cr.lmsw};
+	e->insn_len = cr.len;
+	return cr.len && (!cr.lmsw || lmsw_source(&em, &cr, &out->lmsw_source));
+}

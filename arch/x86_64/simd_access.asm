@@ -21,6 +21,8 @@ global %1
 	ret
 %assign n n + 1
 %endrep
+%undef XMM				; or the next use's instruction would name the last register
+%undef YMM
 %endmacro
 
 	ACCESS simd_xmm_store, movups [rdi], XMM
