@@ -9,6 +9,10 @@ CC := gcc
 NASM := nasm
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
+# `make V=1` shows the commands.
+ifndef V
+.SILENT:
+endif
 .SECONDARY:
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion -Wundef \
@@ -66,7 +70,9 @@ $(B)/obj/hv/acpi/acpi_guest.o $(B)/host/hv/acpi/acpi_guest.o: $(B)/gen/dsdt.inc
 
 # --- host tests: hv/ and the pure files of boot/ and drivers/, unchanged, under ASan and UBSan ----------
 HOST_FLAGS := -std=c17 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-PURE_SRC := $(filter-out hv/lib/string.c,$(HV_SRC)) $(wildcard boot/multiboot2.c drivers/acpi.c)
+# log.c stays out: tests link fake_log.c in its place, and test_log.c includes it.
+PURE_SRC := $(filter-out hv/lib/string.c hv/console/log.c,$(HV_SRC)) boot/multiboot2.c boot/memory.c \
+	boot/console_parse.c drivers/acpi.c drivers/rtc_epoch.c
 FAKE_SRC := $(sort $(wildcard tests/fake/*.c))
 HOST_OBJ := $(PURE_SRC:%.c=$(B)/host/%.o) $(FAKE_SRC:%.c=$(B)/host/%.o) $(ZYDIS_SRC:%=$(B)/host/zydis/%.o)
 TEST_SRC := $(sort $(wildcard tests/host/test_*.c))
@@ -88,15 +94,107 @@ test-host: $(TESTS)
 	@fail=0; for t in $(TESTS); do $$t || fail=1; done; exit $$fail
 
 # --- the host checker ----------------------------------------------------------------------------------
-$(B)/mullion-config: scripts/mullion-config.c $(B)/tool/hv/config.o $(B)/tool/hv/refuse.o $(B)/tool/hv/lib/printf.o
-	$(CC) -std=c17 -O2 -g $(WARN) -I. -o $@ $^
+CONFIG_SRC := $(sort $(wildcard hv/config*.c)) hv/refuse.c hv/lib/printf.c
+$(B)/mullion-config: $(B)/tool/scripts/mullion-config.o $(CONFIG_SRC:%.c=$(B)/tool/%.o)
+	$(CC) -o $@ $^
 $(B)/tool/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) -std=c17 -O2 -g $(WARN) -MMD -MP -I. -c $< -o $@
+	$(CC) -std=gnu17 -O2 -g $(WARN) -MMD -MP -I. -c $< -o $@
 
-# --- the tiny guests -------------------------------------------------------------------------------------
+# The reference in docs/ is made from the parser's own table; a test keeps it so.
+docs/config.md: $(B)/mullion-config
+	@mkdir -p $(@D)
+	$(B)/mullion-config reference >$@
+
+# Random configurations against the parser: make fuzz-config [SECONDS=60]
+SECONDS ?= 60
+.PHONY: fuzz-config
+fuzz-config: $(B)/fuzz_config
+	@mkdir -p $(B)/fuzz/config
+	$(B)/fuzz_config -max_total_time=$(SECONDS) -max_len=4096 -dict=tests/fuzz/config.dict -print_final_stats=1 \
+		$(B)/fuzz/config tests/fuzz/config
+# The kept corpus alone, once: part of the tests.
+.PHONY: fuzz-corpus
+fuzz-corpus: $(B)/fuzz_config
+	$(B)/fuzz_config $(sort $(wildcard tests/fuzz/config/*)) 2>$(B)/fuzz_config.log || { cat $(B)/fuzz_config.log; exit 1; }
+$(B)/fuzz_config: tests/fuzz/fuzz_config.c $(CONFIG_SRC) $(wildcard hv/config*.h)
+	@mkdir -p $(@D)
+	clang -std=c17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. -o $@ $(filter %.c,$^)
+
+# --- the tiny guests: examples in guests/, payloads of the system tests in tests/guest/ --------------------
+# NAME.c is a 64-bit guest in a 32-bit ELF file with a multiboot 1 header, NAME32.c a 32-bit guest,
+# NAME.asm a flat image or whatever its own header says. All become build/guests/NAME.elf or .bin.
+GUEST_FLAGS := -std=gnu17 -O2 -ffreestanding -nostdlib -fno-pic -fno-pie -fno-stack-protector -mno-red-zone \
+	-mgeneral-regs-only -fno-asynchronous-unwind-tables -fcf-protection=none -Wall -Wextra -Werror -Iguests/lib
+GUEST_LD := $(LD) -nostdlib -static -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments -T guests/lib/guest.ld
+GUEST_SRC := $(sort $(wildcard guests/*/*.c tests/guest/*.c))
+GUEST_SRC := $(filter-out guests/lib/% guests/initramfs/%,$(GUEST_SRC))
+GUEST_ASM := $(sort $(wildcard tests/guest/*.asm))
+GUEST_LIB := $(sort $(wildcard guests/lib/*.c))
+GUEST_OBJ64 := $(B)/guests/obj64/guests/lib/start.o $(GUEST_LIB:%.c=$(B)/guests/obj64/%.o)
+GUEST_OBJ32 := $(B)/guests/obj32/guests/lib/start.o $(GUEST_LIB:%.c=$(B)/guests/obj32/%.o)
+GUESTS := $(patsubst %.c,$(B)/guests/%.elf,$(notdir $(GUEST_SRC))) \
+	$(patsubst %.asm,$(B)/guests/%.bin,$(notdir $(GUEST_ASM)))
+vpath %.c $(sort $(dir $(GUEST_SRC)))
+GUEST_PROBES := $(B)/guests/probe $(B)/guests/init32
+
 .PHONY: guests
-guests:
+guests: $(GUESTS) $(GUEST_PROBES)
+
+$(B)/guests/obj64/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_FLAGS) -MMD -MP -c $< -o $@
+$(B)/guests/obj32/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_FLAGS) -m32 -MMD -MP -c $< -o $@
+$(B)/guests/obj64/%.o: %.asm
+	@mkdir -p $(@D)
+	$(NASM) -f elf64 -DMODE=64 -MD $(@:.o=.d) -MT $@ -o $@ $<
+$(B)/guests/obj32/%.o: %.asm
+	@mkdir -p $(@D)
+	$(NASM) -f elf32 -DMODE=32 -MD $(@:.o=.d) -MT $@ -o $@ $<
+$(B)/guests/one64/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_FLAGS) -MMD -MP -c $< -o $@
+$(B)/guests/one32/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_FLAGS) -m32 -MMD -MP -c $< -o $@
+
+$(B)/guests/%32.elf: $(B)/guests/one32/%32.o $(GUEST_OBJ32) guests/lib/guest.ld
+	$(GUEST_LD) -m elf_i386 -o $@ $< $(GUEST_OBJ32)
+# The same code as a 64-bit ELF file (NAME.elf64) and, for loaders that know none, as a 32-bit one.
+$(B)/guests/%.elf64: $(B)/guests/one64/%.o $(GUEST_OBJ64) guests/lib/guest.ld
+	$(GUEST_LD) -o $@ $< $(GUEST_OBJ64)
+$(B)/guests/%.elf: $(B)/guests/%.elf64
+	objcopy -O elf32-i386 $< $@
+$(B)/guests/%.bin: tests/guest/%.asm
+	@mkdir -p $(@D)
+	$(NASM) -f bin -Itests/guest/ -MD $(@:.bin=.d) -MT $@ -o $@ $<
+
+$(B)/guests/probe: guests/initramfs/probe.c
+	@mkdir -p $(@D)
+	$(CC) -std=c17 -Os -static -s -Wall -Wextra -Werror -Wl,--build-id=none -o $@ $<
+$(B)/guests/init32: guests/initramfs/init32.c
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -O2,$(GUEST_FLAGS)) -Os -m32 -static -s -Wl,--build-id=none -o $@ $<
+
+# --- Linux guests: Debian's kernels, fetched by package ----------------------------------------------------
+$(B)/linux/bzImage:
+	scripts/fetch-linux $(B)/linux cloud
+$(B)/linux/bzImage-generic:
+	scripts/fetch-linux $(B)/linux generic
+$(B)/linux/bzImage-i386:
+	scripts/fetch-linux $(B)/linux i386
+$(B)/linux/busybox:
+	scripts/fetch-linux $(B)/linux busybox
+INITRD := scripts/mkinitramfs --init guests/initramfs/init --busybox $(B)/linux/busybox --probe $(B)/guests/probe
+INITRD_DEP := scripts/mkinitramfs guests/initramfs/init $(B)/linux/busybox $(B)/guests/probe
+$(B)/linux/initrd.img: $(INITRD_DEP)
+	$(INITRD) -o $@
+$(B)/linux/initrd-poweroff.img: $(INITRD_DEP)
+	$(INITRD) --options mullion.test=poweroff -o $@
+$(B)/linux/initrd32.img: scripts/mkinitramfs $(B)/guests/init32 | $(B)/linux/bzImage-i386
+	scripts/mkinitramfs --init $(B)/guests/init32 -o $@
 
 .PHONY: clean
 clean:

@@ -7,7 +7,7 @@
 #include "hv/limits.h"
 #include "hv/refuse.h"
 
-enum { ACPI_IOAPICS = 8, ACPI_OVERRIDES = 24, ACPI_MCFGS = 8 };
+enum { ACPI_IOAPICS = 32, ACPI_OVERRIDES = 24, ACPI_MCFGS = 8 };
 
 struct acpi_info {
 	struct {

@@ -11,7 +11,7 @@
 #include "hv/limits.h"
 #include "hv/refuse.h"
 
-/* Where a value stands in the text; line 0: a default. */
+/* Where a value stands in the text, both from 1, columns in bytes; line 0: a default. */
 struct config_place {
 	uint32_t line, col;
 };
@@ -20,6 +20,12 @@ enum config_end { CONFIG_POWEROFF, CONFIG_REBOOT, CONFIG_HALT };
 enum config_again { CONFIG_RESTART, CONFIG_STOP };
 enum config_serial { SERIAL_NONE, SERIAL_COM1, SERIAL_COM2, SERIAL_COM3, SERIAL_COM4 };
 enum config_tsc { TSC_CHECK, TSC_TRUST };
+
+enum {
+	CONFIG_SERIAL_PORTS = 8,     /* ports of one UART */
+	CONFIG_DEBUG_EXIT_PORTS = 4, /* ports of a debug-exit device, as QEMU's iosize=4 */
+	CONFIG_BOCHS_SHUTDOWN = 0x8900,
+};
 
 struct config_console {
 	bool framebuffer, none;
@@ -39,7 +45,9 @@ struct config_system {
 	bool bochs_shutdown;
 };
 
-struct config_file { /* a file of the boot image */
+/* A file, named relative to the configuration. In the boot image it is known by the last part of
+ * its name (config_file_base); two different files of one last part are refused. */
+struct config_file {
 	char name[MAX_FILE];
 	char args[MAX_CMDLINE]; /* modules only: the rest of the value */
 	struct config_place place;
@@ -72,6 +80,7 @@ struct config_guest {
 	 * normalised so that CS is entry's paragraph). */
 	bool flat;
 	uint64_t load, entry;
+	struct config_place load_place, entry_place;
 	enum config_serial serial;
 	struct config_range port[MAX_GUEST_PORTS];
 	unsigned ports;
@@ -81,7 +90,8 @@ struct config_guest {
 	unsigned pcis;
 	enum config_again on_crash; /* default stop */
 	enum config_again on_reset; /* default restart */
-	uint16_t debug_exit;	    /* port, 0: none */
+	uint16_t debug_exit;	    /* first of CONFIG_DEBUG_EXIT_PORTS ports, 0: none */
+	struct config_place debug_exit_place;
 };
 
 struct config {
@@ -95,9 +105,12 @@ struct config {
 bool config_parse(struct config *c, const char *file, const char *text, size_t len,
 		  struct refusal *r);
 
-/* What a machine offers, for config_check_machine. file_exists may be NULL: not checked. */
+/*
+ * What a machine offers, for config_check_machine. file_exists may be NULL: not checked; it tells
+ * the file's size in bytes, 0: not known.
+ */
 struct config_machine {
-	unsigned cpus;		/* CPUs 0..cpus-1 exist */
+	unsigned cpus;		/* CPUs 0..cpus-1 exist; 0: not known */
 	uint64_t memory;	/* bytes usable for guests; 0: not known */
 	uint64_t largest_block; /* bytes in the largest block; 0: not known */
 	bool (*file_exists)(void *ctx, const char *name, uint64_t *size);
@@ -107,5 +120,16 @@ struct config_machine {
 bool config_check_machine(const struct config *c, const struct config_machine *m,
 			  struct refusal *r);
 
-/* The table that drives parsing, for the generated reference: prints Markdown through `put`. */
-void config_reference(void (*put)(void *ctx, const char *line), void *ctx);
+/* The base port of a PC's serial port; 0 for SERIAL_NONE. */
+uint16_t config_serial_port(enum config_serial s);
+/* The last part of a file name, by which the boot image knows the file. */
+const char *config_file_base(const char *name);
+/* The n-th file that a guest names: the kernel, the initrd if there is one, the modules; or NULL. */
+const struct config_file *config_file_at(const struct config_guest *g, unsigned n);
+
+/*
+ * The table that drives parsing, as Markdown, and a configuration as canonical text, which parses
+ * into the same struct (but for places). Text goes out in pieces through `put`, newlines included.
+ */
+void config_reference(void (*put)(void *ctx, const char *text), void *ctx);
+void config_dump(const struct config *c, void (*put)(void *ctx, const char *text), void *ctx);

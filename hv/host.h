@@ -45,12 +45,23 @@ void *host_map_mmio(hpa_t hpa, uint64_t size); /* uncached, boot CPU only, never
 void host_simd_read(unsigned reg, unsigned bytes, void *out);
 void host_simd_write(unsigned reg, unsigned bytes, bool zero_upper, const void *in);
 
+/* XCR0, which always holds the guest's value. Only where CPUID has XSAVE. value must be legal. */
+uint64_t host_xcr0_read(void);
+void host_xcr0_write(uint64_t value);
+
+/* Sets BS in the guest's DR6, which stays in the register: an emulated instruction was stepped. */
+void host_dr6_single_step(void);
+
+/* Wall clock: seconds since 1970 at host TSC `now`, from the machine's RTC at boot. */
+int64_t host_epoch(uint64_t now);
+
 /* --- between CPUs --- */
 
 /*
  * Makes physical CPU `cpu` leave its guest, or its wait, soon. The order "store the request, then
  * kick" is enough: an entry that is under way exits at once. `urgent` also reaches a CPU whose guest
- * has interrupts off on machines that hold such exits back (NMI instead of a fixed vector).
+ * has interrupts off on machines that hold such exits back: an NMI besides the fixed vector, which
+ * stays pending and so closes the race with a wait or an entry that has just begun.
  */
 void host_kick(unsigned cpu, bool urgent);
 
@@ -62,6 +73,28 @@ void host_timer_set(uint64_t deadline);
 
 /* Waits on this CPU with interrupts on until one was taken; at once if one is pending. */
 void host_wait(void);
+
+/* A short pause in a loop that waits for another CPU. */
+void host_relax(void);
+
+/* --- the console's hardware; used by the console CPU, but for host_console_write --- */
+
+/* All of it, waiting: before the multiplexer runs, and for last words. Any CPU, one at a time. */
+void host_console_write(const char *s, size_t n);
+/* As many bytes as the hardware takes now. */
+unsigned host_console_put(const char *s, unsigned n);
+/* A typed byte, -1: none. */
+int host_console_get(void);
+/* An interrupt (console_wake) comes when a byte is typed and, if `output`, when there is room. */
+void host_console_watch(bool output);
+
+/* --- the end --- */
+
+/* Ends the machine as the configuration says; does not return. */
+struct config_system;
+void host_end(const struct config_system *c) NORETURN;
+/* Stops all CPUs for ever, without a word: the others by NMI, this one by halting. Any CPU. */
+void host_stop(void) NORETURN;
 
 /* TSC ticks per second, the same on all CPUs. */
 extern uint64_t host_tsc_hz;

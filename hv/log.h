@@ -12,6 +12,11 @@
 /* One line; the newline is added. */
 void log_line(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
+/* true: lines only go to the ring, and the console CPU is woken to print them. */
+void log_defer(bool on);
+/* The console CPU: takes up to n bytes that were not printed yet. */
+unsigned log_take(char *buf, unsigned n);
+
 /* Stops the machine with a report: a defect of ours. Never for anything that a guest can cause. */
 void bug(const char *file, int line, const char *what) NORETURN;
 

@@ -69,3 +69,8 @@ enum {
 #define MSR_AMD_HWCR	   0xc0010015u
 #define MSR_AMD_VM_CR	   0xc0010114u
 #define MSR_AMD_VM_HSAVE_PA 0xc0010117u
+#define MSR_AMD_NB_CFG	    0xc001001fu
+#define MSR_AMD_INT_PENDING 0xc0010055u
+#define MSR_AMD_LS_CFG	    0xc0011020u
+#define MSR_AMD_BU_CFG	    0xc0011023u
+#define MSR_AMD_DE_CFG	    0xc0011029u

@@ -35,6 +35,7 @@ struct partition {
 	uint32_t end_status;
 	_Atomic unsigned stopped;    /* vCPUs that have left for the end or restart */
 	_Atomic unsigned generation; /* counts starts */
+	uint64_t start_tsc;	     /* host TSC of the last start */
 	unsigned restarts;
 	_Atomic bool finished;	     /* ended for good */
 	bool failed;		     /* ended for good without success */
@@ -53,5 +54,18 @@ bool partition_create(struct partition *p, const struct npt_format *format, stru
 void partition_end(struct partition *p, enum partition_end how, const char *reason, ...)
 	PRINTF_LIKE(3, 4);
 
-/* What an owner CPU does for ever: runs its vCPU; never returns. */
+/*
+ * What the owner CPU of a vCPU that does not run does: waits for the partition's start, takes part in
+ * its end, or restarts it (boot vCPU).
+ */
+void partition_idle(struct vcpu *v);
+
+/* One turn of the run loop, and the loop: what an owner CPU does for ever. */
+void vcpu_turn(struct vcpu *v);
 void vcpu_loop(struct vcpu *v) NORETURN;
+
+/* Guest-physical layout (docs/architecture.md, "The virtual PC"). */
+#define GUEST_LOW_LIMIT 0xc0000000ull /* RAM below 4 GiB ends here; the rest starts at 4 GiB */
+#define GUEST_HIGH_BASE GIB(4)
+enum { GUEST_VGA_HOLE = 0xa0000, GUEST_BIOS_AREA = 0xc0000, GUEST_BIOS_END = 0x100000,
+       GUEST_EBDA = 0x9fc00 };

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "hv/config.h"
 #include "hv/lib/lock.h"
 #include "hv/vdev/vioapic.h"
 #include "hv/vdev/vpci.h"
@@ -16,6 +17,7 @@
 #include "hv/vdev/vuart.h"
 
 struct partition;
+struct vcpu;
 
 struct pc {
 	struct lock lock;
@@ -28,10 +30,25 @@ struct pc {
 	struct vuart uart;
 	struct vpci pci;
 	bool has_uart;
-	_Atomic uint64_t deadline; /* host TSC of the earliest of PIT and RTC; boot vCPU serves it */
+	_Atomic uint64_t deadline; /* host TSC of the earliest of PIT, RTC and PM timer; boot vCPU serves it */
 };
 
+/* Wires everything up and claims ports and MMIO. Boot CPU, once. */
 bool pc_create(struct partition *p, struct refusal *r);
+/* RESET# of all shared devices. */
 void pc_reset(struct partition *p);
 /* Runs what is due, and recomputes pc.deadline. Boot vCPU's CPU. */
 void pc_run(struct partition *p, uint64_t now);
+
+/* One access by vCPU `v`, under the lock. False: nobody claims any byte of it (reads gave ones). */
+bool pc_port(struct vcpu *v, uint16_t port, struct bus_access *a);
+bool pc_mmio(struct vcpu *v, gpa_t gpa, struct bus_access *a);
+
+/* The INTA cycle of the 8259s. */
+uint8_t pc_pic_ack(struct partition *p);
+/* EOI of a level-triggered vector. */
+void pc_eoi(struct partition *p, uint8_t vector);
+/* Typed bytes arrived or the output ring drained. */
+void pc_uart_update(struct partition *p);
+/* The base port of a configured UART. */
+uint16_t pc_uart_port(enum config_serial s);

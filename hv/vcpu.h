@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "hv/decode.h"
 #include "hv/types.h"
 #include "hv/vdev/vlapic.h"
 #include <stdatomic.h>
@@ -123,7 +124,9 @@ enum vcpu_request {
 	REQUEST_SIPI = BIT(3),	/* vector in sipi_vector */
 	REQUEST_STOP = BIT(4),	/* the partition ends or restarts */
 	REQUEST_TIMER = BIT(5), /* this CPU's deadline passed */
-	REQUEST_WORK = BIT(6),	/* this physical CPU has console work */
+	REQUEST_UART = BIT(6),	/* the guest's UART has input, or room for output again */
+	REQUEST_EXTINT = BIT(8), /* an ExtINT message came: ack the 8259s */
+	REQUEST_CONSOLE = BIT(7), /* this physical CPU serves the console: there is something to do */
 };
 
 enum vcpu_state {
@@ -147,24 +150,32 @@ struct vcpu {
 	enum vcpu_state state;
 	uint8_t cr8;	      /* TPR 7:4: the backend loads it at entry and stores it at exit */
 	uint8_t nmi_pending;  /* 0-2 */
+	bool extint;	      /* REQUEST_EXTINT was seen and the 8259s not acked yet */
+	bool triple_fault;    /* an exception while #DF was pending: the partition ends */
 	struct event pending; /* exception, or an event whose delivery an exit cut short */
 	uint64_t tsc_offset;  /* guest TSC = host TSC + tsc_offset; GROUP-less, see tsc_offset_dirty */
 	bool tsc_offset_dirty;
 	uint64_t tsc_adjust;  /* IA32_TSC_ADJUST */
 	uint64_t xcr0;	      /* as last set by XSETBV (VMX only knows it so) */
 	uint64_t timer_armed; /* the deadline that the physical timer holds */
+	uint8_t windows;      /* BIT(enum virt_window): the backend was asked for these */
+	uint8_t tpr_class;    /* the TPR threshold that the backend holds */
+	unsigned generation;  /* of the partition when this vCPU last started */
+	bool stop_counted;    /* in partition.stopped, for this generation */
+	uint64_t pvclock;     /* MSR_PVCLOCK_SYSTEM as written */
+	uint64_t misc_enable; /* IA32_MISC_ENABLE as the guest sees it */
+	struct {
+		uint64_t def_type, variable[16], fixed[11];
+	} mtrr; /* stored, without effect: RAM is WB, everything else is emulated */
 	struct partition *part;
 	void *backend;	 /* VMX or SVM state of this vCPU */
 	unsigned index;	 /* in the partition; also the guest's APIC id */
 	unsigned cpu;	 /* the physical CPU that runs it */
 	struct vlapic apic;
 	uint64_t exits[32];		    /* count per enum exit_kind */
-	struct {
-		uint64_t rip;
-		uint16_t kind;
-		uint16_t detail;
-	} history[EXIT_HISTORY];
+	uint32_t history[EXIT_HISTORY]; /* the last exits: kind in 31:24, detail below */
 	unsigned history_next;
+	struct decode_cache decoded; /* of the emulator; zero when the vCPU is created */
 };
 
 /* Fetches the groups that are not valid yet. */

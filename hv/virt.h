@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "hv/npt.h"
 #include "hv/refuse.h"
 #include "hv/vcpu.h"
 
@@ -74,18 +75,25 @@ enum virt_window { WINDOW_INTR, WINDOW_NMI };
 
 struct virt_ops {
 	const char *name; /* "VMX" or "SVM" */
+	const struct npt_format *npt_format; /* final after probe */
 	/* Boot CPU: logs every required feature that is missing, and why it is needed. */
 	bool (*probe)(void);
 	/* Each CPU once: turns virtualization on. Refuses in words (locked by firmware, ...). */
 	bool (*cpu_enable)(struct refusal *r);
 	/* Boot CPU: allocates and fills what v needs for ever (bitmaps, NPT root, ASID). */
 	bool (*vcpu_create)(struct vcpu *v, struct refusal *r);
-	/* Owner CPU: v->regs holds a whole new state; control state goes back to its first values. */
-	void (*vcpu_reset)(struct vcpu *v);
+	/*
+	 * Owner CPU: v->regs holds a whole new state; control state goes back to its first values.
+	 * `init` false is RESET#: also puts what lives in this CPU's own registers (vector and debug
+	 * registers, SYSCALL MSRs, XCR0, XSS, ...) to its reset values, so nothing leaks from whoever
+	 * ran before. INIT leaves them alone, but for the debug registers.
+	 */
+	void (*vcpu_reset)(struct vcpu *v, bool init);
 	/*
 	 * Owner CPU, interrupts off: writes dirty groups, runs the guest until an exit, sets
 	 * v->valid to nothing but what came for free, fills *exit. Returns with interrupts off.
-	 * Returns EXIT_NONE without running when v->request is not 0 at the last moment.
+	 * Returns EXIT_NONE without running when v->request is not 0 at the last moment; an event
+	 * that was to be injected then comes back in exit->interrupted, as from any exit.
 	 */
 	void (*run)(struct vcpu *v, struct vm_exit *exit);
 	/* Owner CPU, outside run: fetches register groups into v->regs (v->valid is set by the caller). */

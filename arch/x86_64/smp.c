@@ -1,0 +1,162 @@
+/*
+ * Application processors: see smp.h. Called once by boot/main.c. The APs' way: trampoline.asm ->
+ * ap_main -> TSC check -> parked until cpu_start.
+ */
+#include "arch/x86_64/smp.h"
+#include "arch/x86_64/asm.h"
+#include "arch/x86_64/cpu.h"
+#include "arch/x86_64/irq.h"
+#include "arch/x86_64/paging.h"
+#include "arch/x86_64/trap.h"
+#include "arch/x86_64/tsc_sync.h"
+#include "drivers/lapic.h"
+#include "drivers/tsc.h"
+#include "hv/host.h"
+#include "hv/lib/string.h"
+#include "hv/log.h"
+
+enum {
+	INIT_DELAY_US = 10000,
+	SIPI_DELAY_US = 200,
+	START_US = 1000000, /* emulated CPUs of a busy machine take their time */
+};
+
+/* The end of the trampoline's page; trampoline.asm has the same layout. */
+struct trampoline_params {
+	uint64_t cr3;
+	struct percpu *percpu;
+	void (*entry)(struct percpu *);
+};
+
+extern const char trampoline[], trampoline_end[], trampoline_params[];
+
+static unsigned cpus = 1;
+
+unsigned host_cpu_count(void)
+{
+	return cpus;
+}
+
+static NORETURN void park(struct percpu *p)
+{
+	for (;;) {
+		cpu_job job = atomic_load_explicit(&p->job, memory_order_acquire);
+
+		if (job) {
+			job(p->job_arg);
+			atomic_store_explicit(&p->job, NULL, memory_order_release);
+		} else {
+			host_wait();
+		}
+	}
+}
+
+void cpu_start(unsigned cpu, cpu_job job, void *arg)
+{
+	struct percpu *p = percpu_of[cpu];
+
+	if (p == this_cpu()) {
+		job(arg);
+		return;
+	}
+	p->job_arg = arg;
+	atomic_store_explicit(&p->job, job, memory_order_release);
+	host_kick(cpu, false);
+}
+
+void cpu_call(unsigned cpu, cpu_job job, void *arg)
+{
+	cpu_start(cpu, job, arg);
+	while (percpu_of[cpu] != this_cpu() && atomic_load(&percpu_of[cpu]->job)) {
+		pause();
+	}
+}
+
+static NORETURN void ap_main(struct percpu *p)
+{
+	write_cr3(paging_root().v);
+	gdt_load(p);
+	trap_load();
+	cpu_set_control();
+	lapic_init_ap();
+	irq_init_cpu();
+	atomic_store_explicit(&p->state, CPU_READY, memory_order_release);
+	tsc_sync_follow(p->cpu);
+	park(p);
+}
+
+static struct trampoline_params *prepare(hpa_t low)
+{
+	char *page = host_ptr(low);
+	struct trampoline_params *t;
+
+	memcpy(page, trampoline, (size_t)(trampoline_end - trampoline));
+	t = (struct trampoline_params *)(page + (trampoline_params - trampoline));
+	t->cr3 = paging_trampoline_root(low).v;
+	t->entry = ap_main;
+	return t;
+}
+
+static bool wait_for(struct percpu *p, uint32_t state, uint64_t microseconds)
+{
+	uint64_t start = rdtsc();
+	uint64_t ticks = tsc_ticks(microseconds);
+
+	while (atomic_load_explicit(&p->state, memory_order_acquire) < state) {
+		if (rdtsc() - start > ticks) {
+			return false;
+		}
+		pause();
+	}
+	return true;
+}
+
+static bool start(struct percpu *p, uint32_t apic_id, uint8_t page)
+{
+	uint32_t expected = CPU_STARTING;
+
+	lapic_send_init(apic_id);
+	tsc_delay(INIT_DELAY_US);
+	lapic_send_sipi(apic_id, page);
+	if (!wait_for(p, CPU_STARTED, SIPI_DELAY_US)) {
+		lapic_send_sipi(apic_id, page);
+		wait_for(p, CPU_STARTED, START_US);
+	}
+	/* Either we take the slot back, or it came after all. */
+	if (atomic_compare_exchange_strong(&p->state, &expected, CPU_GIVEN_UP)) {
+		return false;
+	}
+	return wait_for(p, CPU_READY, START_US);
+}
+
+void smp_start(const struct acpi_info *a, hpa_t low)
+{
+	struct trampoline_params *t = prepare(low);
+	uint32_t boot_id = this_cpu()->apic_id;
+	struct percpu *p = NULL;
+
+	for (unsigned i = 0; i < a->cpus && cpus < MAX_CPUS; i++) {
+		uint32_t id = a->cpu[i].apic_id;
+
+		if (id == boot_id) {
+			continue;
+		}
+		if (id > 0xfe && !lapic_x2apic()) {
+			log_line("CPU with APIC id %u cannot be reached without x2APIC; skipped",
+				 id);
+			continue;
+		}
+		p = p ? p : cpu_make(cpus);
+		t->percpu = p;
+		atomic_store_explicit(&p->state, CPU_STARTING, memory_order_release);
+		if (!start(p, id, (uint8_t)(low.v >> PAGE_SHIFT))) {
+			log_line("CPU with APIC id %u did not start; skipped", id);
+			p = p->state == CPU_GIVEN_UP ? p : NULL; /* a stack in use is not reused */
+			continue;
+		}
+		percpu_of[cpus++] = p;
+		p = NULL;
+	}
+	log_line("%u CPU%s", cpus, cpus == 1 ? "" : "s");
+	tsc_sync_check(cpus);
+}

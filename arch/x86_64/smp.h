@@ -1,0 +1,13 @@
+/*
+ * Starting the other CPUs.
+ */
+#pragma once
+
+#include "drivers/acpi.h"
+
+/*
+ * Starts every CPU of the MADT by INIT-SIPI-SIPI (Intel SDM vol. 3, "MP Initialization Protocol
+ * Algorithm"), through the page at `low`, which stays ours. A CPU that does not come is logged and
+ * skipped. Also checks that their TSCs run together, and sets host_tsc_reliable.
+ */
+void smp_start(const struct acpi_info *a, hpa_t low);

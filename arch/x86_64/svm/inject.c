@@ -1,0 +1,128 @@
+/*
+ * Events into the guest, and the wish to be told when one can be delivered. Called through virt_ops
+ * on the owner CPU, between two runs, and by run.c right before an entry.
+ */
+#include "arch/x86_64/event_code.h"
+#include "arch/x86_64/svm/svm.h"
+#include "hv/host.h"
+
+/*
+ * INT3, INTO and INT n return behind the instruction. The types that the neutral form has for them
+ * do not all exist here: INT3 and INTO are exceptions.
+ */
+static void inject_software(struct vmcb *c, struct event *e)
+{
+	c->next_rip = c->rip + e->insn_len;
+	if (!svm_caps.next_rip || e->type != EVENT_SOFT_INT) {
+		c->rip = c->next_rip;
+	}
+	if (e->type != EVENT_SOFT_INT) {
+		e->type = EVENT_EXC;
+	}
+}
+
+void svm_inject(struct vcpu *v, const struct event *e)
+{
+	struct svm *x = svm_of(v);
+	struct vmcb *c = x->vmcb;
+	struct event coded = *e;
+
+	x->injected = *e;
+	if (event_is_software(e->type)) {
+		svm_write_back(v);
+		inject_software(c, &coded);
+	}
+	if (e->has_error) {
+		vcpu_need(v, GROUP_CR);
+		coded.has_error = v->regs.cr0 & CR0_PE; /* real mode has none */
+	}
+	c->inject = (uint64_t)e->error << 32 | event_encode(&coded);
+	if (e->type == EVENT_NMI) {
+		svm_block_nmi(x, true);
+		v->valid &= ~(uint32_t)GROUP_SHADOW;
+	}
+}
+
+void svm_inject_undo(struct vcpu *v, struct event *e)
+{
+	struct svm *x = svm_of(v);
+
+	*e = x->injected;
+	x->injected.valid = false;
+	x->vmcb->inject = 0;
+}
+
+void svm_want_window(struct vcpu *v, enum virt_window w, bool on)
+{
+	struct svm *x = svm_of(v);
+
+	if (w == WINDOW_INTR) {
+		x->window_intr = on;
+	} else {
+		x->window_nmi = on;
+	}
+}
+
+void svm_tpr_threshold(struct vcpu *v, unsigned class)
+{
+	svm_of(v)->tpr_class = (uint8_t) class;
+}
+
+void svm_block_nmi(struct svm *x, bool blocked)
+{
+	struct vmcb *c = x->vmcb;
+
+	if (blocked != x->nmi_blocked) {
+		x->nmi_blocked = blocked;
+		x->iret_next = false;
+		c->intercept_3 ^= INTERCEPT_IRET;
+		vmcb_touch(c, CLEAN_INTERCEPTS);
+	}
+}
+
+/*
+ * A virtual interrupt that is never delivered: its intercept says that one could be. Priority 15
+ * without the TPR for IF alone; for the TPR, a priority that the class must fall below.
+ */
+static void arm_virtual_interrupt(struct svm *x)
+{
+	struct vmcb *c = x->vmcb;
+	uint64_t want = 0, vintr;
+	uint32_t intercept = c->intercept_3 & ~(uint32_t)INTERCEPT_VINTR;
+
+	if (x->step.kind == STEP_NONE) {
+		if (x->window_intr) {
+			want = VINTR_IRQ | VINTR_PRIORITY | VINTR_IGNORE_TPR;
+		} else if (x->tpr_class) {
+			want = VINTR_IRQ | field_put(VINTR_PRIORITY, x->tpr_class);
+		}
+	}
+	if (want) {
+		intercept |= INTERCEPT_VINTR;
+	}
+	vintr = (c->vintr & ~(uint64_t)(VINTR_IRQ | VINTR_PRIORITY | VINTR_IGNORE_TPR)) | want;
+	if (vintr != c->vintr || intercept != c->intercept_3) {
+		c->vintr = vintr;
+		c->intercept_3 = intercept;
+		vmcb_touch(c, CLEAN_VINTR | CLEAN_INTERCEPTS);
+	}
+}
+
+void svm_arm_windows(struct svm *x)
+{
+	bool shadow = x->vmcb->int_state & INT_STATE_SHADOW;
+
+	if (x->injected.valid) {
+		x->iret_next = false; /* another instruction comes first */
+		if (x->window_nmi && !x->nmi_blocked) {
+			/* Nothing else exits right behind the injected event. */
+			host_kick(host_cpu(), true);
+		}
+	} else if (x->iret_next) {
+		svm_step_begin(x, STEP_IRET);
+	} else if (shadow && (x->window_intr || (x->window_nmi && !x->nmi_blocked))) {
+		/* Not every VMRUN keeps a virtual interrupt back in a shadow: walk out of it. */
+		svm_step_begin(x, STEP_SHADOW);
+	}
+	arm_virtual_interrupt(x);
+}

@@ -1,0 +1,250 @@
+/*
+ * Running the guest: world switch, and the exit code turned into a neutral struct vm_exit (AMD APM
+ * vol. 2, "#VMEXIT" and the appendix of exit codes). Called by the run loop through virt_ops on the
+ * owner CPU with interrupts off. Exit codes are compared as 32 bits: emulators store -1 as such.
+ */
+#include "arch/x86_64/event_code.h"
+#include "arch/x86_64/svm/attributes.h"
+#include "arch/x86_64/svm/insn_length.h"
+#include "arch/x86_64/svm/svm.h"
+#include "hv/cpuid.h"
+#include "hv/gwalk.h"
+#include "hv/partition.h"
+
+/* Bytes of an instruction that is not a prefix. */
+enum {
+	OPCODE_CPUID = 2,
+	OPCODE_HLT = 1,
+	OPCODE_MSR = 2,
+	OPCODE_VMMCALL = 3,
+	OPCODE_XSETBV = 3,
+	OPCODE_WBINVD = 2
+};
+
+/* The guest's bytes from RIP on, up to the end of the page; 0 if they cannot be read. */
+static unsigned fetch_bytes(struct vcpu *v, const uint8_t **bytes)
+{
+	const struct vmcb *c = svm_of(v)->vmcb;
+	bool code_64 = (c->efer & EFER_LMA) && (c->cs.attributes & ATTRIBUTES_LONG);
+	uint64_t linear = code_64 ? c->rip : (uint32_t)(c->rip + c->cs.base);
+	struct gwalk_mode m = {.cr0 = c->cr0,
+			       .cr3 = c->cr3,
+			       .cr4 = c->cr4,
+			       .efer = c->efer,
+			       .rflags = c->rflags,
+			       .cpl = c->cpl,
+			       .maxphyaddr = cpuid_maxphyaddr()};
+	uint64_t left = PAGE_SIZE - (linear & PAGE_MASK);
+	uint32_t error;
+	gpa_t at;
+
+	left = left < INSN_MAX ? left : INSN_MAX;
+	if (gwalk(&v->part->as, &m, gva(linear), GWALK_FETCH, &at, &error) != GWALK_OK) {
+		return 0;
+	}
+	*bytes = addrspace_ptr(&v->part->as, at, left);
+	return *bytes ? (unsigned)left : 0;
+}
+
+static uint8_t length(struct vcpu *v, unsigned opcode)
+{
+	const struct vmcb *c = svm_of(v)->vmcb;
+	const uint8_t *bytes;
+	unsigned n;
+
+	if (svm_caps.next_rip) {
+		return (uint8_t)(c->next_rip - c->rip);
+	}
+	n = fetch_bytes(v, &bytes);
+	return n ? insn_length(bytes, n, opcode) : 0;
+}
+
+static void exit_io(const struct vmcb *c, struct vm_exit *exit)
+{
+	uint64_t i = c->exit_info1;
+
+	exit->kind = EXIT_IO;
+	exit->insn_len = (uint8_t)(c->exit_info2 - c->rip);
+	exit->io.port = (uint16_t)(i >> 16);
+	exit->io.size = (uint8_t)field_get(FIELD(6, 4), i);
+	exit->io.in = i & BIT(0);
+	exit->io.string = i & BIT(2);
+	exit->io.rep = i & BIT(3);
+}
+
+static void exit_raw(const struct vmcb *c, struct vm_exit *exit, enum exit_kind kind)
+{
+	exit->kind = kind;
+	exit->raw.reason = c->exit_code;
+	exit->raw.info1 = c->exit_info1;
+	exit->raw.info2 = c->exit_info2;
+}
+
+static void exit_npt(const struct vmcb *c, struct vm_exit *exit)
+{
+	enum { PRESENT = BIT(0), WRITE = BIT(1), RESERVED = BIT(3), FETCH = BIT(4) };
+	const uint64_t walk = BIT(33);
+	uint64_t i = c->exit_info1;
+
+	if (i & RESERVED) {
+		exit_raw(c, exit, EXIT_MISCONFIG);
+		return;
+	}
+	exit->kind = EXIT_NPT;
+	exit->npt.gpa = gpa(c->exit_info2);
+	exit->npt.write = i & WRITE;
+	exit->npt.fetch = i & FETCH;
+	exit->npt.walk = i & walk;
+}
+
+static void exit_exception(const struct vmcb *c, struct vm_exit *exit, unsigned vector)
+{
+	if (vector == EXC_MC) {
+		__asm__ volatile("int $18" : : : "memory");
+		exit->kind = EXIT_INTR;
+		return;
+	}
+	exit->kind = EXIT_EXCEPTION;
+	exit->exc.vector = (uint8_t)vector;
+	exit->exc.has_error = vector == EXC_AC || vector == EXC_DF ||
+			      (vector >= EXC_TS && vector <= EXC_PF);
+	exit->exc.error = exit->exc.has_error ? (uint32_t)c->exit_info1 : 0;
+}
+
+/* An instruction that faults in a guest: its virtual CPU does not let anyone use it. */
+static void exit_general_protection(struct vm_exit *exit)
+{
+	exit->kind = EXIT_EXCEPTION;
+	exit->exc.vector = EXC_GP;
+	exit->exc.has_error = true;
+	exit->exc.error = 0;
+}
+
+static void skippable(struct vcpu *v, struct vm_exit *exit, enum exit_kind kind, unsigned opcode)
+{
+	exit->kind = kind;
+	exit->insn_len = length(v, opcode);
+}
+
+static void decode_exit(struct vcpu *v, struct vm_exit *exit)
+{
+	struct svm *x = svm_of(v);
+	const struct vmcb *c = x->vmcb;
+	uint32_t code = (uint32_t)c->exit_code;
+
+	exit->insn_len = 0;
+	switch (code) {
+	case SVM_INTR: /* the IDT has had both already, behind STGI */
+	case SVM_NMI: exit->kind = EXIT_INTR; break;
+	case SVM_NPF: exit_npt(c, exit); break;
+	case SVM_IO: exit_io(c, exit); break;
+	case SVM_CPUID: skippable(v, exit, EXIT_CPUID, OPCODE_CPUID); break;
+	case SVM_MSR:
+		skippable(v, exit, c->exit_info1 & 1 ? EXIT_WRMSR : EXIT_RDMSR, OPCODE_MSR);
+		break;
+	case SVM_HLT: skippable(v, exit, EXIT_HLT, OPCODE_HLT); break;
+	case SVM_VINTR: exit->kind = EXIT_WINDOW; break;
+	case SVM_VMMCALL: skippable(v, exit, EXIT_VMCALL, OPCODE_VMMCALL); break;
+	case SVM_INVD:
+	case SVM_WBINVD: skippable(v, exit, EXIT_WBINVD, OPCODE_WBINVD); break;
+	case SVM_XSETBV: skippable(v, exit, EXIT_XSETBV, OPCODE_XSETBV); break;
+	case SVM_IRET:
+		x->iret_next = true;
+		exit->kind = EXIT_NONE;
+		break;
+	case SVM_RDPMC: exit_general_protection(exit); break;
+	case SVM_RSM:
+	case SVM_INVLPGA:
+	case SVM_VMRUN:
+	case SVM_VMLOAD ... SVM_SKINIT:
+	case SVM_MONITOR:
+	case SVM_MWAIT:
+	case SVM_MWAIT_CONDITIONAL:
+	case SVM_RDPRU: exit->kind = EXIT_UNDEFINED; break;
+	case SVM_SHUTDOWN: exit->kind = EXIT_TRIPLE_FAULT; break;
+	case SVM_EXCEPTION ... SVM_EXCEPTION_LAST:
+		exit_exception(c, exit, code - SVM_EXCEPTION);
+		break;
+	case SVM_INVALID: exit_raw(c, exit, EXIT_MISCONFIG); break;
+	default: exit_raw(c, exit, EXIT_UNKNOWN);
+	}
+}
+
+/*
+ * The event whose delivery the exit cut short. INT n, INT3 and INTO are not reported: RIP is still
+ * at the instruction, which simply runs again.
+ */
+static void read_interrupted(const struct vmcb *c, struct event *e)
+{
+	uint32_t info = (uint32_t)c->exit_event;
+
+	e->valid = false;
+	if (__builtin_expect(!(info & EVENT_CODE_VALID), 1)) {
+		return;
+	}
+	event_decode(e, info, (uint32_t)(c->exit_event >> 32));
+	if (e->type == EVENT_SOFT_INT ||
+	    (e->type == EVENT_EXC && (e->vector == EXC_BP || e->vector == EXC_OF))) {
+		e->valid = false;
+	}
+}
+
+static void not_entered(struct vcpu *v, struct vm_exit *exit)
+{
+	struct svm *x = svm_of(v);
+
+	if (x->step.kind != STEP_NONE) {
+		svm_step_cancel(x);
+	}
+	svm_inject_undo(v, &exit->interrupted);
+	exit->kind = EXIT_NONE;
+	exit->insn_len = 0;
+}
+
+static void prepare(struct vcpu *v, struct svm *x, struct vmcb *c)
+{
+	if (v->dirty) {
+		svm_write_back(v);
+	}
+	if (v->tsc_offset_dirty) {
+		v->tsc_offset_dirty = false;
+		c->tsc_offset = v->tsc_offset;
+		vmcb_touch(c, CLEAN_INTERCEPTS);
+	}
+	if ((c->vintr & VINTR_TPR) != v->cr8) {
+		c->vintr = (c->vintr & ~(uint64_t)VINTR_TPR) | v->cr8;
+		vmcb_touch(c, CLEAN_VINTR);
+	}
+	if (x->window_intr | x->window_nmi | x->iret_next | x->tpr_class || c->vintr & VINTR_IRQ) {
+		svm_arm_windows(x);
+	}
+	c->rax = v->regs.gpr[RAX];
+}
+
+void svm_run(struct vcpu *v, struct vm_exit *exit)
+{
+	struct svm *x = svm_of(v);
+	struct vmcb *c = x->vmcb;
+
+	prepare(v, x, c);
+	if (__builtin_expect(!svm_enter(&v->regs, &v->request, x->vmcb_hpa, x->host_hpa,
+					x->step.kind == STEP_NONE),
+			     0)) {
+		not_entered(v, exit);
+		return;
+	}
+	v->valid = 0;
+	v->regs.gpr[RAX] = c->rax;
+	v->cr8 = c->vintr & VINTR_TPR;
+	c->clean = svm_caps.clean;
+	c->tlb_control = TLB_KEEP;
+	if (x->injected.valid) {
+		x->injected.valid = false;
+		c->inject = 0;
+	}
+	read_interrupted(c, &exit->interrupted);
+	if (__builtin_expect(x->step.kind != STEP_NONE, 0) && svm_step_end(v, exit)) {
+		return;
+	}
+	decode_exit(v, exit);
+}

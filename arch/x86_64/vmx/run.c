@@ -1,0 +1,284 @@
+/*
+ * Running the guest: entry, and the exit reason turned into a neutral struct vm_exit (Intel SDM
+ * vol. 3, "VM Exits" and appendix "VMX Basic Exit Reasons"). Called by the run loop through
+ * virt_ops on the owner CPU with interrupts off.
+ */
+#include "arch/x86_64/asm.h"
+#include "arch/x86_64/event_code.h"
+#include "arch/x86_64/percpu.h"
+#include "arch/x86_64/vmx/vmx.h"
+
+enum exit_reason {
+	REASON_EXCEPTION_NMI = 0,
+	REASON_EXT_INTERRUPT = 1,
+	REASON_TRIPLE_FAULT = 2,
+	REASON_INTR_WINDOW = 7,
+	REASON_NMI_WINDOW = 8,
+	REASON_TASK_SWITCH = 9,
+	REASON_CPUID = 10,
+	REASON_GETSEC = 11,
+	REASON_HLT = 12,
+	REASON_INVD = 13,
+	REASON_RDPMC = 15,
+	REASON_RSM = 17,
+	REASON_VMCALL = 18,
+	REASON_VMCLEAR = 19,
+	REASON_VMXON = 27,
+	REASON_CR = 28,
+	REASON_IO = 30,
+	REASON_RDMSR = 31,
+	REASON_WRMSR = 32,
+	REASON_MWAIT = 36,
+	REASON_MONITOR = 39,
+	REASON_PAUSE = 40,
+	REASON_TPR_THRESHOLD = 43,
+	REASON_EPT_VIOLATION = 48,
+	REASON_EPT_MISCONFIG = 49,
+	REASON_INVEPT = 50,
+	REASON_PREEMPTION_TIMER = 52,
+	REASON_INVVPID = 53,
+	REASON_WBINVD = 54,
+	REASON_XSETBV = 55,
+	REASON_VMFUNC = 59,
+};
+/* The upper half of the exit reason holds flags; some are for later CPUs to define. */
+enum { REASON_BASIC = FIELD(15, 0) };
+#define REASON_ENTRY_FAILED BIT(31)
+
+/* Virtual-APIC page: the TPR, which CR8 reads and writes without an exit. */
+enum { VIRTUAL_TPR = 0x80 };
+
+/* In the exit interruption information and in the qualification of an EPT violation. */
+enum { NMI_UNBLOCKED_BY_IRET = BIT(12) };
+
+enum { DR6_ALL = FIELD(3, 0) | BIT(13) | BIT(14), DR7_GD = BIT(13) };
+
+static void exit_io(struct vm_exit *exit)
+{
+	uint64_t q = vmread(EXIT_QUALIFICATION);
+
+	exit->kind = EXIT_IO;
+	exit->io.port = (uint16_t)(q >> 16);
+	exit->io.size = (uint8_t)((q & 7) + 1);
+	exit->io.in = q & BIT(3);
+	exit->io.string = q & BIT(4);
+	exit->io.rep = q & BIT(5);
+}
+
+static void exit_cr(struct vm_exit *exit)
+{
+	uint64_t q = vmread(EXIT_QUALIFICATION);
+	enum { MOV_TO = 0, MOV_FROM = 1, CLTS = 2, LMSW = 3 } access = field_get(FIELD(5, 4), q);
+
+	exit->kind = EXIT_CR;
+	exit->cr.cr = (uint8_t)(q & 15);
+	exit->cr.gpr = (uint8_t)field_get(FIELD(11, 8), q);
+	exit->cr.lmsw = (uint16_t)(q >> 16);
+	exit->cr.op = access == CLTS ? CR_CLTS : access == LMSW ? CR_LMSW : CR_MOV_TO;
+}
+
+/* An IRET that faults has ended the blocking of NMIs already; it is to run again with it. */
+static void block_nmi_again(const struct vm_exit *exit)
+{
+	if (!exit->interrupted.valid) {
+		vmwrite(GUEST_INTERRUPTIBILITY,
+			vmread(GUEST_INTERRUPTIBILITY) | INTERRUPTIBILITY_NMI);
+	}
+}
+
+static void exit_npt(struct vm_exit *exit)
+{
+	uint64_t q = vmread(EXIT_QUALIFICATION);
+	enum { WRITE = BIT(1), FETCH = BIT(2), LINEAR_VALID = BIT(7), FINAL = BIT(8) };
+
+	exit->kind = EXIT_NPT;
+	exit->npt.gpa = gpa(vmread(GUEST_PHYSICAL_ADDRESS));
+	exit->npt.write = q & WRITE;
+	exit->npt.fetch = q & FETCH;
+	exit->npt.walk = (q & LINEAR_VALID) && !(q & FINAL);
+	if (q & NMI_UNBLOCKED_BY_IRET) {
+		block_nmi_again(exit);
+	}
+}
+
+/* An intercepted #DB has not changed DR6 and DR7 yet, as its delivery would. */
+static void finish_debug_exception(void)
+{
+	uint64_t q = vmread(EXIT_QUALIFICATION) & DR6_ALL;
+
+	write_dr6((read_dr6() & ~FIELD(3, 0)) | q);
+	vmwrite(GUEST_DR7, vmread(GUEST_DR7) & ~(uint64_t)DR7_GD);
+	vmx_fix_pending_debug();
+}
+
+static void exit_exception(struct vm_exit *exit)
+{
+	uint32_t code = (uint32_t)vmread(EXIT_EVENT);
+	struct event e;
+
+	event_decode(&e, code, 0);
+	exit->kind = EXIT_INTR;
+	if (e.type == EVENT_NMI) {
+		/* Through the IDT: its IRET lets the next NMI come. */
+		__asm__ volatile("int $2" : : : "memory");
+		return;
+	}
+	if (e.vector == EXC_MC) {
+		__asm__ volatile("int $18" : : : "memory");
+		return;
+	}
+	exit->kind = EXIT_EXCEPTION;
+	exit->exc.vector = e.vector;
+	exit->exc.has_error = e.has_error;
+	exit->exc.error = e.has_error ? (uint32_t)vmread(EXIT_EVENT_ERROR) : 0;
+	if (e.vector == EXC_DB) {
+		finish_debug_exception();
+	}
+	if (code & NMI_UNBLOCKED_BY_IRET) {
+		block_nmi_again(exit);
+	}
+}
+
+static void exit_raw(struct vm_exit *exit, enum exit_kind kind, uint64_t reason)
+{
+	exit->kind = kind;
+	exit->insn_len = 0;
+	exit->raw.reason = reason;
+	exit->raw.info1 = vmread(EXIT_QUALIFICATION);
+	exit->raw.info2 = vmread(GUEST_PHYSICAL_ADDRESS);
+}
+
+/* An instruction that faults in a guest: its virtual CPU does not let anyone use it. */
+static void exit_general_protection(struct vm_exit *exit)
+{
+	exit->kind = EXIT_EXCEPTION;
+	exit->exc.vector = EXC_GP;
+	exit->exc.has_error = true;
+	exit->exc.error = 0;
+}
+
+/* Lets pending interrupts in whose exits this CPU has held back. */
+static void exit_watchdog(struct vm_exit *exit)
+{
+	sti();
+	pause(); /* the shadow of STI covers it */
+	cli();
+	exit->kind = EXIT_INTR;
+}
+
+static void decode_exit(struct vm_exit *exit, uint64_t reason)
+{
+	exit->insn_len = 0;
+	switch (reason & REASON_BASIC) {
+	case REASON_EXT_INTERRUPT:
+		irq_dispatch((uint8_t)vmread(EXIT_EVENT));
+		exit->kind = EXIT_INTR;
+		return;
+	case REASON_EXCEPTION_NMI: exit_exception(exit); return;
+	case REASON_EPT_VIOLATION: exit_npt(exit); return;
+	case REASON_INTR_WINDOW:
+	case REASON_NMI_WINDOW:
+	case REASON_TPR_THRESHOLD: exit->kind = EXIT_WINDOW; return;
+	case REASON_PREEMPTION_TIMER: exit_watchdog(exit); return;
+	case REASON_TRIPLE_FAULT: exit->kind = EXIT_TRIPLE_FAULT; return;
+	case REASON_TASK_SWITCH: exit->kind = EXIT_TASK_SWITCH; return;
+	case REASON_RDPMC: exit_general_protection(exit); return;
+	case REASON_GETSEC:
+	case REASON_RSM:
+	case REASON_MWAIT:
+	case REASON_MONITOR:
+	case REASON_INVEPT:
+	case REASON_INVVPID:
+	case REASON_VMFUNC:
+	case REASON_VMCLEAR ... REASON_VMXON: exit->kind = EXIT_UNDEFINED; return;
+	case REASON_EPT_MISCONFIG: exit_raw(exit, EXIT_MISCONFIG, reason); return;
+	/* What is left is skipped by its length. */
+	case REASON_IO: exit_io(exit); break;
+	case REASON_CPUID: exit->kind = EXIT_CPUID; break;
+	case REASON_RDMSR: exit->kind = EXIT_RDMSR; break;
+	case REASON_WRMSR: exit->kind = EXIT_WRMSR; break;
+	case REASON_HLT: exit->kind = EXIT_HLT; break;
+	case REASON_CR: exit_cr(exit); break;
+	case REASON_XSETBV: exit->kind = EXIT_XSETBV; break;
+	case REASON_VMCALL: exit->kind = EXIT_VMCALL; break;
+	case REASON_INVD:
+	case REASON_WBINVD: exit->kind = EXIT_WBINVD; break;
+	case REASON_PAUSE: exit->kind = EXIT_NOP; break;
+	default: exit_raw(exit, EXIT_UNKNOWN, reason); return;
+	}
+	exit->insn_len = (uint8_t)vmread(EXIT_INSN_LENGTH);
+}
+
+/* The entry fails if the threshold is above the TPR; below it, nothing is to be waited for. */
+static void write_tpr(struct vcpu *v, struct vmx *x)
+{
+	uint8_t threshold = x->tpr_class < v->cr8 ? x->tpr_class : v->cr8;
+
+	x->virtual_apic[VIRTUAL_TPR] = (uint8_t)(v->cr8 << 4);
+	if (threshold != x->tpr_threshold) {
+		x->tpr_threshold = threshold;
+		vmwrite(TPR_THRESHOLD, threshold);
+	}
+}
+
+/* The event whose delivery the exit cut short. */
+static void read_interrupted(struct event *e)
+{
+	uint32_t code = (uint32_t)vmread(IDT_VECTORING);
+
+	e->valid = false;
+	if (__builtin_expect(!(code & EVENT_CODE_VALID), 1)) {
+		return;
+	}
+	event_decode(e, code, 0);
+	if (e->has_error) {
+		e->error = (uint32_t)vmread(IDT_VECTORING_ERROR);
+	}
+	if (event_is_software(e->type)) {
+		e->insn_len = (uint8_t)vmread(EXIT_INSN_LENGTH);
+	}
+}
+
+static void not_entered(struct vcpu *v, struct vm_exit *exit, enum vmx_entry why)
+{
+	vmx_inject_undo(v, &exit->interrupted);
+	if (why == VMX_ABORTED) {
+		exit->kind = EXIT_NONE;
+		exit->insn_len = 0;
+		return;
+	}
+	exit_raw(exit, EXIT_MISCONFIG, vmread(INSTRUCTION_ERROR));
+}
+
+void vmx_run(struct vcpu *v, struct vm_exit *exit)
+{
+	struct vmx *x = vmx_of(v);
+	enum vmx_entry entry;
+	uint64_t reason;
+
+	if (v->dirty) {
+		vmx_write_back(v);
+	}
+	if (v->tsc_offset_dirty) {
+		v->tsc_offset_dirty = false;
+		vmwrite(TSC_OFFSET, v->tsc_offset);
+	}
+	write_tpr(v, x);
+	entry = vmx_enter(&v->regs, &v->request, x->launched, &x->host_rsp);
+	if (__builtin_expect(entry != VMX_EXITED, 0)) {
+		not_entered(v, exit, entry);
+		return;
+	}
+	v->valid = 0;
+	v->cr8 = x->virtual_apic[VIRTUAL_TPR] >> 4;
+	reason = vmread(EXIT_REASON);
+	if (__builtin_expect(reason & REASON_ENTRY_FAILED, 0)) {
+		vmx_inject_undo(v, &exit->interrupted);
+		exit_raw(exit, EXIT_MISCONFIG, reason);
+		return;
+	}
+	x->launched = true;
+	x->injected.valid = false;
+	read_interrupted(&exit->interrupted);
+	decode_exit(exit, reason);
+}

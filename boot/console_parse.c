@@ -1,0 +1,91 @@
+/*
+ * The word `console=` on the command line: see console.h. Pure, called at boot.
+ */
+#include "boot/console.h"
+#include "hv/lib/printf.h"
+#include "hv/lib/string.h"
+
+static const struct {
+	const char *name;
+	uint16_t port;
+} known[] = {{"com1", 0x3f8}, {"com2", 0x2f8}, {"com3", 0x3e8}, {"com4", 0x2e8}};
+
+static size_t word_len(const char *s, const char *ends)
+{
+	size_t n = 0;
+
+	while (s[n] && !strchr(ends, s[n])) {
+		n++;
+	}
+	return n;
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9') {
+		return c - '0';
+	}
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* 0: not a port. */
+static uint16_t port_of(const char *s, size_t n)
+{
+	unsigned v = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+		if (n == strlen(known[i].name) && !strncmp(s, known[i].name, n)) {
+			return known[i].port;
+		}
+	}
+	if (n < 3 || n > 6 || strncmp(s, "0x", 2) != 0) {
+		return 0;
+	}
+	for (size_t i = 2; i < n; i++) {
+		int digit = hex_digit(s[i]);
+
+		if (digit < 0) {
+			return 0;
+		}
+		v = v * 16 + (unsigned)digit;
+	}
+	return v <= 0xffff - 7 ? (uint16_t)v : 0;
+}
+
+static bool parse_list(struct console_list *c, const char *s, size_t len, char bad[32])
+{
+	const char *end = s + len;
+
+	c->ports = 0;
+	while (s < end) {
+		size_t n = word_len(s, ", \t");
+		uint16_t port = port_of(s, n);
+
+		if (port && c->ports < CONSOLES) {
+			c->port[c->ports++] = port;
+		} else if (n != 4 || strncmp(s, "none", 4) != 0) {
+			fmt_print(bad, 32, "%.*s", (int)n, s);
+			return false;
+		}
+		s += n + 1;
+	}
+	return true;
+}
+
+bool console_parse(struct console_list *c, const char *cmdline, char bad[32])
+{
+	static const char key[] = "console=";
+	size_t n;
+
+	*c = (struct console_list){.port = {known[0].port}, .ports = 1};
+	for (const char *s = cmdline; *s; s += n + (s[n] != 0)) {
+		n = word_len(s, " \t");
+		if (n >= sizeof(key) - 1 && !strncmp(s, key, sizeof(key) - 1) &&
+		    !parse_list(c, s + sizeof(key) - 1, n - (sizeof(key) - 1), bad)) {
+			*c = (struct console_list){.port = {known[0].port}, .ports = 1};
+			return false;
+		}
+	}
+	return true;
+}

@@ -1,0 +1,171 @@
+/*
+ * Bring-up, in order: from the loader's hand-over to the point where every CPU can run a vCPU.
+ * Called by start.asm on the boot CPU; ends in mullion_main.
+ */
+#include "boot/main.h"
+#include "arch/x86_64/cpu.h"
+#include "arch/x86_64/irq.h"
+#include "arch/x86_64/paging.h"
+#include "arch/x86_64/smp.h"
+#include "boot/console.h"
+#include "boot/memory.h"
+#include "boot/ram.h"
+#include "drivers/ioapic.h"
+#include "drivers/lapic.h"
+#include "drivers/pic8259.h"
+#include "drivers/power.h"
+#include "drivers/tsc.h"
+#include "hv/host.h"
+#include "hv/lib/string.h"
+#include "hv/log.h"
+
+enum { MULTIBOOT2_MAGIC = 0x36d76289, INFORMATION_MAX = 128 * 1024 };
+
+void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta) NORETURN;
+
+static struct boot_info boot;
+static struct acpi_info acpi;
+static uint8_t information_copy[INFORMATION_MAX] __attribute__((aligned(8)));
+
+static NORETURN void stop(const char *why)
+{
+	log_line("stopped: %s", why);
+	host_stop();
+}
+
+bool boot_option(const struct boot_info *b, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *s = b->cmdline; *s; s++) {
+		if ((s == b->cmdline || s[-1] == ' ') && !strncmp(s, word, len) &&
+		    (s[len] == ' ' || !s[len] || s[len - 1] == '=')) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The block lies in memory that is nobody's as soon as we begin to use memory: copy it first. */
+static void read_information(uint32_t magic, uint64_t at)
+{
+	struct refusal r = {0};
+	uint32_t size;
+
+	if (magic != MULTIBOOT2_MAGIC) {
+		stop("the loader is not a multiboot2 loader");
+	}
+	memcpy(&size, (const void *)at, sizeof(size));
+	if (size > sizeof(information_copy)) {
+		stop("the loader's information block is larger than 128 KiB");
+	}
+	memcpy(information_copy, (const void *)at, size);
+	if (!multiboot2_parse(&boot, information_copy, size, &r)) {
+		stop(r.text);
+	}
+}
+
+static void choose_consoles(void)
+{
+	struct console_list wanted;
+	char bad[32];
+	bool good = console_parse(&wanted, boot.cmdline, bad);
+
+	if (!good) {
+		log_line("console: \"%s\" is none of com1 to com4, 0xPORT, none", bad);
+	}
+	console_use(&wanted);
+}
+
+static void early_console(void)
+{
+	struct console_list com1 = {.port = {0x3f8}, .ports = 1};
+
+	console_use(&com1);
+}
+
+static void take_memory(uint64_t image_delta)
+{
+	uint64_t image, image_end;
+
+	paging_image(image_delta, &image, &image_end);
+	ram_init(&boot, image, image_end);
+	paging_init(&boot, image_delta);
+	cpu_make_stacks(this_cpu());
+	cpu_set_control();
+	ram_move_low_modules(&boot);
+	log_line("image at 0x%lx-0x%lx, %lu MiB of RAM free, largest block %lu MiB", image,
+		 image_end, ram_free() >> 20, host_alloc_largest(PAGE_SIZE) >> 20);
+}
+
+static const void *map_table(void *ctx, hpa_t at, uint64_t len)
+{
+	(void)ctx;
+	return paging_map_firmware(at, len);
+}
+
+static void read_acpi(void)
+{
+	struct refusal r = {0};
+
+	if (!boot.rsdp_present) {
+		stop("the loader passed no ACPI RSDP");
+	}
+	if (!acpi_parse(&acpi, boot.rsdp, map_table, NULL, &r)) {
+		stop(r.text);
+	}
+	power_init(&acpi);
+}
+
+static void take_interrupts(void)
+{
+	pic8259_silence();
+	lapic_init();
+	log_line("LAPIC: %s, id %u", lapic_x2apic() ? "x2APIC" : "xAPIC", lapic_id());
+	ioapic_init(&acpi);
+	console_use_interrupts(&acpi);
+	irq_init();
+}
+
+static void start_cpus(uint64_t low_page)
+{
+	if (low_page) {
+		smp_start(&acpi, hpa(low_page));
+	} else {
+		stop("no page of RAM below 640 KiB is free to start CPUs through");
+	}
+}
+
+static void check_pages(void)
+{
+	unsigned leaves;
+	unsigned bad = paging_check(&leaves);
+
+	log_line("page tables: %u leaves, %u writable and executable", leaves, bad);
+}
+
+void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta)
+{
+	uint64_t low_page;
+
+	cpu_init_boot();
+	early_console();
+	read_information(magic, information);
+	choose_consoles();
+	log_line("Mullion, started by %s%s", boot.loader[0] ? boot.loader : "an unnamed loader",
+		 boot.efi ? " on UEFI" : "");
+	low_page = memory_low_page(&boot);
+	take_memory(image_delta);
+	cpu_log_control();
+	read_acpi();
+	if (!tsc_calibrate(&acpi)) {
+		stop("no PM timer and no 8254 runs to measure the TSC by");
+	}
+	clock_init();
+	take_interrupts();
+	start_cpus(low_page);
+	if (boot_option(&boot, "check-pages")) {
+		check_pages();
+	}
+	mullion_main(&boot, &acpi);
+}

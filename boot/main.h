@@ -1,0 +1,19 @@
+/*
+ * What the bring-up list ends in.
+ */
+#pragma once
+
+#include "boot/boot_info.h"
+#include "drivers/acpi.h"
+
+/*
+ * The machine is ours and every CPU waits for its vCPU: read the configuration, build the
+ * partitions, run. Boot CPU; boot/partitions.c.
+ */
+void mullion_main(struct boot_info *b, struct acpi_info *a) NORETURN;
+
+/* True when the loader's command line holds this word, or a word that begins so ("console="). */
+bool boot_option(const struct boot_info *b, const char *word);
+
+/* Reads the machine's clock for host_epoch; after tsc_calibrate. */
+void clock_init(void);

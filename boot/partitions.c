@@ -1,0 +1,269 @@
+/*
+ * From a bootable machine to running guests: configuration, backend, partitions, start.
+ *
+ * Called once by main.c on the boot CPU when all CPUs are up and parked. Everything is checked and
+ * built before anything starts; the first cause against it is printed and nothing is started.
+ */
+#include "arch/x86_64/percpu.h"
+#include "arch/x86_64/svm/svm.h"
+#include "arch/x86_64/vmx/vmx.h"
+#include "boot/console.h"
+#include "boot/main.h"
+#include "boot/ram.h"
+#include "hv/console/console.h"
+#include "hv/cpuid.h"
+#include "hv/host.h"
+#include "hv/lib/string.h"
+#include "hv/log.h"
+#include "hv/partition.h"
+
+static struct config config;
+static struct partition partition[MAX_GUESTS];
+
+/* --- files of the boot image --- */
+
+static const char *last_component(const char *name)
+{
+	const char *last = name;
+
+	for (; *name; name++) {
+		if (*name == '/') {
+			last = name + 1;
+		}
+	}
+	return last;
+}
+
+static const struct boot_module *find_module(const struct boot_info *b, const char *name)
+{
+	for (unsigned i = 0; i < b->modules; i++) {
+		if (strcmp(b->module[i].name, last_component(name)) == 0) {
+			return &b->module[i];
+		}
+	}
+	return NULL;
+}
+
+static bool file_exists(void *ctx, const char *name, uint64_t *size)
+{
+	const struct boot_module *m = find_module(ctx, name);
+
+	if (m) {
+		*size = m->size;
+	}
+	return m != NULL;
+}
+
+static struct load_file load_file(const struct boot_info *b, const struct config_file *f)
+{
+	const struct boot_module *m = f->name[0] ? find_module(b, f->name) : NULL;
+
+	if (!m) {
+		return (struct load_file){NULL, 0, f->name, f->args};
+	}
+	return (struct load_file){host_ptr(m->start), m->size, f->name, f->args};
+}
+
+/* --- configuration --- */
+
+static bool read_config(const struct boot_info *b, struct refusal *r)
+{
+	const struct boot_module *m = find_module(b, "mullion.conf");
+
+	if (!m) {
+		return refuse(r, "the boot image has no module mullion.conf; "
+				 "add `module2 /boot/mullion.conf mullion.conf` to grub.cfg");
+	}
+	return config_parse(&config, "mullion.conf", host_ptr(m->start), m->size, r);
+}
+
+/* `console =` in [system] holds unless the loader's command line said something. */
+static void use_consoles(const struct boot_info *b)
+{
+	const struct config_console *c = &config.system.console;
+	struct console_list wanted = {.ports = c->ports};
+
+	if (boot_option(b, "console=")) {
+		return;
+	}
+	for (unsigned i = 0; i < c->ports; i++) {
+		wanted.port[i] = c->port[i];
+	}
+	console_use(&wanted);
+}
+
+static bool check_machine(const struct boot_info *b, struct refusal *r)
+{
+	struct config_machine machine = {
+		.cpus = host_cpu_count(),
+		.memory = ram_free(),
+		.largest_block = host_alloc_largest(PAGE_2M),
+		.file_exists = file_exists,
+		.ctx = (void *)(uintptr_t)b,
+		.machine_name = "this machine",
+	};
+
+	if (!host_tsc_reliable && config.system.tsc != TSC_TRUST) {
+		return refuse(
+			r,
+			"the TSCs of the CPUs do not run together, so guests would see time jump; "
+			"`tsc = trust` in [system] starts them all the same");
+	}
+	return config_check_machine(&config, &machine, r);
+}
+
+/* --- virtualization --- */
+
+static bool choose_backend(struct refusal *r)
+{
+	uint32_t id[4];
+
+	host_cpuid(0, 0, id);
+	virt = id[2] == 0x444d4163 || id[2] == 0x656e6975 ? &svm_ops
+							  : &vmx_ops; /* "cAMD", "uine" */
+	if (!virt->probe()) {
+		return refuse(r, "this CPU cannot run Mullion's guests: see the lines above");
+	}
+	return true;
+}
+
+static void enable_cpu(void *arg)
+{
+	virt->cpu_enable(arg);
+}
+
+static bool enable_cpus(struct refusal *r)
+{
+	for (unsigned cpu = 0; cpu < host_cpu_count(); cpu++) {
+		cpu_call(cpu, enable_cpu, r);
+		if (r->text[0]) {
+			log_line("CPU %u cannot be used", cpu);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* --- partitions --- */
+
+static bool create_partition(const struct boot_info *b, unsigned i, struct refusal *r)
+{
+	struct config_guest *g = &config.guest[i];
+	struct partition *p = &partition[i];
+
+	p->config = g;
+	p->index = i;
+	p->image = (struct load_image){
+		.kernel = load_file(b, &g->kernel),
+		.initrd = load_file(b, &g->initrd),
+		.modules = g->modules,
+		.cmdline = g->cmdline,
+		.flat = g->flat,
+		.flat_load = g->load,
+		.flat_entry = g->entry,
+		.memory = g->memory,
+	};
+	for (unsigned n = 0; n < g->modules; n++) {
+		p->image.module[n] = load_file(b, &g->module[n]);
+	}
+	partitions[partition_count++] = p;
+	return partition_create(p, virt->npt_format, r);
+}
+
+static bool create_partitions(const struct boot_info *b, struct refusal *r)
+{
+	for (unsigned i = 0; i < config.guests; i++) {
+		if (!create_partition(b, i, r)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* A CPU without a guest serves the console; if all have one, the boot CPU does it beside its guest.
+ */
+static unsigned choose_console_cpu(void)
+{
+	for (unsigned cpu = 0; cpu < host_cpu_count(); cpu++) {
+		bool owned = false;
+
+		for (unsigned i = 0; i < partition_count; i++) {
+			for (unsigned n = 0; n < partitions[i]->vcpus; n++) {
+				owned |= partitions[i]->vcpu[n]->cpu == cpu;
+			}
+		}
+		if (!owned) {
+			return cpu;
+		}
+	}
+	return 0;
+}
+
+static void run_vcpu(void *v)
+{
+	vcpu_loop(v);
+}
+
+static void run_console(void *unused)
+{
+	(void)unused;
+	console_loop();
+}
+
+/* Lets every CPU go; the boot CPU's own job comes last, because it does not return. */
+static NORETURN void start(unsigned console_cpu)
+{
+	struct vcpu *own = NULL;
+
+	for (unsigned i = 0; i < partition_count; i++) {
+		for (unsigned n = 0; n < partitions[i]->vcpus; n++) {
+			struct vcpu *v = partitions[i]->vcpu[n];
+
+			percpu_of[v->cpu]->vcpu = v;
+			if (v->cpu == host_cpu()) {
+				own = v;
+			} else {
+				cpu_start(v->cpu, run_vcpu, v);
+			}
+		}
+	}
+	if (!percpu_of[console_cpu]->vcpu) {
+		cpu_start(console_cpu, run_console, NULL);
+	}
+	if (own) {
+		vcpu_loop(own);
+	}
+	for (;;) {
+		host_wait();
+	}
+}
+
+static NORETURN void refused(const struct refusal *r)
+{
+	log_line("refused: %s", r->text);
+	host_stop();
+}
+
+void mullion_main(struct boot_info *b, struct acpi_info *a)
+{
+	struct refusal r = {""};
+	unsigned console_cpu;
+
+	(void)a;
+	if (!read_config(b, &r)) {
+		refused(&r);
+	}
+	use_consoles(b);
+	if (!choose_backend(&r) || !check_machine(b, &r) || !enable_cpus(&r)) {
+		refused(&r);
+	}
+	cpuid_init();
+	if (!create_partitions(b, &r)) {
+		refused(&r);
+	}
+	console_cpu = choose_console_cpu();
+	log_line("%u guest%s on %s, console on CPU %u", partition_count,
+		 partition_count == 1 ? "" : "s", virt->name, console_cpu);
+	console_init(&config.system, console_cpu);
+	start(console_cpu);
+}

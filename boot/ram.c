@@ -1,0 +1,72 @@
+/*
+ * host_alloc and what feeds it: see ram.h and hv/host.h. Called by boot/main.c, paging.c and
+ * everybody who builds something at boot. The list belongs to this file.
+ */
+#include "boot/ram.h"
+#include "arch/x86_64/paging.h"
+#include "boot/memory.h"
+#include "hv/host.h"
+#include "hv/lib/string.h"
+#include "hv/log.h"
+
+static struct memory ram;
+
+void ram_init(const struct boot_info *b, uint64_t image, uint64_t image_end)
+{
+	memory_init(&ram, b);
+	memory_exclude(&ram, image, image_end);
+	for (unsigned i = 0; i < b->modules; i++) {
+		const struct boot_module *m = &b->module[i];
+
+		memory_exclude(&ram, m->start.v, m->start.v + m->size);
+	}
+}
+
+bool ram_take(uint64_t size, uint64_t align, uint64_t limit, uint64_t *at)
+{
+	return memory_take(&ram, size, align, limit, at);
+}
+
+uint64_t ram_free(void)
+{
+	return memory_total(&ram);
+}
+
+void ram_move_low_modules(struct boot_info *b)
+{
+	for (unsigned i = 0; i < b->modules; i++) {
+		struct boot_module *m = &b->module[i];
+		uint64_t size = ALIGN_UP(m->size, (uint64_t)PAGE_SIZE);
+		const void *from;
+		hpa_t to;
+
+		if (m->start.v >= MIB(1) || !m->size) {
+			continue;
+		}
+		/* Not by host_ptr: the memory map may call that memory something else than RAM. */
+		from = paging_map_firmware(m->start, m->size);
+		bug_on(!from || !host_alloc(size, PAGE_SIZE, &to));
+		memcpy(host_ptr(to), from, m->size);
+		m->start = to;
+	}
+}
+
+bool host_alloc(uint64_t size, uint64_t align, hpa_t *out)
+{
+	uint64_t words = size / 8;
+	uint64_t at;
+	void *p;
+
+	if (!ram_take(size, align < PAGE_SIZE ? PAGE_SIZE : align, UINT64_MAX, &at)) {
+		return false;
+	}
+	*out = hpa(at);
+	p = host_ptr(*out);
+	__asm__ volatile("rep stosq" : "+D"(p), "+c"(words) : "a"(0) : "memory");
+	return true;
+}
+
+uint64_t host_alloc_largest(uint64_t align)
+{
+	return memory_largest(&ram, align < PAGE_SIZE ? PAGE_SIZE : align);
+}

@@ -1,0 +1,19 @@
+/*
+ * The machine's I/O APICs, by global system interrupt (Intel 82093AA datasheet).
+ * Boot CPU sets up; later calls are for one GSI's owner at a time.
+ */
+#pragma once
+
+#include "drivers/acpi.h"
+
+/* Maps all of them and masks every pin. */
+void ioapic_init(const struct acpi_info *a);
+/*
+ * Sends a GSI to one CPU's vector, unmasked. False: no I/O APIC has that pin, or the APIC id needs
+ * more than 8 bits.
+ */
+bool ioapic_route(uint32_t gsi, uint32_t apic_id, uint8_t vector, bool level, bool low);
+void ioapic_mask(uint32_t gsi, bool masked);
+
+/* GSI, trigger and polarity of an ISA interrupt (MADT overrides; else identity, edge, high). */
+uint32_t ioapic_isa(const struct acpi_info *a, uint8_t irq, bool *level, bool *low);

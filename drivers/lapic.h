@@ -1,0 +1,33 @@
+/*
+ * The local APIC of this CPU, xAPIC or x2APIC as firmware left it (Intel SDM vol. 3, "Advanced
+ * Programmable Interrupt Controller"). Each CPU touches its own.
+ */
+#pragma once
+
+#include "hv/types.h"
+
+/* Boot CPU: finds out the mode, maps the registers, sets this CPU's LAPIC up. */
+void lapic_init(void);
+/* Other CPUs: the same mode, set up. */
+void lapic_init_ap(void);
+bool lapic_x2apic(void);
+uint32_t lapic_id(void);
+void lapic_eoi(void);
+
+/* IPIs by physical destination. */
+void lapic_send_fixed(uint32_t apic_id, uint8_t vector);
+void lapic_send_nmi(uint32_t apic_id);
+void lapic_send_init(uint32_t apic_id);
+void lapic_send_sipi(uint32_t apic_id, uint8_t page);
+/* The half of the xAPIC's command register that an NMI handler must put back if it sends an IPI. */
+uint32_t lapic_destination(void);
+void lapic_set_destination(uint32_t v);
+
+/* The timer, divide by 1, on VECTOR_TIMER. */
+bool lapic_has_deadline(void);
+void lapic_timer_deadline(bool on);	/* mode of this CPU's timer: TSC-deadline, else one-shot */
+void lapic_timer_start(uint32_t count); /* one-shot; 0 stops it */
+uint32_t lapic_timer_count(void);
+
+/* Reads and clears the error status. */
+uint32_t lapic_errors(void);

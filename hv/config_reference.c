@@ -1,0 +1,294 @@
+/*
+ * The table turned to text: the reference in docs/config.md, and a configuration in canonical form.
+ *
+ * Called by the host tool. Both walk the table, so neither can forget a key. No state; text goes
+ * out in pieces through struct sink.
+ */
+#include "hv/config_table.h"
+#include "hv/lib/printf.h"
+#include "hv/lib/string.h"
+
+struct sink {
+	void (*put)(void *ctx, const char *text);
+	void *ctx;
+};
+
+static void say(const struct sink *s, const char *text)
+{
+	s->put(s->ctx, text);
+}
+
+static void sayf(const struct sink *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
+static void sayf(const struct sink *s, const char *fmt, ...)
+{
+	char text[160];
+	va_list ap;
+
+	va_start(ap, fmt);
+	fmt_vprint(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	say(s, text);
+}
+
+/* --- the reference --- */
+
+static const char intro[] =
+	"<!-- Made by `mullion-config reference` from the table in hv/config.c: change it there. "
+	"-->\n"
+	"# The configuration file\n"
+	"\n"
+	"One text file, `mullion.conf` in the boot image, says which guests run and what each "
+	"owns.\n"
+	"The same parser reads it at boot and in `mullion-config check`, which tells every "
+	"mistake\n"
+	"before the machine does. Nothing is started unless all of it is right.\n"
+	"\n"
+	"```\n"
+	"[system]\n"
+	"console = com1\n"
+	"\n"
+	"[guest linux]\n"
+	"cpus    = 0-1                # the first boots\n"
+	"memory  = 512M\n"
+	"kernel  = bzImage\n"
+	"initrd  = initrd.img\n"
+	"cmdline = \"console=ttyS0\"\n"
+	"serial  = com1\n"
+	"```\n"
+	"\n"
+	"## Form\n"
+	"- A line is `[section]`, `key = value`, or empty. `#` begins a comment that runs to the "
+	"end\n"
+	"  of the line. Blanks around words do not matter. Keys are written in small letters.\n"
+	"- Text and file names may stand in `\"quotes\"`, in which `#` is no comment; `\\\"` is a "
+	"quote\n"
+	"  and `\\\\` a backslash there.\n"
+	"- Numbers are decimal, or hexadecimal with `0x`. Sizes may end in `K`, `M` or `G` "
+	"(1024).\n"
+	"- Lists are separated by commas. A key marked *several* may also be repeated; its values "
+	"add\n"
+	"  up.\n"
+	"- The file is UTF-8 text, with line ends of Unix or Windows; no line is longer than 8192 "
+	"bytes.\n"
+	"- Files are named relative to the configuration. In the boot image they are known by the "
+	"last\n"
+	"  part of their names.\n"
+	"- A mistake is told as `file:line:col: error: what; hint`. Columns count bytes from 1.\n";
+
+static void say_range(const struct sink *s, const struct config_key *k)
+{
+	struct config_size low, high;
+
+	switch (k->type) {
+	case TYPE_SIZE:
+		sayf(s, "; %s to %s", config_size_text(&low, k->min),
+		     config_size_text(&high, k->max));
+		break;
+	case TYPE_CPUS:
+		sayf(s, "; %llu to %llu", (unsigned long long)k->min, (unsigned long long)k->max);
+		break;
+	case TYPE_ADDRESS:
+	case TYPE_PORT:
+	case TYPE_PORTS:
+	case TYPE_MMIO:
+		sayf(s, "; 0x%llx to 0x%llx", (unsigned long long)k->min,
+		     (unsigned long long)k->max);
+		break;
+	default: break;
+	}
+	if (k->room) {
+		sayf(s, "; at most %u", k->room);
+	}
+}
+
+static void reference_key(const struct sink *s, const struct config_key *k)
+{
+	sayf(s, "### %s\n", k->name);
+	say(s, k->help);
+	say(s, "\n\n- value: ");
+	for (unsigned i = 0; k->words && k->words[i]; i++) {
+		sayf(s, "%s`%s`", i ? ", " : "", k->words[i]);
+	}
+	if (!k->words) {
+		say(s, config_type_text[k->type].how);
+	}
+	say_range(s, k);
+	say(s, "\n- ");
+	if (k->required) {
+		say(s, "required");
+	} else if (k->fallback) {
+		sayf(s, "default: `%s`", k->fallback);
+	} else {
+		say(s, "optional");
+	}
+	say(s, k->multiple ? ", several\n" : "\n");
+	if (k->with) {
+		sayf(s, "- only together with `%s`\n", k->with);
+	}
+	say(s, "\n");
+}
+
+static const char rules[] =
+	"## What is checked\n"
+	"At boot and by `mullion-config check`, before anything starts:\n"
+	"- every section and key is known, and none is written twice unless it may be;\n"
+	"- no CPU, port, address or PCI function belongs to two guests;\n"
+	"- `ports`, `mmio` and `debug-exit` keep clear of the devices that Mullion emulates for "
+	"the\n"
+	"  guest, of its RAM, and of the ports that [system] uses;\n"
+	"- the CPUs exist, the memory is there, and so are the files. On another machine, say what "
+	"the\n"
+	"  target has: `mullion-config check FILE --cpus 4 --memory 8G`.\n";
+
+void config_reference(void (*put)(void *ctx, const char *text), void *ctx)
+{
+	const struct sink s = {put, ctx};
+
+	say(&s, intro);
+	for (unsigned i = 0; i < CONFIG_SECTIONS; i++) {
+		const struct config_section *section = &config_section[i];
+
+		sayf(&s, "\n## [%s%s]\n%s\n\n", section->name, section->named ? " NAME" : "",
+		     section->help);
+		for (unsigned k = 0; k < section->keys; k++) {
+			reference_key(&s, &section->key[k]);
+		}
+	}
+	say(&s, rules);
+}
+
+/* --- a configuration --- */
+
+/* Text in quotes, so that any value can be read back. */
+static void say_quoted(const struct sink *s, const char *text)
+{
+	char c[2] = "";
+
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\') {
+			say(s, "\\");
+		}
+		c[0] = *text;
+		say(s, c);
+	}
+}
+
+static void dump_console(const struct sink *s, const struct config_console *c)
+{
+	const char *comma = "";
+
+	for (unsigned i = 0; i < c->ports; i++) {
+		sayf(s, "%s0x%x", comma, c->port[i]);
+		comma = ",";
+	}
+	if (c->framebuffer) {
+		sayf(s, "%sframebuffer", comma);
+	}
+	say(s, c->none ? "none\n" : "\n");
+}
+
+/* Value i of a list. */
+static void dump_item(const struct sink *s, enum config_type type, const void *field, unsigned i)
+{
+	if (type == TYPE_MODULE) {
+		const struct config_file *f = (const struct config_file *)field + i;
+
+		sayf(s, "\"%s", f->name);
+		say(s, f->args[0] ? " " : "");
+		say_quoted(s, f->args);
+		say(s, "\"");
+	} else if (type == TYPE_PCI) {
+		const struct config_pci *p = (const struct config_pci *)field + i;
+
+		sayf(s, "%02x:%02x.%x", p->bus, p->device, p->function);
+	} else if (type == TYPE_CPUS) {
+		sayf(s, "%u", ((const uint16_t *)field)[i]);
+	} else {
+		const struct config_range *r = (const struct config_range *)field + i;
+
+		sayf(s, "0x%llx-0x%llx", (unsigned long long)r->base,
+		     (unsigned long long)(r->base + r->size - 1));
+	}
+}
+
+static void dump_list(const struct sink *s, const struct config_key *k, const void *field,
+		      unsigned count)
+{
+	if (k->multiple) {
+		for (unsigned i = 0; i < count; i++) {
+			sayf(s, "%s = ", k->name);
+			dump_item(s, k->type, field, i);
+			say(s, "\n");
+		}
+		return;
+	}
+	sayf(s, "%s = ", k->name);
+	for (unsigned i = 0; i < count; i++) {
+		say(s, i ? "," : "");
+		dump_item(s, k->type, field, i);
+	}
+	say(s, "\n");
+}
+
+/* A key that is neither written nor has a default. */
+static bool is_absent(const struct config_key *k, const void *base)
+{
+	const void *field = config_field(base, k->field);
+
+	if (k->given) {
+		return !*(const bool *)config_field(base, k->given);
+	}
+	switch (k->type) {
+	case TYPE_STRING: return !*(const char *)field;
+	case TYPE_FILE: return !((const struct config_file *)field)->name[0];
+	case TYPE_PORT: return !*(const uint16_t *)field;
+	default: return false;
+	}
+}
+
+static void dump_key(const struct sink *s, const struct config_key *k, const void *base)
+{
+	const void *field = config_field(base, k->field);
+	struct config_size size;
+
+	if (k->count) {
+		dump_list(s, k, field, *(const unsigned *)config_field(base, k->count));
+		return;
+	}
+	if (is_absent(k, base)) {
+		return;
+	}
+	sayf(s, "%s = ", k->name);
+	switch (k->type) {
+	case TYPE_WORD: sayf(s, "%s\n", k->words[*(const unsigned *)field]); break;
+	case TYPE_YES: say(s, *(const bool *)field ? "yes\n" : "no\n"); break;
+	case TYPE_SIZE: sayf(s, "%s\n", config_size_text(&size, *(const uint64_t *)field)); break;
+	case TYPE_ADDRESS: sayf(s, "0x%llx\n", (unsigned long long)*(const uint64_t *)field); break;
+	case TYPE_PORT: sayf(s, "0x%x\n", *(const uint16_t *)field); break;
+	case TYPE_FILE: sayf(s, "%s\n", ((const struct config_file *)field)->name); break;
+	case TYPE_CONSOLE: dump_console(s, field); break;
+	default:
+		say(s, "\"");
+		say_quoted(s, field);
+		say(s, "\"\n");
+		break;
+	}
+}
+
+void config_dump(const struct config *c, void (*put)(void *ctx, const char *text), void *ctx)
+{
+	const struct sink s = {put, ctx};
+	const struct config_section *section = &config_section[0];
+
+	sayf(&s, "[%s]\n", section->name);
+	for (unsigned i = 0; i < section->keys; i++) {
+		dump_key(&s, &section->key[i], &c->system);
+	}
+	section++;
+	for (unsigned g = 0; g < c->guests; g++) {
+		sayf(&s, "\n[%s %s]\n", section->name, c->guest[g].name);
+		for (unsigned i = 0; i < section->keys; i++) {
+			dump_key(&s, &section->key[i], &c->guest[g]);
+		}
+	}
+}

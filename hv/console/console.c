@@ -1,0 +1,187 @@
+/*
+ * The console CPU's work: guests' rings and the log -> terminal -> hardware, and typed bytes back.
+ *
+ * console_wake is called on any CPU; everything else runs on the console CPU alone and owns its
+ * state.
+ */
+#include "hv/console/console.h"
+#include "hv/console/terminal.h"
+#include "hv/host.h"
+#include "hv/lib/string.h"
+#include "hv/log.h"
+#include "hv/partition.h"
+#include "hv/virt.h"
+
+static struct terminal terminal;
+static const struct config_system *settings;
+static unsigned console_cpu;
+static _Atomic bool ready, pending;
+static struct vcpu *console_vcpu; /* that the console CPU runs, or NULL */
+static bool ended;
+
+enum { CHUNK = 64 };
+
+static struct vcpu *vcpu_on(unsigned cpu)
+{
+	for (unsigned i = 0; i < partition_count; i++) {
+		for (unsigned n = 0; n < partitions[i]->vcpus; n++) {
+			if (partitions[i]->vcpu[n]->cpu == cpu) {
+				return partitions[i]->vcpu[n];
+			}
+		}
+	}
+	return NULL;
+}
+
+void console_init(const struct config_system *system, unsigned cpu)
+{
+	settings = system;
+	console_cpu = cpu;
+	console_vcpu = vcpu_on(cpu);
+	terminal_init(&terminal);
+	for (unsigned i = 0; i < partition_count; i++) {
+		if (partitions[i]->pc.has_uart) {
+			terminal_name(&terminal, i, partitions[i]->config->name);
+		}
+	}
+	atomic_store(&ready, true);
+	log_defer(true);
+}
+
+void console_wake(void)
+{
+	if (!atomic_load(&ready) || atomic_exchange(&pending, true)) {
+		return;
+	}
+	if (console_vcpu) {
+		vcpu_post(console_vcpu, REQUEST_CONSOLE);
+	} else if (host_cpu() != console_cpu) {
+		host_kick(console_cpu, false);
+	}
+}
+
+/* To the hardware, as much as it takes without waiting. True: all is out. */
+static bool flush(void)
+{
+	while (terminal.head != terminal.tail) {
+		uint32_t at = terminal.tail % TERMINAL_OUT;
+		uint32_t n = terminal.head - terminal.tail;
+		unsigned sent;
+
+		n = n < TERMINAL_OUT - at ? n : TERMINAL_OUT - at;
+		sent = host_console_put((const char *)terminal.out + at, n);
+		terminal.tail += sent;
+		if (sent < n) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static unsigned limit(unsigned room)
+{
+	return room < CHUNK ? room : CHUNK;
+}
+
+/* What a guest has in its ring, as far as there is room. True: something was taken. */
+static bool collect_guest(unsigned i)
+{
+	struct vuart *u = &partitions[i]->pc.uart;
+	unsigned n = 1, taken = 0;
+	uint8_t buf[CHUNK];
+
+	while (n && taken < VUART_OUT) {
+		n = vuart_take(u, buf, limit(terminal_room(&terminal)));
+		terminal_feed(&terminal, i, buf, n);
+		taken += n;
+	}
+	if (vuart_drained(u)) {
+		vcpu_post(partitions[i]->vcpu[0], REQUEST_UART);
+	}
+	return taken;
+}
+
+/*
+ * A ringful of each guest in turn, so that nobody keeps the terminal, then the log: what is said of a
+ * guest's end comes after its last words. True: there may be more.
+ */
+static bool collect(void)
+{
+	uint8_t buf[CHUNK];
+	bool more = false;
+	unsigned n;
+
+	for (unsigned i = 0; i < partition_count; i++) {
+		more |= partitions[i]->pc.has_uart && collect_guest(i);
+	}
+	n = log_take((char *)buf, limit(terminal_room(&terminal)));
+	terminal_feed(&terminal, TERMINAL_LOG, buf, n);
+	return more || n > 0;
+}
+
+static void end_machine(void)
+{
+	log_defer(false);
+	host_end(settings);
+}
+
+static void type(uint8_t byte)
+{
+	struct partition *p;
+
+	switch (terminal_type(&terminal, byte)) {
+	case KEY_NONE: return;
+	case KEY_END: log_line("ended from the console"); end_machine();
+	case KEY_INPUT: break;
+	}
+	p = partitions[terminal.input];
+	if (vuart_offer(&p->pc.uart, byte)) {
+		vcpu_post(p->vcpu[0], REQUEST_UART);
+	}
+}
+
+/* All guests have ended for good: tells how, and ends the machine once everything is printed. */
+static void check_end(void)
+{
+	unsigned failed = 0;
+
+	for (unsigned i = 0; i < partition_count; i++) {
+		if (!atomic_load(&partitions[i]->finished)) {
+			return;
+		}
+		failed += partitions[i]->failed;
+	}
+	if (!ended) {
+		ended = true;
+		log_line("all guests ended: %u ok, %u failed", partition_count - failed, failed);
+	}
+}
+
+void console_run(void)
+{
+	bool all_out;
+	int byte;
+
+	atomic_store(&pending, false);
+	while ((byte = host_console_get()) >= 0) {
+		type((uint8_t)byte);
+	}
+	check_end();
+	do {
+		all_out = flush();
+	} while (collect() || (all_out && terminal.head != terminal.tail));
+	host_console_watch(!all_out);
+	if (ended && all_out) {
+		end_machine();
+	}
+}
+
+void console_loop(void)
+{
+	for (;;) {
+		console_run();
+		if (!atomic_load(&pending)) {
+			host_wait();
+		}
+	}
+}

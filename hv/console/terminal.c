@@ -1,0 +1,210 @@
+/*
+ * The terminal: see terminal.h. Pure; owned by the console CPU.
+ *
+ * Mixed view: a finished line always comes out at once. An unfinished one (a prompt) is shown while
+ * no other is; when somebody's finished line breaks in, the unfinished one is written again below.
+ */
+#include "hv/console/terminal.h"
+#include "hv/lib/printf.h"
+#include "hv/lib/string.h"
+
+enum { CTRL_A = 0x01 };
+
+static void put(struct terminal *t, char c)
+{
+	t->out[t->head++ % TERMINAL_OUT] = (uint8_t)c;
+}
+
+static void put_text(struct terminal *t, const char *text, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		put(t, text[i]);
+	}
+}
+
+static void put_string(struct terminal *t, const char *text)
+{
+	put_text(t, text, (unsigned)strlen(text));
+}
+
+void terminal_init(struct terminal *t)
+{
+	memset(t, 0, sizeof(*t));
+	t->focus = TERMINAL_MIXED;
+	t->open = -1;
+	t->input = -1;
+}
+
+void terminal_name(struct terminal *t, unsigned source, const char *name)
+{
+	fmt_print(t->source[source].prefix, sizeof(t->source[source].prefix), "%s| ", name);
+	if (t->input < 0) {
+		t->input = (int)source;
+	}
+}
+
+unsigned terminal_room(const struct terminal *t)
+{
+	uint32_t room = TERMINAL_OUT - (t->head - t->tail);
+
+	/* One byte may bring out whole lines; every other costs three bytes at most. */
+	return room <= TERMINAL_WORST ? 0 : (room - TERMINAL_WORST) / TERMINAL_WORST + 1;
+}
+
+static void show_line(struct terminal *t, int source)
+{
+	struct terminal_source *s = &t->source[source];
+
+	if (s->shown == 0) {
+		put_string(t, s->prefix);
+	}
+	put_text(t, s->line + s->shown, s->len - s->shown);
+	s->shown = s->len;
+}
+
+/* Takes the unfinished line of somebody else off the terminal, and later writes it again. */
+static int break_in(struct terminal *t, int source)
+{
+	int other = t->open;
+
+	if (other < 0 || other == source) {
+		return -1;
+	}
+	put_string(t, "\r\n");
+	t->source[other].shown = 0;
+	return other;
+}
+
+static void finish_line(struct terminal *t, int source)
+{
+	int other = break_in(t, source);
+
+	show_line(t, source);
+	put_string(t, "\r\n");
+	t->source[source].len = t->source[source].shown = 0;
+	t->open = -1;
+	if (other >= 0) {
+		show_line(t, other);
+		t->open = other;
+	}
+}
+
+static void feed_mixed(struct terminal *t, int source, uint8_t byte)
+{
+	struct terminal_source *s = &t->source[source];
+
+	if (byte == '\r') {
+		return;
+	}
+	if (byte == '\n') {
+		finish_line(t, source);
+		return;
+	}
+	if (s->len == TERMINAL_LINE) {
+		finish_line(t, source);
+	}
+	s->line[s->len++] = (char)byte;
+}
+
+static void show_open(struct terminal *t, int source)
+{
+	struct terminal_source *s = &t->source[source];
+
+	if (s->len > s->shown && (t->open < 0 || t->open == source)) {
+		show_line(t, source);
+		t->open = source;
+	}
+}
+
+void terminal_feed(struct terminal *t, unsigned source, const uint8_t *bytes, unsigned n)
+{
+	struct terminal_source *s = &t->source[source];
+
+	for (unsigned i = 0; i < n; i++) {
+		s->history[s->history_end++ % TERMINAL_HISTORY] = bytes[i];
+		if (t->focus == TERMINAL_MIXED) {
+			feed_mixed(t, (int)source, bytes[i]);
+		} else if (t->focus == (int)source) {
+			put(t, (char)bytes[i]);
+		}
+	}
+	if (t->focus == TERMINAL_MIXED) {
+		show_open(t, (int)source);
+	}
+}
+
+/* The last `max` bytes that a source sent, from the start of a line where there is one. */
+static void show_history(struct terminal *t, int source, unsigned max)
+{
+	struct terminal_source *s = &t->source[source];
+	uint64_t kept = s->history_end < max ? s->history_end : max;
+
+	for (uint64_t i = s->history_end - kept; i < s->history_end; i++) {
+		char c = (char)s->history[i % TERMINAL_HISTORY];
+
+		if (c == '\n' && source == TERMINAL_LOG) {
+			put(t, '\r');
+		}
+		put(t, c);
+	}
+}
+
+static void forget_lines(struct terminal *t)
+{
+	for (unsigned i = 0; i < TERMINAL_SOURCES; i++) {
+		t->source[i].len = t->source[i].shown = 0;
+	}
+	t->open = -1;
+}
+
+static void set_focus(struct terminal *t, int focus)
+{
+	t->tail = t->head; /* what is still on its way out gives room to the new view */
+	put_string(t, "\r\n--- ");
+	forget_lines(t);
+	t->focus = focus;
+	if (focus == TERMINAL_MIXED) {
+		put_string(t, "log and all guests ---\r\n");
+		show_history(t, TERMINAL_LOG, TERMINAL_HISTORY / 2);
+		return;
+	}
+	t->input = focus;
+	put_text(t, t->source[focus].prefix, (unsigned)strlen(t->source[focus].prefix) - 2);
+	put_string(t, " (Ctrl-a l: all) ---\r\n");
+	show_history(t, focus, TERMINAL_HISTORY / 2);
+}
+
+static enum terminal_key type_escaped(struct terminal *t, uint8_t byte)
+{
+	if (byte >= '1' && byte <= '9') {
+		int guest = byte - '1';
+
+		if (t->source[guest].prefix[0]) {
+			set_focus(t, guest);
+		}
+		return KEY_NONE;
+	}
+	switch (byte) {
+	case 'l': set_focus(t, TERMINAL_MIXED); return KEY_NONE;
+	case 'x': return KEY_END;
+	case 'a':
+	case CTRL_A: return t->input >= 0 ? KEY_INPUT : KEY_NONE;
+	default:
+		put_string(t,
+			   "\r\nCtrl-a then: 1-9 guest, l log and all guests, a Ctrl-a, x end\r\n");
+		return KEY_NONE;
+	}
+}
+
+enum terminal_key terminal_type(struct terminal *t, uint8_t byte)
+{
+	if (t->escape) {
+		t->escape = false;
+		return type_escaped(t, byte);
+	}
+	if (byte == CTRL_A) {
+		t->escape = true;
+		return KEY_NONE;
+	}
+	return t->input >= 0 ? KEY_INPUT : KEY_NONE;
+}

@@ -1,0 +1,226 @@
+/*
+ * The start of an emulation: the vCPU's mode, the instruction bytes through the guest's page
+ * tables, and their compact form, from the vCPU's cache where the bytes are the same. Called by
+ * emulate.c.
+ */
+#include "hv/emulate_part.h"
+
+void emulate_begin(struct emulation *em, struct emulate *e)
+{
+	struct vcpu *v = e->vcpu;
+
+	vcpu_need(v, GROUP_RIP | GROUP_RFLAGS | GROUP_CR | GROUP_CS_SS);
+	em->e = e;
+	em->v = v;
+	em->bits = vcpu_code_bits(v);
+	em->mode.cr0 = v->regs.cr0;
+	em->mode.cr3 = v->regs.cr3;
+	em->mode.cr4 = v->regs.cr4;
+	em->mode.efer = v->regs.efer;
+	em->mode.rflags = v->regs.rflags;
+	em->mode.cpl = vcpu_cpl(v);
+	em->mode.maxphyaddr = e->maxphyaddr;
+	em->mode.pkru = e->pkru;
+	e->fault.valid = false;
+	__builtin_memset(e->bytes, 0, sizeof(e->bytes));
+	e->bytes_count = 0;
+	e->insn_len = 0;
+}
+
+enum emulate_result emulate_fault(struct emulation *em, enum exception vector, bool has_error,
+				  uint32_t error)
+{
+	em->e->fault = (struct event){
+		.valid = true,
+		.type = EVENT_EXC,
+		.vector = (uint8_t)vector,
+		.has_error = has_error,
+		.error = error,
+	};
+	return EMULATE_FAULT;
+}
+
+enum emulate_result emulate_walk_failed(struct emulation *em, enum gwalk_result r, gva_t va,
+					uint32_t error)
+{
+	switch (r) {
+	case GWALK_FAULT:
+		em->v->regs.cr2 = va.v;
+		vcpu_touch(em->v, GROUP_CR2);
+		return emulate_fault(em, EXC_PF, true, error);
+	case GWALK_RETRY: return EMULATE_RETRY;
+	default: return EMULATE_UNKNOWN;
+	}
+}
+
+/* Appends up to n bytes of the page at va to e->bytes. */
+static enum emulate_result fetch_page(struct emulation *em, gva_t va, unsigned n)
+{
+	struct emulate *e = em->e;
+	uint32_t error = 0;
+	gpa_t at;
+	const uint8_t *ram;
+	enum gwalk_result r = gwalk(e->as, &em->mode, va, GWALK_FETCH, &at, &error);
+
+	if (r != GWALK_OK) {
+		return emulate_walk_failed(em, r, va, error);
+	}
+	ram = addrspace_ptr(e->as, at, 1); /* ranges are made of whole pages */
+	if (!ram) {
+		return EMULATE_UNKNOWN;
+	}
+	if (n == sizeof(e->bytes)) {
+		__builtin_memcpy(e->bytes, ram, sizeof(e->bytes));
+		n = DECODE_BYTES_MAX;
+	} else {
+		memcpy(e->bytes + e->bytes_count, ram, n);
+	}
+	e->bytes_count = (uint8_t)(e->bytes_count + n);
+	return EMULATE_DONE;
+}
+
+/* The linear address of the byte at RIP + offset; false: beyond the code segment. */
+static bool code_address(const struct emulation *em, unsigned offset, gva_t *out, uint64_t *left)
+{
+	const struct vcpu_regs *r = &em->v->regs;
+	uint64_t rip = r->rip + offset;
+
+	if (em->bits == 64) {
+		*left = UINT64_MAX;
+		*out = gva(rip);
+		return operand_canonical(em, rip);
+	}
+	if (rip > r->cs.limit) {
+		return false;
+	}
+	*left = r->cs.limit - rip + 1;
+	*out = gva((uint32_t)(r->cs.base + rip));
+	return true;
+}
+
+/* Fetches what the present page holds, or the next one when there are bytes already. */
+static enum emulate_result fetch_more(struct emulation *em)
+{
+	unsigned have = em->e->bytes_count,
+		 n = have ? DECODE_BYTES_MAX - have : sizeof(em->e->bytes);
+	unsigned in_page;
+	uint64_t left;
+	gva_t va;
+
+	if (!code_address(em, have, &va, &left)) {
+		return emulate_gp0(em);
+	}
+	in_page = PAGE_SIZE - (unsigned)(va.v & PAGE_MASK);
+	if (n > in_page) {
+		n = in_page;
+	}
+	if (n > left) {
+		n = (unsigned)left;
+	}
+	return fetch_page(em, va, n);
+}
+
+static bool same_bytes(const struct decoded *d, const struct emulation *em)
+{
+	const struct emulate *e = em->e;
+	uint64_t word[2];
+
+	__builtin_memcpy(word, e->bytes, sizeof(word));
+	return d->bits == em->bits && d->len <= e->bytes_count &&
+	       !(((word[0] ^ d->word[0]) & d->mask[0]) | ((word[1] ^ d->word[1]) & d->mask[1]));
+}
+
+/* What the bytes so far are; DECODE_MORE was dealt with. */
+static enum emulate_result decode_failed(struct emulation *em, enum decode_status status)
+{
+	if (status == DECODE_TOO_LONG) {
+		return emulate_gp0(em);
+	}
+	/* The CPU got beyond #UD, or the guest has rewritten the code since: either way it is the
+	 * CPU that knows. Newer instructions than the decoder's are not told apart from invalid
+	 * ones. */
+	return EMULATE_UNKNOWN;
+}
+
+enum emulate_result emulate_fetch(struct emulation *em)
+{
+	struct emulate *e = em->e;
+	struct decoded *d = &em->v->decoded.slot[em->v->regs.rip % DECODE_CACHE_SLOTS];
+	enum emulate_result r = fetch_more(em);
+	enum decode_status status;
+
+	if (r != EMULATE_DONE) {
+		return r;
+	}
+	em->d = d;
+	if (same_bytes(d, em)) {
+		e->insn_len = d->len;
+		return EMULATE_DONE;
+	}
+	d->bits = 0;
+	while ((status = decode(e->bytes, e->bytes_count, em->bits, d)) == DECODE_MORE) {
+		r = fetch_more(em);
+		if (r != EMULATE_DONE) {
+			return r;
+		}
+	}
+	if (status != DECODE_OK) {
+		return decode_failed(em, status);
+	}
+	e->insn_len = d->len;
+	return EMULATE_DONE;
+}
+
+unsigned emulate_length(struct emulate *e)
+{
+	struct emulation em;
+
+	emulate_begin(&em, e);
+	return emulate_fetch(&em) == EMULATE_DONE ? em.d->len : 0;
+}
+
+/* The source of LMSW: the low word of a register, or a word of memory. */
+static bool lmsw_source(struct emulation *em, const struct decoded_cr *cr, uint16_t *out)
+{
+	struct operand o;
+
+	vcpu_need(em->v, cr->operand.groups);
+	if (!cr->memory) {
+		*out = (uint16_t)em->v->regs.gpr[cr->gpr];
+		return true;
+	}
+	em->d = &cr->operand;
+	if (operand_at(em, em->d->segment, operand_offset(em), 2, ACCESS_READ, &o) !=
+	    EMULATE_DONE) {
+		return false;
+	}
+	*out = (uint16_t)operand_read(em, &o);
+	return true;
+}
+
+bool emulate_cr_decode(struct emulate *e, struct emulate_cr *out)
+{
+	struct emulation em;
+	struct decoded_cr cr;
+	enum decode_status status;
+
+	emulate_begin(&em, e);
+	do {
+		if (fetch_more(&em) != EMULATE_DONE) {
+			return false;
+		}
+		status = decode_cr(e->bytes, e->bytes_count, em.bits, &cr);
+	} while (status == DECODE_MORE);
+	if (status != DECODE_OK) {
+		decode_failed(&em, status);
+		return false;
+	}
+	*out = (struct emulate_cr){.cr = cr.cr,
+				   .gpr = cr.gpr,
+				   .len = cr.len,
+				   .write = cr.write,
+				   .clts = cr.clts,
+				   .lmsw = cr.lmsw};
+	e->insn_len = cr.len;
+	return cr.len && (!cr.lmsw || lmsw_source(&em, &cr, &out->lmsw_source));
+}

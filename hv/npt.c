@@ -1,0 +1,135 @@
+/*
+ * Second-level page tables: see npt.h. Called by partition.c on the boot CPU; the tables belong to
+ * the partition and are read-only afterwards.
+ */
+#include "hv/npt.h"
+#include "hv/host.h"
+
+enum { LEVELS = 4, ENTRIES = 512, SMALL = 1 /* level of a 4 KiB leaf */ };
+#define ENTRY_ADDRESS FIELD(51, 12)
+#define GPA_LIMIT     BIT(48) /* what four levels can map */
+
+/* Bytes that one entry of a table of `level` (4: root) covers. */
+static uint64_t entry_span(unsigned level)
+{
+	return BIT(PAGE_SHIFT + 9 * (level - 1));
+}
+
+static unsigned entry_index(unsigned level, uint64_t at)
+{
+	return at / entry_span(level) % ENTRIES;
+}
+
+static bool new_table(struct npt *n, hpa_t *out, struct refusal *r)
+{
+	if (!host_alloc(PAGE_SIZE, PAGE_SIZE, out)) {
+		return refuse(r, "no memory for %s tables (%u pages taken)", n->format->name,
+			      n->tables);
+	}
+	n->tables++;
+	return true;
+}
+
+/* The bits of a leaf that do not depend on its address and size. */
+static uint64_t leaf_bits(const struct npt_format *f, const struct addr_range *range)
+{
+	uint64_t bits = f->leaf;
+
+	if (range->writable) {
+		bits |= f->write;
+	}
+	if (range->uncached) {
+		return ((bits | f->uncached) & ~f->execute) | f->no_execute;
+	}
+	return bits | f->write_back;
+}
+
+/* The level of the largest leaf for `left` bytes at `at`, which is mapped to hpa `to`. */
+static unsigned leaf_level(const struct npt_format *f, uint64_t at, uint64_t to, uint64_t left)
+{
+	unsigned level = f->gib_leaves ? 3 : 2;
+
+	while (level > SMALL && (left < entry_span(level) || (at | to) % entry_span(level) != 0)) {
+		level--;
+	}
+	return level;
+}
+
+static bool map_leaf(struct npt *n, uint64_t at, unsigned leaf, uint64_t entry, struct refusal *r)
+{
+	uint64_t *table = host_ptr(n->root);
+
+	for (unsigned level = LEVELS; level > leaf; level--) {
+		uint64_t *e = &table[entry_index(level, at)];
+		hpa_t next = hpa(*e & ENTRY_ADDRESS);
+
+		if (*e == 0) {
+			if (!new_table(n, &next, r)) {
+				return false;
+			}
+			*e = next.v | n->format->table;
+		}
+		table = host_ptr(next);
+	}
+	table[entry_index(leaf, at)] = entry | (leaf > SMALL ? n->format->large : 0);
+	return true;
+}
+
+static bool map_range(struct npt *n, const struct addr_range *range, struct refusal *r)
+{
+	uint64_t at = range->base.v, to = range->hpa.v, left = range->size;
+	uint64_t bits = leaf_bits(n->format, range);
+
+	if ((at | to | left) & PAGE_MASK || at >= GPA_LIMIT || left > GPA_LIMIT - at) {
+		return refuse(r, "guest-physical range 0x%lx size 0x%lx cannot be mapped",
+			      (unsigned long)at, (unsigned long)left);
+	}
+	while (left) {
+		unsigned level = leaf_level(n->format, at, to, left);
+
+		if (!map_leaf(n, at, level, to | bits, r)) {
+			return false;
+		}
+		at += entry_span(level);
+		to += entry_span(level);
+		left -= entry_span(level);
+	}
+	return true;
+}
+
+bool npt_build(struct npt *n, const struct npt_format *f, const struct addrspace *as,
+	       struct refusal *r)
+{
+	*n = (struct npt){.format = f};
+	if (!new_table(n, &n->root, r)) {
+		return false;
+	}
+	for (unsigned i = 0; i < as->count; i++) {
+		if (!map_range(n, &as->range[i], r)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+uint64_t npt_lookup(const struct npt *n, gpa_t gpa, uint64_t *leaf_size)
+{
+	const uint64_t *table = host_ptr(n->root);
+
+	*leaf_size = 0;
+	if (gpa.v >= GPA_LIMIT) {
+		return 0;
+	}
+	for (unsigned level = LEVELS;; level--) {
+		uint64_t e = table[entry_index(level, gpa.v)];
+
+		if (e == 0) {
+			return 0;
+		}
+		if (level == SMALL || (e & n->format->large)) {
+			*leaf_size = entry_span(level);
+			return e;
+		}
+		table = host_ptr(hpa(e & ENTRY_ADDRESS));
+	}
+}

@@ -1,0 +1,399 @@
+/*
+ * Partitions: memory, devices and vCPUs of a guest; its start, end and restart.
+ *
+ * partition_create runs on the boot CPU before any guest; everything after belongs to the CPUs of
+ * the partition. The boot vCPU's CPU starts and restarts the guest when all its vCPUs stand still.
+ */
+#include "hv/partition.h"
+#include "hv/console/console.h"
+#include "hv/cpuid.h"
+#include "hv/host.h"
+#include "hv/lib/printf.h"
+#include "hv/lib/string.h"
+#include "hv/log.h"
+#include "hv/virt.h"
+
+struct partition *partitions[MAX_GUESTS];
+unsigned partition_count;
+
+/* --- building --- */
+
+static bool add_ram(struct partition *p, uint64_t base, uint64_t size, hpa_t at, struct refusal *r)
+{
+	struct addr_range range = {
+		.base = gpa(base), .size = size, .hpa = at, .ptr = host_ptr(at), .writable = true};
+
+	return size == 0 || addrspace_add(&p->as, &range, r);
+}
+
+/*
+ * Takes one block for [base, base + size), or halves until the machine has one large enough: big
+ * guests on machines with holes get several blocks, each as aligned as its leaves can use.
+ */
+static bool add_blocks(struct partition *p, uint64_t base, uint64_t size, struct refusal *r)
+{
+	while (size) {
+		uint64_t align = size >= PAGE_1G ? PAGE_1G : PAGE_2M;
+		uint64_t part = size;
+		hpa_t at;
+
+		while (!host_alloc(part, align, &at)) {
+			if (align == PAGE_1G) {
+				align = PAGE_2M;
+				continue;
+			}
+			part = ALIGN_UP(part / 2, PAGE_2M);
+			if (part < PAGE_2M || part == size) {
+				return refuse(
+					r,
+					"guest %s: no memory for %lu KiB at 0x%lx; largest free "
+					"block is %lu KiB",
+					p->config->name, size >> 10, base,
+					host_alloc_largest(PAGE_2M) >> 10);
+			}
+		}
+		if (!add_ram(p, base, part, at, r)) {
+			return false;
+		}
+		base += part;
+		size -= part;
+	}
+	return true;
+}
+
+/*
+ * RAM from 0 with the holes of a PC. The first block also holds the bytes behind the VGA hole, so
+ * that gpa and hpa keep their alignment and large leaves go on behind it.
+ */
+static bool create_memory(struct partition *p, struct refusal *r)
+{
+	uint64_t size = p->config->memory, low = size < GUEST_LOW_LIMIT ? size : GUEST_LOW_LIMIT;
+	uint64_t first = low < PAGE_1G ? low : PAGE_1G;
+	hpa_t at;
+
+	while (!host_alloc(ALIGN_UP(first, PAGE_SIZE), first == PAGE_1G ? PAGE_1G : PAGE_2M, &at)) {
+		if (first <= PAGE_2M) {
+			return refuse(r, "guest %s: no memory for its first %lu KiB",
+				      p->config->name, first >> 10);
+		}
+		first = ALIGN_UP(first / 2, PAGE_2M);
+	}
+	return add_ram(p, 0, GUEST_VGA_HOLE, at, r) &&
+	       add_ram(p, GUEST_BIOS_AREA, first - GUEST_BIOS_AREA, hpa(at.v + GUEST_BIOS_AREA),
+		       r) &&
+	       add_blocks(p, first, low - first, r) &&
+	       add_blocks(p, GUEST_HIGH_BASE, size - low, r);
+}
+
+static bool create_mmio(struct partition *p, struct refusal *r)
+{
+	for (unsigned i = 0; i < p->config->mmios; i++) {
+		const struct config_range *m = &p->config->mmio[i];
+		struct addr_range range = {.base = gpa(m->base),
+					   .size = m->size,
+					   .hpa = hpa(m->base),
+					   .writable = true,
+					   .uncached = true};
+
+		if (!addrspace_add(&p->as, &range, r)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static void add_region(struct load_image *img, uint64_t base, uint64_t end, uint32_t type)
+{
+	if (end > base) {
+		img->map[img->maps].base = base;
+		img->map[img->maps].size = end - base;
+		img->map[img->maps].type = type;
+		img->maps++;
+	}
+}
+
+/* The memory map that the guest is told: create_memory's layout, the BIOS area reserved. */
+static void describe_memory(struct partition *p)
+{
+	uint64_t size = p->config->memory, low = size < GUEST_LOW_LIMIT ? size : GUEST_LOW_LIMIT;
+	struct load_image *img = &p->image;
+
+	img->maps = 0;
+	add_region(img, 0, GUEST_EBDA, 1);
+	add_region(img, GUEST_EBDA, GUEST_VGA_HOLE, 2);
+	add_region(img, ACPI_GUEST_BASE, GUEST_BIOS_END, 2);
+	add_region(img, GUEST_BIOS_END, low, 1);
+	add_region(img, VPCI_ECAM_BASE, VPCI_ECAM_BASE + VPCI_ECAM_SIZE, 2);
+	if (size > low) {
+		add_region(img, GUEST_HIGH_BASE, GUEST_HIGH_BASE + size - low, 1);
+	}
+}
+
+/* --- what LAPICs ask of the rest --- */
+
+static void apic_intr(void *ctx, unsigned index)
+{
+	struct partition *p = ctx;
+
+	vcpu_post(p->vcpu[index], REQUEST_INTR);
+}
+
+static void apic_nmi(void *ctx, unsigned index)
+{
+	struct partition *p = ctx;
+
+	vcpu_post(p->vcpu[index], REQUEST_NMI);
+}
+
+static void apic_extint(void *ctx, unsigned index)
+{
+	struct partition *p = ctx;
+
+	vcpu_post(p->vcpu[index], REQUEST_EXTINT);
+}
+
+static void apic_init(void *ctx, unsigned index)
+{
+	struct partition *p = ctx;
+
+	atomic_fetch_and(&p->vcpu[index]->request, ~(uint32_t)REQUEST_SIPI);
+	vcpu_post(p->vcpu[index], REQUEST_INIT);
+}
+
+static void apic_sipi(void *ctx, unsigned index, uint8_t vector)
+{
+	struct partition *p = ctx;
+
+	atomic_store_explicit(&p->vcpu[index]->sipi_vector, vector, memory_order_release);
+	vcpu_post(p->vcpu[index], REQUEST_SIPI);
+}
+
+static void apic_eoi(void *ctx, uint8_t vector)
+{
+	pc_eoi(ctx, vector);
+}
+
+static bool create_vcpu(struct partition *p, unsigned index, struct refusal *r)
+{
+	struct vcpu *v;
+	hpa_t at;
+
+	if (!host_alloc(ALIGN_UP(sizeof(*v), PAGE_SIZE), PAGE_SIZE, &at)) {
+		return refuse(r, "guest %s: no memory for a vCPU", p->config->name);
+	}
+	v = host_ptr(at);
+	v->part = p;
+	v->index = index;
+	v->cpu = p->config->cpu[index];
+	v->state = VCPU_OFF;
+	v->timer_armed = UINT64_MAX;
+	vlapic_init(&v->apic, &p->apics, index, index, index == 0, &v->tsc_offset);
+	p->vcpu[index] = v;
+	return virt->vcpu_create(v, r);
+}
+
+bool partition_create(struct partition *p, const struct npt_format *format, struct refusal *r)
+{
+	p->apics = (struct apic_bus){.timer_shift = 0,
+				     .tsc_deadline = true,
+				     .maxphyaddr = cpuid_maxphyaddr(),
+				     .extint = apic_extint,
+				     .ctx = p,
+				     .intr = apic_intr,
+				     .nmi = apic_nmi,
+				     .init = apic_init,
+				     .sipi = apic_sipi,
+				     .eoi = apic_eoi};
+	if (!create_memory(p, r) || !create_mmio(p, r) || !npt_build(&p->npt, format, &p->as, r)) {
+		return false;
+	}
+	describe_memory(p);
+	for (unsigned i = 0; i < p->config->cpus; i++) {
+		if (!create_vcpu(p, i, r)) {
+			return false;
+		}
+		p->vcpus++;
+	}
+	return pc_create(p, r);
+}
+
+/* --- starting --- */
+
+static bool load(struct partition *p, struct vcpu_regs *regs, enum load_kind *kind,
+		 struct refusal *r)
+{
+	struct acpi_guest tables = {.cpus = p->vcpus, .ecam = true};
+
+	if (p->pc.has_uart) {
+		tables.serial = pc_uart_port(p->config->serial);
+		tables.serial_irq = p->pc.uart.gsi;
+	}
+	return acpi_guest_build(&tables, &p->as, &p->image.rsdp, r) &&
+	       load_guest(&p->image, &p->as, regs, kind, r);
+}
+
+static void zero_memory(struct partition *p)
+{
+	for (unsigned i = 0; i < p->as.count; i++) {
+		if (p->as.range[i].ptr) {
+			memset(p->as.range[i].ptr, 0, p->as.range[i].size);
+		}
+	}
+}
+
+static void reset_vcpu(struct vcpu *v)
+{
+	vcpu_reset(v, false);
+	vlapic_reset(&v->apic, false);
+	v->triple_fault = v->extint = false;
+	v->timer_armed = UINT64_MAX;
+	host_timer_set(UINT64_MAX);
+}
+
+/* Boot vCPU's CPU, all vCPUs standing still: loads the guest and lets it go. */
+static void start(struct vcpu *v)
+{
+	struct partition *p = v->part;
+	struct refusal r = {""};
+	enum load_kind kind;
+
+	for (unsigned i = 0; i < p->vcpus; i++) {
+		/* What the last generation still asked for must not reach this one. */
+		atomic_fetch_and(&p->vcpu[i]->request, (uint32_t)REQUEST_CONSOLE);
+	}
+	atomic_store(&p->stopped, 0);
+	atomic_store(&p->end, END_NONE);
+	if (p->generation) {
+		zero_memory(p);
+	}
+	pc_reset(p);
+	p->start_tsc = host_tsc();
+	reset_vcpu(v);
+	v->generation = atomic_fetch_add(&p->generation, 1) + 1;
+	if (!load(p, &v->regs, &kind, &r)) {
+		partition_end(p, END_ERROR, "%s", r.text);
+		return;
+	}
+	virt->vcpu_reset(v, false);
+	log_line("%s: started on CPU %u: %s, %u vCPU%s, %lu KiB", p->config->name, v->cpu,
+		 load_kind_name(kind), p->vcpus, p->vcpus == 1 ? "" : "s", p->config->memory >> 10);
+	v->state = VCPU_RUNNING;
+	for (unsigned i = 1; i < p->vcpus; i++) {
+		host_kick(p->vcpu[i]->cpu,
+			  false); /* out of partition_idle, to the new generation */
+	}
+}
+
+/* --- ending --- */
+
+static const char *const end_name[] = {
+	[END_POWER_OFF] = "powered off", [END_RESET] = "reset",	  [END_TRIPLE_FAULT] = "crashed",
+	[END_DEBUG_EXIT] = "ended",	 [END_ERROR] = "stopped",
+};
+
+static bool succeeded(const struct partition *p)
+{
+	uint32_t how = atomic_load(&p->end);
+
+	return how == END_POWER_OFF || how == END_RESET ||
+	       (how == END_DEBUG_EXIT && p->end_status == 0);
+}
+
+static bool again(const struct partition *p)
+{
+	switch (atomic_load(&p->end)) {
+	case END_RESET: return p->config->on_reset == CONFIG_RESTART;
+	case END_TRIPLE_FAULT:
+	case END_ERROR: return p->config->on_crash == CONFIG_RESTART;
+	default: return false;
+	}
+}
+
+void partition_end(struct partition *p, enum partition_end how, const char *reason, ...)
+{
+	uint32_t none = END_NONE;
+	va_list ap;
+
+	if (!atomic_compare_exchange_strong(&p->end, &none, how)) {
+		return;
+	}
+	va_start(ap, reason);
+	fmt_vprint(p->end_reason, sizeof(p->end_reason), reason, ap);
+	va_end(ap);
+	for (unsigned i = 0; i < p->vcpus; i++) {
+		vcpu_post(p->vcpu[i], REQUEST_STOP);
+	}
+}
+
+static void finish(struct partition *p)
+{
+	bool restart = again(p);
+
+	log_line("%s: %s: %s%s", p->config->name, end_name[atomic_load(&p->end)], p->end_reason,
+		 restart ? "; restarting" : "");
+	if (restart) {
+		p->restarts++;
+		return;
+	}
+	p->failed = !succeeded(p);
+	atomic_store(&p->finished, true);
+	console_wake(); /* the console CPU ends the machine when all have finished */
+}
+
+/* The boot vCPU's part of an end: waits for the others, tells, and restarts or not. */
+static void boot_idle(struct vcpu *v)
+{
+	struct partition *p = v->part;
+
+	if (atomic_load(&p->end) == END_NONE) {
+		start(v);
+		return;
+	}
+	if (atomic_load(&p->finished)) {
+		host_wait();
+		return;
+	}
+	if (atomic_load(&p->stopped) < p->vcpus - 1) {
+		host_relax();
+		return;
+	}
+	finish(p);
+	if (!atomic_load(&p->finished)) {
+		start(v);
+	}
+}
+
+/* Another vCPU's part: counted once per generation, it waits for the next and then for a SIPI. */
+static void other_idle(struct vcpu *v)
+{
+	struct partition *p = v->part;
+	unsigned generation = atomic_load(&p->generation);
+
+	if (v->state == VCPU_STOPPED && !v->stop_counted) {
+		v->stop_counted = true;
+		atomic_fetch_add(&p->stopped, 1);
+	}
+	if (generation == v->generation) {
+		host_wait();
+		return;
+	}
+	v->generation = generation;
+	v->stop_counted = false;
+	reset_vcpu(v);
+	virt->vcpu_reset(v, false);
+	v->state = VCPU_WAIT_SIPI;
+}
+
+void partition_idle(struct vcpu *v)
+{
+	uint32_t r = atomic_fetch_and(&v->request, ~(uint32_t)REQUEST_CONSOLE);
+
+	if (r & REQUEST_CONSOLE) {
+		console_run();
+	}
+	if (v->index == 0) {
+		boot_idle(v);
+	} else {
+		other_idle(v);
+	}
+}

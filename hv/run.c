@@ -1,0 +1,81 @@
+/*
+ * The run loop of a vCPU: requests, one event, the guest, one exit, for ever.
+ *
+ * Runs on the owner CPU with interrupts off; nothing in it waits for another CPU but the end of the
+ * partition, and nothing takes a lock.
+ */
+#include "hv/event.h"
+#include "hv/exit.h"
+#include "hv/host.h"
+#include "hv/partition.h"
+
+/* What of an exit is worth a note in the history. */
+static uint32_t detail(const struct vcpu *v, const struct vm_exit *x)
+{
+	switch (x->kind) {
+	case EXIT_IO: return x->io.port;
+	case EXIT_NPT: return (uint32_t)(x->npt.gpa.v >> 12);
+	case EXIT_CPUID: return (uint32_t)v->regs.gpr[RAX];
+	case EXIT_RDMSR:
+	case EXIT_WRMSR: return (uint32_t)v->regs.gpr[RCX];
+	case EXIT_EXCEPTION: return x->exc.vector;
+	default: return 0;
+	}
+}
+
+static void note(struct vcpu *v, const struct vm_exit *x)
+{
+	v->exits[x->kind]++;
+	v->history[v->history_next++ % EXIT_HISTORY] = (uint32_t)x->kind << 24 |
+						       (detail(v, x) & 0xffffff);
+}
+
+static void run_once(struct vcpu *v)
+{
+	struct vm_exit x;
+
+	event_arm_timer(v);
+	event_next(v);
+	virt->run(v, &x);
+	if (v->cr8 != v->apic.tpr >> 4) {
+		vlapic_set_tpr(&v->apic, (uint8_t)(v->cr8 << 4));
+	}
+	note(v, &x);
+	exit_handle(v, &x);
+}
+
+static void halt(struct vcpu *v)
+{
+	if (event_wakes(v)) {
+		v->state = VCPU_RUNNING;
+		return;
+	}
+	event_arm_timer(v);
+	if (!atomic_load_explicit(&v->request, memory_order_acquire)) {
+		host_wait();
+	}
+}
+
+void vcpu_turn(struct vcpu *v)
+{
+	if (v->state == VCPU_OFF || v->state == VCPU_STOPPED) {
+		partition_idle(v);
+		return;
+	}
+	if (atomic_load_explicit(&v->request, memory_order_relaxed)) {
+		event_requests(v);
+	}
+	switch (v->state) {
+	case VCPU_RUNNING: run_once(v); break;
+	case VCPU_HALTED: halt(v); break;
+	case VCPU_WAIT_SIPI: host_wait(); break;
+	default: break;
+	}
+}
+
+void vcpu_loop(struct vcpu *v)
+{
+	for (;;) {
+		vcpu_turn(v);
+	}
+}

@@ -1,0 +1,169 @@
+/*
+ * Neutral vCPU state: groups on demand, reset values, requests, and the end of an instruction.
+ *
+ * Called by exit.c, event.c, the policies and the emulator, on the owner CPU; vcpu_post by anyone.
+ */
+#include "hv/vcpu.h"
+#include "hv/host.h"
+#include "hv/lib/string.h"
+#include "hv/virt.h"
+
+const struct virt_ops *virt;
+
+enum { REQUEST_URGENT = REQUEST_NMI | REQUEST_INIT | REQUEST_SIPI | REQUEST_STOP };
+
+void vcpu_fetch(struct vcpu *v, uint32_t groups)
+{
+	virt->fetch(v, groups);
+	v->valid |= groups;
+}
+
+void vcpu_post(struct vcpu *v, uint32_t requests)
+{
+	uint32_t old = atomic_fetch_or_explicit(&v->request, requests, memory_order_acq_rel);
+
+	if ((requests & ~old) && v->cpu != host_cpu()) {
+		host_kick(v->cpu, requests & REQUEST_URGENT);
+	}
+}
+
+/* Intel SDM vol. 3, "Processor State After Reset", table of IA-32 and Intel 64 processor states. */
+static const struct vcpu_regs reset_state = {
+	.rip = 0xfff0,
+	.rflags = RFLAGS_1,
+	.cr0 = CR0_CD | CR0_NW | CR0_ET,
+	.dr7 = 0x400,
+	.pat = 0x0007040600070406,
+	.cs = {.selector = 0xf000, .base = 0xffff0000, .limit = 0xffff, .ar = 0x9b},
+	.ss = {.limit = 0xffff, .ar = 0x93},
+	.ds = {.limit = 0xffff, .ar = 0x93},
+	.es = {.limit = 0xffff, .ar = 0x93},
+	.fs = {.limit = 0xffff, .ar = 0x93},
+	.gs = {.limit = 0xffff, .ar = 0x93},
+	.ldtr = {.limit = 0xffff, .ar = 0x82},
+	.tr = {.limit = 0xffff, .ar = 0x8b},
+	.gdtr = {.limit = 0xffff},
+	.idtr = {.limit = 0xffff},
+};
+
+/* Puts the emulated MSRs, which INIT leaves alone, to their reset values. */
+static void reset_msrs(struct vcpu *v)
+{
+	v->tsc_offset = 0;
+	v->tsc_adjust = 0;
+	v->tsc_offset_dirty = true;
+	v->xcr0 = 1;
+	v->pvclock = 0;
+	v->misc_enable = 1; /* fast strings */
+	memset(&v->mtrr, 0, sizeof(v->mtrr));
+	v->mtrr.def_type = 0xc06; /* enabled, fixed ranges too, write-back */
+	for (size_t i = 0; i < ARRAY_SIZE(v->mtrr.fixed); i++) {
+		v->mtrr.fixed[i] = 0x0606060606060606;
+	}
+}
+
+void vcpu_reset(struct vcpu *v, bool init)
+{
+	uint64_t pat = reset_state.pat, cr0 = reset_state.cr0;
+	uint32_t signature[4];
+
+	if (init) {
+		vcpu_need(v, GROUP_PAT | GROUP_CR);
+		pat = v->regs.pat;
+		cr0 = (v->regs.cr0 & (CR0_CD | CR0_NW)) | CR0_ET;
+	} else {
+		reset_msrs(v);
+	}
+	v->regs = reset_state;
+	v->regs.pat = pat;
+	v->regs.cr0 = cr0;
+	host_cpuid(1, 0, signature);
+	v->regs.gpr[RDX] = signature[0];
+	vcpu_touch(v, GROUP_ALL);
+	v->pending.valid = false;
+	v->nmi_pending = 0;
+	v->cr8 = 0;
+	v->windows = 0;
+	v->tpr_class = 0;
+}
+
+unsigned vcpu_cpl(struct vcpu *v)
+{
+	vcpu_need(v, GROUP_CS_SS | GROUP_CR | GROUP_RFLAGS);
+	if (!(v->regs.cr0 & CR0_PE)) {
+		return 0;
+	}
+	if (v->regs.rflags & RFLAGS_VM) {
+		return 3;
+	}
+	return (unsigned)field_get(SEG_DPL, v->regs.ss.ar);
+}
+
+unsigned vcpu_code_bits(struct vcpu *v)
+{
+	vcpu_need(v, GROUP_CS_SS | GROUP_CR);
+	if ((v->regs.efer & EFER_LMA) && (v->regs.cs.ar & SEG_L)) {
+		return 64;
+	}
+	return v->regs.cs.ar & SEG_DB ? 32 : 16;
+}
+
+void vcpu_skip(struct vcpu *v, unsigned len)
+{
+	uint64_t next;
+
+	vcpu_need(v, GROUP_RIP | GROUP_SHADOW | GROUP_RFLAGS);
+	next = v->regs.rip + len;
+	/* Only a step across 4 GiB can depend on the width of the mode. */
+	if (__builtin_expect((next ^ v->regs.rip) >> 32, 0) && vcpu_code_bits(v) != 64) {
+		next &= 0xffffffff;
+	}
+	v->regs.rip = next;
+	vcpu_touch(v, GROUP_RIP);
+	if (v->regs.shadow & (SHADOW_STI | SHADOW_MOV_SS)) {
+		v->regs.shadow &= SHADOW_NMI;
+		vcpu_touch(v, GROUP_SHADOW);
+	}
+	if (__builtin_expect(v->regs.rflags & RFLAGS_TF, 0)) {
+		host_dr6_single_step();
+		vcpu_raise(v, EXC_DB, false, 0);
+	}
+}
+
+/* Contributory exceptions (Intel SDM vol. 3, "Interrupt 8: Double Fault Exception"). */
+static bool contributory(uint8_t vector)
+{
+	return vector == EXC_DE || (vector >= EXC_TS && vector <= EXC_GP);
+}
+
+static bool makes_double_fault(const struct event *first, uint8_t second)
+{
+	if (first->type != EVENT_EXC) {
+		return false;
+	}
+	if (contributory(first->vector)) {
+		return contributory(second);
+	}
+	return first->vector == EXC_PF && (contributory(second) || second == EXC_PF);
+}
+
+void vcpu_raise(struct vcpu *v, enum exception vector, bool has_error, uint32_t error)
+{
+	const struct event *first = &v->pending;
+
+	if (first->valid && first->type == EVENT_EXC && first->vector == EXC_DF &&
+	    (contributory((uint8_t)vector) || vector == EXC_PF)) {
+		v->triple_fault = true;
+		return;
+	}
+	if (first->valid && makes_double_fault(first, (uint8_t)vector)) {
+		vector = EXC_DF;
+		has_error = true;
+		error = 0;
+	}
+	v->pending = (struct event){.valid = true,
+				    .type = EVENT_EXC,
+				    .vector = (uint8_t)vector,
+				    .has_error = has_error,
+				    .error = error};
+}

@@ -1,0 +1,167 @@
+/*
+ * The timer of the virtual LAPIC: one-shot, periodic and TSC-deadline (Intel SDM vol. 3, "APIC
+ * Timer").
+ *
+ * Callers: vlapic_regs.c for registers, the run loop through vlapic_timer_next and
+ * vlapic_timer_run; owner CPU only. The whole state is one host TSC, timer_due: counts are shifts
+ * of what is left until then. A masked timer runs on without waking anybody; what it missed is made
+ * up when somebody looks, so every entry point first settles what was due.
+ */
+#include "hv/vdev/vlapic_regs.h"
+
+#define NEVER UINT64_MAX
+
+/* Divide Configuration Register: bits 3, 1, 0 count from divide by 2; 7 is divide by 1. */
+static unsigned divide_shift(uint8_t divide)
+{
+	return (((divide >> 1 & 4) | (divide & 3)) + 1) & 7;
+}
+
+static uint64_t counts_to_tsc(const struct vlapic *a, uint32_t counts)
+{
+	return (uint64_t)counts << a->timer_shift;
+}
+
+static void set_due(struct vlapic *a, uint64_t due)
+{
+	a->timer_due = due;
+	a->timer_deadline = a->lvt[LVT_TIMER] & LVT_MASKED ? NEVER : due;
+}
+
+/*
+ * The end of a count at or before now. Periods that were slept through are dropped as IRR would
+ * have merged them, and the phase stays. The division is for a guest that missed more than one.
+ */
+static void expire(struct vlapic *a, uint64_t now)
+{
+	uint32_t lvt = a->lvt[LVT_TIMER];
+
+	if ((lvt & (LVT_PERIODIC | LVT_TSC_DEADLINE)) == LVT_PERIODIC) {
+		uint64_t period = counts_to_tsc(a, a->timer_initial);
+		uint64_t late = now - a->timer_due;
+
+		set_due(a, a->timer_due + period + (late < period ? 0 : late / period * period));
+	} else {
+		a->tsc_deadline = 0;
+		set_due(a, NEVER);
+	}
+	if (!(lvt & LVT_MASKED)) {
+		vlapic_local(a, lvt & LVT_VECTOR);
+	}
+}
+
+static void settle(struct vlapic *a, uint64_t now)
+{
+	if (now >= a->timer_due) {
+		expire(a, now);
+	}
+}
+
+void vlapic_timer_run(struct vlapic *a, uint64_t now)
+{
+	if (now >= a->timer_deadline) {
+		expire(a, now);
+	}
+}
+
+static void stop(struct vlapic *a)
+{
+	a->timer_initial = 0;
+	a->tsc_deadline = 0;
+	set_due(a, NEVER);
+}
+
+void vlapic_timer_reset(struct vlapic *a)
+{
+	a->timer_divide = 0;
+	a->timer_shift = (uint8_t)(a->bus->timer_shift + divide_shift(0));
+	stop(a);
+}
+
+/* Into and out of TSC-deadline mode the timer is disarmed; one-shot and periodic share a count. */
+void vlapic_timer_write_lvt(struct vlapic *a, uint32_t value, uint64_t now)
+{
+	uint32_t changed = a->lvt[LVT_TIMER] ^ value;
+
+	settle(a, now);
+	a->lvt[LVT_TIMER] = value;
+	if (changed & LVT_TSC_DEADLINE) {
+		stop(a);
+	} else {
+		set_due(a, a->timer_due);
+	}
+}
+
+void vlapic_timer_write_initial(struct vlapic *a, uint32_t value, uint64_t now)
+{
+	if (a->lvt[LVT_TIMER] & LVT_TSC_DEADLINE) {
+		return;
+	}
+	settle(a, now);
+	a->timer_initial = value;
+	set_due(a, value ? now + counts_to_tsc(a, value) : NEVER);
+}
+
+uint32_t vlapic_timer_current(struct vlapic *a, uint64_t now)
+{
+	settle(a, now);
+	if (a->timer_due == NEVER || (a->lvt[LVT_TIMER] & LVT_TSC_DEADLINE)) {
+		return 0;
+	}
+	return (uint32_t)((a->timer_due - now + BIT(a->timer_shift) - 1) >> a->timer_shift);
+}
+
+/* A count under way goes on from where it is at the new rate. */
+void vlapic_timer_write_divide(struct vlapic *a, uint32_t value, uint64_t now)
+{
+	uint8_t shift = (uint8_t)(a->bus->timer_shift + divide_shift((uint8_t)value));
+	uint32_t left = vlapic_timer_current(a, now);
+	bool changed = shift != a->timer_shift;
+
+	a->timer_divide = value & 0xb;
+	a->timer_shift = shift;
+	if (left && changed) {
+		set_due(a, now + counts_to_tsc(a, left));
+	}
+}
+
+/* A deadline in the past fires at once; one beyond the range of the host's TSC never comes. */
+static void arm_deadline(struct vlapic *a, uint64_t now)
+{
+	uint64_t guest_now = now + *a->tsc_offset, due;
+
+	if (a->tsc_deadline <= guest_now) {
+		a->timer_due = now;
+		expire(a, now);
+	} else {
+		due = now + (a->tsc_deadline - guest_now);
+		set_due(a, due < now ? NEVER : due);
+	}
+}
+
+uint64_t vlapic_timer_read_deadline(struct vlapic *a, uint64_t now)
+{
+	settle(a, now);
+	return a->tsc_deadline;
+}
+
+void vlapic_timer_write_deadline(struct vlapic *a, uint64_t value, uint64_t now)
+{
+	if (!(a->lvt[LVT_TIMER] & LVT_TSC_DEADLINE)) {
+		return;
+	}
+	settle(a, now);
+	a->tsc_deadline = value;
+	if (value) {
+		arm_deadline(a, now);
+	} else {
+		set_due(a, NEVER);
+	}
+}
+
+void vlapic_timer_rebase(struct vlapic *a, uint64_t now)
+{
+	if (a->tsc_deadline) {
+		arm_deadline(a, now);
+	}
+}

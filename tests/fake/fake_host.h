@@ -1,0 +1,37 @@
+/*
+ * The machine that host tests run on: what it was asked, and what it shall answer.
+ */
+#pragma once
+
+#include "hv/host.h"
+#include "hv/limits.h"
+
+struct fake_host {
+	uint64_t tsc;
+	unsigned cpu;
+	unsigned kicks[MAX_CPUS], urgent_kicks[MAX_CPUS];
+	uint64_t timer; /* last host_timer_set */
+	unsigned waits;
+	void (*on_wait)(void); /* what "happens" while the CPU waits */
+	uint64_t xcr0;
+	bool ended;
+	char console[65536]; /* what was printed, NUL-terminated */
+	size_t console_len;
+	unsigned console_take; /* bytes that host_console_put takes per call */
+	const char *typed;
+	bool watching_output;
+	uint32_t port_value;
+	uint16_t port_written;
+	/* Answers of CPUID; NULL: the test machine of fake_host.c. */
+	void (*cpuid)(uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+	uint64_t free_bytes; /* that host_alloc may still give */
+};
+
+extern struct fake_host fake_host;
+
+/* Everything back to a machine that has just started; gives back what host_alloc took. */
+void fake_host_reset(void);
+
+/* The text of all log_line calls since fake_log_reset. */
+extern char fake_log[65536];
+void fake_log_reset(void);

@@ -1,0 +1,263 @@
+/*
+ * The instruction forms that test_emulate_native.c compares with the real CPU, as the assembler
+ * encodes them. Each gets a `struct form` in the section `forms`.
+ *
+ * Registers: %rdi, %rbp, %r12, %r13 point to MMIO (except as the flags say), %rsi to RAM, %rbx is a
+ * small index, all others are random.
+ */
+#pragma once
+
+#include <stdint.h>
+
+struct form {
+	const char *text;
+	const uint8_t *start, *end;
+	uint64_t flags;
+};
+
+/* Named in the assembly below by value. */
+enum {
+	FORM_ALIGNED = 1,     /* rdi is a multiple of 32, and crosses no page */
+	FORM_SMALL_RDX = 2,   /* a bit number */
+	FORM_COUNT = 4,	      /* rcx is a small count */
+	FORM_SWAPPED = 8,     /* rsi points to MMIO, rdi to RAM */
+	FORM_BOTH = 16,	      /* rsi points to MMIO as rdi does */
+	FORM_STACK = 32,      /* rsp points to MMIO */
+	FORM_BRANCH = 64,     /* memory holds the address of the next instruction */
+	FORM_SIMD = 128,
+	FORM_AVX = 256,
+	FORM_MMX = 512,
+	FORM_EQUAL = 1024,    /* memory at rsi equals memory at rdi in every other run */
+};
+
+extern const struct form __start_forms[], __stop_forms[];
+
+/* clang-format off */
+__asm__(
+	".macro form flags:req, text:vararg\n"
+	".pushsection .rodata.form_text\n"
+	"7701:	.asciz \"\\text\"\n"
+	".popsection\n"
+	".pushsection .rodata.form_code\n"
+	"7702:	\\text\n"
+	"7703:\n"
+	".popsection\n"
+	".pushsection forms, \"aw\"\n"
+	"	.quad 7701b, 7702b, 7703b, \\flags\n"
+	".popsection\n"
+	".endm\n"
+
+	/* a two-operand instruction in all widths and with registers of all kinds */
+	".macro form_mr flags, op\n"
+	"	form \\flags, \\op\\()b %cl, (%rdi)\n"
+	"	form \\flags, \\op\\()b %ah, 7(%rdi)\n"
+	"	form \\flags, \\op\\()b %dh, (%rbp)\n"
+	"	form \\flags, \\op\\()b %r9b, (%rdi,%rbx,4)\n"
+	"	form \\flags, \\op\\()b %sil, (%rdi)\n"
+	"	form \\flags, \\op\\()w %dx, 0x12(%rdi)\n"
+	"	form \\flags, \\op\\()w %r10w, -0x312(%rbp,%rbx,8)\n"
+	"	form \\flags, \\op\\()l %eax, (%rdi)\n"
+	"	form \\flags, \\op\\()l %r15d, (%r12)\n"
+	"	form \\flags, \\op\\()l %ecx, 0x2400(%rip)\n"
+	"	form \\flags, \\op\\()l %ecx, 0x20002400(,%rbx,8)\n"
+	"	form \\flags, \\op\\()l %edx, 0x20(%edi,%ebx,2)\n"
+	"	form \\flags, \\op\\()q %rax, (%rdi)\n"
+	"	form \\flags, \\op\\()q %r8, 0x108(%r13)\n"
+	"	form \\flags, \\op\\()q %rdx, (%r12,%rbx,8)\n"
+	".endm\n"
+	".macro form_rm flags, op\n"
+	"	form \\flags, \\op\\()b (%rdi), %cl\n"
+	"	form \\flags, \\op\\()b 7(%rdi), %ah\n"
+	"	form \\flags, \\op\\()b (%rdi), %bh\n"
+	"	form \\flags, \\op\\()b (%rdi,%rbx,4), %r9b\n"
+	"	form \\flags, \\op\\()b (%rdi), %bpl\n"
+	"	form \\flags, \\op\\()w 0x12(%rdi), %dx\n"
+	"	form \\flags, \\op\\()w -0x312(%rbp,%rbx,8), %r10w\n"
+	"	form \\flags, \\op\\()l (%rdi), %eax\n"
+	"	form \\flags, \\op\\()l (%r12), %r15d\n"
+	"	form \\flags, \\op\\()l 0x2400(%rip), %ecx\n"
+	"	form \\flags, \\op\\()l 0x20(%edi,%ebx,2), %edi\n"
+	"	form \\flags, \\op\\()q (%rdi), %rax\n"
+	"	form \\flags, \\op\\()q 0x108(%r13), %r8\n"
+	"	form \\flags, \\op\\()q (%rdi), %rsi\n"
+	".endm\n"
+	".macro form_mi op\n"
+	"	form 0, \\op\\()b $0x85, (%rdi)\n"
+	"	form 0, \\op\\()b $0x7f, 0x2400(%rip)\n"
+	"	form 0, \\op\\()w $0x1234, (%rdi)\n"
+	"	form 0, \\op\\()w $-3, 5(%rdi)\n"
+	"	form 0, \\op\\()l $0x87654321, (%rdi,%rbx,1)\n"
+	"	form 0, \\op\\()l $-1, (%rdi)\n"
+	"	form 0, \\op\\()q $-0x12345678, (%rdi)\n"
+	"	form 0, \\op\\()q $5, 0x2400(%rip)\n"
+	".endm\n"
+	".macro form_m flags, op\n"
+	"	form \\flags, \\op\\()b (%rdi)\n"
+	"	form \\flags, \\op\\()w 3(%rdi)\n"
+	"	form \\flags, \\op\\()l (%rdi,%rbx,4)\n"
+	"	form \\flags, \\op\\()q (%rdi)\n"
+	".endm\n"
+
+	"form_mr 0, mov\n"
+	"form_rm 0, mov\n"
+	"form_mi mov\n"
+	"form 0, movabsb 0x20002410, %al\n"
+	"form 0, movabsw 0x20002410, %ax\n"
+	"form 0, movabsl 0x20002ffe, %eax\n"
+	"form 0, movabsq 0x20002410, %rax\n"
+	"form 0, movabsb %al, 0x20002410\n"
+	"form 0, movabsw %ax, 0x20002fff\n"
+	"form 0, movabsl %eax, 0x20002410\n"
+	"form 0, movabsq %rax, 0x20002410\n"
+	"form 0, .byte 0x67, 0xa1, 0x10, 0x24, 0, 0x20\n"
+	"form 0, .byte 0x67, 0x48, 0xa3, 0x10, 0x24, 0, 0x20\n"
+	".irp op, movzb, movsb\n"
+	"	form 0, \\op\\()w (%rdi), %cx\n"
+	"	form 0, \\op\\()l (%rdi), %ecx\n"
+	"	form 0, \\op\\()q 1(%rdi), %r9\n"
+	".endr\n"
+	".irp op, movzw, movsw\n"
+	"	form 0, \\op\\()l (%rdi), %ecx\n"
+	"	form 0, \\op\\()q 1(%rdi), %r9\n"
+	".endr\n"
+	"form 0, movslq (%rdi), %rdx\n"
+	"form 0, .byte 0x63, 0x17\n" /* movsxd edx, dword [rdi] */
+	".irp r, cx, ecx, rcx, r10, r10d, r10w\n"
+	"	form 0, movbe (%rdi), %\\r\n"
+	"	form 0, movbe %\\r, 3(%rdi)\n"
+	".endr\n"
+	"form 0, movntil %ecx, (%rdi)\n"
+	"form 0, movntiq %r9, (%rdi)\n"
+
+	".irp op, add, or, adc, sbb, and, sub, xor, cmp\n"
+	"	form_mr 0, \\op\n"
+	"	form_rm 0, \\op\n"
+	"	form_mi \\op\n"
+	".endr\n"
+	".irp op, add, or, adc, sbb, and, sub, xor\n"
+	"	form 0, lock \\op\\()l %ecx, (%rdi)\n"
+	"	form 0, lock \\op\\()q $0x11, (%rdi)\n"
+	".endr\n"
+	"form_mr 0, test\n"
+	"form_mi test\n"
+	".irp op, inc, dec, not, neg\n"
+	"	form_m 0, \\op\n"
+	"	form 0, lock \\op\\()l (%rdi)\n"
+	".endr\n"
+
+	"form_mr 0, xchg\n"
+	"form_mr 0, xadd\n"
+	"form_mr 1024, cmpxchg\n"
+	"form 0, lock xaddl %ecx, (%rdi)\n"
+	"form 1024, lock cmpxchgl %ecx, (%rdi)\n"
+	"form 1024, lock cmpxchgq %r9, (%rdi)\n"
+	"form 1024, cmpxchg8b (%rdi)\n"
+	"form 1024, lock cmpxchg8b 8(%rdi)\n"
+	"form 1025, cmpxchg16b (%rdi)\n"
+	"form 1025, lock cmpxchg16b 0x40(%rdi)\n"
+
+	".irp op, bt, bts, btr, btc\n"
+	"	form 2, \\op\\()w %dx, (%rdi)\n"
+	"	form 2, \\op\\()l %edx, 5(%rdi)\n"
+	"	form 2, \\op\\()q %rdx, (%r13)\n"
+	"	form 0, \\op\\()w $0x1f, (%rdi)\n"
+	"	form 0, \\op\\()l $0x87, (%rdi)\n"
+	"	form 0, \\op\\()q $0x3f, 1(%rdi)\n"
+	".endr\n"
+	"form 2, lock btsl %edx, (%rdi)\n"
+	"form 2, lock btrq %rdx, (%rdi)\n"
+	"form 0, lock btcl $3, (%rdi)\n"
+
+	".irp s, b, w, l, q\n"
+	"	form 0, movs\\s\n"
+	"	form 4, rep movs\\s\n"
+	"	form 8, movs\\s\n"
+	"	form 12, rep movs\\s\n"
+	"	form 20, rep movs\\s\n"
+	"	form 4, addr32 rep movs\\s\n"
+	"	form 0, stos\\s\n"
+	"	form 4, rep stos\\s\n"
+	"	form 4, addr32 rep stos\\s\n"
+	"	form 8, lods\\s\n"
+	"	form 12, rep lods\\s\n"
+	"	form 1024, cmps\\s\n"
+	"	form 1028, repe cmps\\s\n"
+	"	form 1028, repne cmps\\s\n"
+	"	form 1036, repe cmps\\s\n"
+	"	form 1044, repne cmps\\s\n"
+	"	form 1024, scas\\s\n"
+	"	form 1028, repe scas\\s\n"
+	"	form 1028, repne scas\\s\n"
+	"	form 1028, addr32 repne scas\\s\n"
+	".endr\n"
+
+	/* F2 repeats these as F3 does */
+	"form 4, .byte 0xf2, 0xa4\n"
+	"form 4, .byte 0x66, 0xf2, 0xa5\n"
+	"form 4, .byte 0xf2, 0xab\n"
+	"form 12, .byte 0xf2, 0x48, 0xad\n"
+
+	"form 0, pushq (%rdi)\n"
+	"form 0, pushw (%rdi)\n"
+	"form 0, pushq 0x2400(%rip)\n"
+	"form 0, popq (%rdi)\n"
+	"form 0, popw 3(%rdi)\n"
+	"form 32, movq %rax, 8(%rsp)\n"
+	"form 32, pushq 8(%rsp)\n"
+	"form 32, popq 8(%rsp)\n"
+	"form 32, popq (%rdi)\n"
+	"form 32, xchgl %esp, 8(%rsp)\n"
+	"form 64, jmpq *(%rdi)\n"
+	"form 64, callq *(%rdi)\n"
+
+	".irp op, movups, movupd, movdqu\n"
+	"	form 128, \\op (%rdi), %xmm3\n"
+	"	form 128, \\op %xmm12, 3(%rdi)\n"
+	"	form 256, v\\op (%rdi), %xmm3\n"
+	"	form 256, v\\op %xmm3, (%rdi)\n"
+	"	form 256, v\\op 5(%rdi), %ymm9\n"
+	"	form 256, v\\op %ymm9, (%rdi)\n"
+	".endr\n"
+	".irp op, movaps, movapd, movdqa\n"
+	"	form 129, \\op (%rdi), %xmm3\n"
+	"	form 129, \\op %xmm12, 0x20(%rdi)\n"
+	"	form 257, v\\op (%rdi), %xmm3\n"
+	"	form 257, v\\op %xmm3, 0x10(%rdi)\n"
+	"	form 257, v\\op (%rdi), %ymm9\n"
+	"	form 257, v\\op %ymm9, 0x20(%rdi)\n"
+	".endr\n"
+	".irp op, movntps, movntpd, movntdq\n"
+	"	form 129, \\op %xmm12, 0x10(%rdi)\n"
+	"	form 257, v\\op %xmm3, (%rdi)\n"
+	"	form 257, v\\op %ymm9, (%rdi)\n"
+	".endr\n"
+	"form 128, lddqu (%rdi), %xmm1\n"
+	"form 256, vlddqu (%rdi), %xmm1\n"
+	"form 256, vlddqu (%rdi), %ymm1\n"
+	"form 129, movntdqa (%rdi), %xmm1\n"
+	"form 257, vmovntdqa (%rdi), %xmm1\n"
+	".irp op, movss, movsd\n"
+	"	form 128, \\op (%rdi), %xmm3\n"
+	"	form 128, \\op %xmm12, 3(%rdi)\n"
+	"	form 256, v\\op (%rdi), %xmm3\n"
+	"	form 256, v\\op %xmm12, 3(%rdi)\n"
+	".endr\n"
+	".irp op, movd, movq\n"
+	"	form 128, \\op (%rdi), %xmm3\n"
+	"	form 128, \\op %xmm12, 3(%rdi)\n"
+	"	form 256, v\\op (%rdi), %xmm3\n"
+	"	form 256, v\\op %xmm12, 3(%rdi)\n"
+	"	form 512, \\op (%rdi), %mm3\n"
+	"	form 512, \\op %mm7, 3(%rdi)\n"
+	".endr\n"
+	"form 128, .byte 0x66, 0x48, 0x0f, 0x6e, 0x0f\n" /* movq xmm1, [rdi] by 6E */
+	"form 128, .byte 0x66, 0x48, 0x0f, 0x7e, 0x0f\n"
+	"form 512, movntq %mm2, (%rdi)\n"
+	".irp op, movlps, movlpd, movhps, movhpd\n"
+	"	form 128, \\op (%rdi), %xmm3\n"
+	"	form 128, \\op %xmm12, 3(%rdi)\n"
+	"	form 256, v\\op (%rdi), %xmm7, %xmm3\n"
+	"	form 256, v\\op %xmm12, 3(%rdi)\n"
+	".endr\n"
+);
+/* clang-format on */

@@ -1,0 +1,253 @@
+/*
+ * CPUID, MSR and control register policy on the test machine of tests/fake.
+ */
+#include "hv/cpuid.h"
+#include "hv/crx.h"
+#include "hv/msr.h"
+#include "hv/msr_index.h"
+#include "hv/pvclock.h"
+#include "test.h"
+#include "tests/fake/fake_guest.h"
+
+static const uint8_t code[] = {0xf4};
+
+static struct vcpu *vcpu(unsigned cpus)
+{
+	struct vcpu *v = fake_guest(cpus, "", code, sizeof(code))->vcpu[0];
+
+	v->valid = GROUP_ALL;
+	return v;
+}
+
+static uint32_t leaf(struct vcpu *v, uint32_t n, uint32_t sub, unsigned reg)
+{
+	uint32_t out[4];
+
+	cpuid_guest(v, n, sub, out);
+	return out[reg];
+}
+
+TEST(the_hypervisor_is_discoverable)
+{
+	struct vcpu *v = vcpu(1);
+	uint32_t out[4];
+
+	CHECK(leaf(v, 1, 0, 2) & BIT(31));
+	cpuid_guest(v, 0x40000000, 0, out);
+	CHECK_EQ(out[0], 0x40000010);
+	CHECK(memcmp(&out[1], "MullionHyper", 12) == 0);
+	CHECK_EQ(leaf(v, 0x40000010, 0, 0), 1000000);
+	CHECK_EQ(leaf(v, 0x40000001, 0, 0), 0);
+}
+
+TEST(what_a_guest_does_not_have_is_hidden)
+{
+	struct vcpu *v = vcpu(1);
+
+	CHECK_EQ(leaf(v, 1, 0, 2) & (BIT(3) | BIT(5) | BIT(6) | BIT(15)), 0); /* MONITOR VMX SMX PDCM */
+	CHECK_EQ(leaf(v, 7, 0, 1) & (BIT(2) | BIT(4) | BIT(11) | BIT(14) | BIT(25)), 0);
+	CHECK_EQ(leaf(v, 0xa, 0, 0), 0);
+	CHECK_EQ(leaf(v, 0x14, 0, 0), 0);
+	CHECK_EQ(leaf(v, 0xd, 0, 0), 7); /* no MPX */
+}
+
+TEST(x2apic_tsc_deadline_and_tsc_adjust_are_always_there)
+{
+	struct vcpu *v = vcpu(1);
+
+	CHECK((leaf(v, 1, 0, 2) & (BIT(21) | BIT(24))) == (BIT(21) | BIT(24)));
+	CHECK(leaf(v, 7, 0, 1) & BIT(1));
+}
+
+TEST(osxsave_ospke_and_apic_follow_the_vcpu)
+{
+	struct vcpu *v = vcpu(1);
+
+	CHECK(!(leaf(v, 1, 0, 2) & BIT(27)));
+	v->regs.cr4 = CR4_OSXSAVE;
+	CHECK(leaf(v, 1, 0, 2) & BIT(27));
+	CHECK(leaf(v, 1, 0, 3) & BIT(9));
+	CHECK(vlapic_wrmsr(&v->apic, MSR_APIC_BASE, 0, 0xfee00100));
+	CHECK(!(leaf(v, 1, 0, 3) & BIT(9)));
+}
+
+TEST(features_without_their_control_are_not_shown)
+{
+	struct vcpu *v = vcpu(1);
+
+	CHECK(leaf(v, 7, 0, 1) & BIT(10));
+	CHECK(leaf(v, 0x80000001, 0, 3) & BIT(27));
+	CHECK(msr_passed(MSR_TSC_AUX, true));
+	virt_controls = 0;
+	cpuid_init();
+	CHECK(!(leaf(v, 7, 0, 1) & BIT(10)));
+	CHECK(!(leaf(v, 0x80000001, 0, 3) & BIT(27)));
+	CHECK(!(leaf(v, 0xd, 1, 0) & BIT(3)));
+	CHECK(!msr_passed(MSR_TSC_AUX, true));
+}
+
+TEST(topology_tells_one_core_per_vcpu)
+{
+	struct vcpu *v = vcpu(3), *last = v->part->vcpu[2];
+
+	CHECK_EQ(leaf(v, 1, 0, 1) >> 16 & 0xff, 3);
+	CHECK_EQ(leaf(v, 0xb, 0, 1), 1);
+	CHECK_EQ(leaf(v, 0xb, 1, 0), 2); /* two bits of id */
+	CHECK_EQ(leaf(v, 0xb, 1, 1), 3);
+	CHECK_EQ(leaf(v, 4, 0, 0) >> 26, 2);
+	CHECK_EQ(leaf(v, 4, 0, 0) >> 14 & 0xfff, 0);
+	CHECK_EQ(leaf(v, 4, 3, 0) >> 14 & 0xfff, 2);
+	last->valid = GROUP_ALL;
+	CHECK_EQ(leaf(last, 1, 0, 1) >> 24, 2);
+	CHECK_EQ(leaf(last, 0xb, 0, 3), 2);
+}
+
+TEST(the_tsc_is_invariant_only_when_the_machine_was_found_so)
+{
+	struct vcpu *v = vcpu(1);
+
+	CHECK(leaf(v, 0x80000007, 0, 3) & BIT(8));
+	CHECK_EQ(leaf(v, 0x15, 0, 2), 1000000000);
+	host_tsc_reliable = false;
+	cpuid_init();
+	CHECK(!(leaf(v, 0x80000007, 0, 3) & BIT(8)));
+	CHECK_EQ(leaf(v, 0x15, 0, 2), 0);
+}
+
+TEST(xsave_sizes_follow_xcr0)
+{
+	struct vcpu *v = vcpu(1);
+
+	fake_host.xcr0 = 3;
+	CHECK_EQ(leaf(v, 0xd, 0, 1), 576);
+	fake_host.xcr0 = 7;
+	CHECK_EQ(leaf(v, 0xd, 0, 1), 832);
+	CHECK_EQ(leaf(v, 0xd, 0, 2), 832);
+	CHECK_EQ(leaf(v, 0xd, 1, 1), 832);
+}
+
+TEST(msrs_that_must_not_exit_do_not)
+{
+	static const uint32_t passed[] = {MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_STAR,
+					  MSR_LSTAR,   MSR_CSTAR,   MSR_SFMASK};
+
+	vcpu(1);
+	for (size_t i = 0; i < ARRAY_SIZE(passed); i++) {
+		CHECK(msr_passed(passed[i], false));
+		CHECK(msr_passed(passed[i], true));
+	}
+	CHECK(msr_passed(MSR_TSC, false));
+	CHECK(!msr_passed(MSR_TSC, true));
+	CHECK(!msr_passed(MSR_EFER, false));
+	CHECK(!msr_passed(0x12345, false));
+}
+
+TEST(tsc_writes_move_offset_adjust_and_deadline)
+{
+	struct vcpu *v = vcpu(1);
+	uint64_t value;
+
+	fake_host.tsc = 1000;
+	CHECK(msr_write(v, MSR_TSC, 5000));
+	CHECK_EQ(v->tsc_offset, 4000);
+	CHECK(msr_read(v, MSR_TSC_ADJUST, &value));
+	CHECK_EQ(value, 4000);
+	CHECK(msr_write(v, MSR_TSC_ADJUST, 0));
+	CHECK_EQ(v->tsc_offset, 0);
+	CHECK(vlapic_wrmsr(&v->apic, MSR_X2APIC_FIRST, 0, 0) == false);
+}
+
+TEST(mtrrs_hold_what_is_legal)
+{
+	struct vcpu *v = vcpu(1);
+	uint64_t value;
+
+	CHECK(msr_read(v, MSR_MTRR_DEF_TYPE, &value));
+	CHECK_EQ(value, 0xc06);
+	CHECK(msr_write(v, MSR_MTRR_PHYS_BASE0, 0x80000000));
+	CHECK(msr_read(v, MSR_MTRR_PHYS_BASE0, &value));
+	CHECK_EQ(value, 0x80000000);
+	CHECK(!msr_write(v, MSR_MTRR_PHYS_BASE0, 2));
+	CHECK(!msr_write(v, MSR_MTRR_DEF_TYPE, 7));
+	CHECK(!msr_write(v, MSR_MTRR_PHYS_BASE0 + 1, 1ull << 60));
+	CHECK(!msr_write(v, MSR_MTRR_FIX64K, 0x03));
+	CHECK(!msr_write(v, MSR_MTRRCAP, 0));
+}
+
+TEST(cr0_rules)
+{
+	struct vcpu *v = vcpu(1);
+
+	CHECK(!crx_write_cr0(v, 1ull << 32));
+	CHECK(!crx_write_cr0(v, CR0_PG));
+	CHECK(!crx_write_cr0(v, CR0_PE | CR0_NW));
+	CHECK(crx_write_cr0(v, CR0_PE));
+	CHECK_EQ(v->regs.cr0, CR0_PE | CR0_ET);
+	v->regs.efer = EFER_LME;
+	CHECK(!crx_write_cr0(v, CR0_PE | CR0_PG)); /* long mode without PAE */
+	v->regs.cr4 = CR4_PAE;
+	CHECK(crx_write_cr0(v, CR0_PE | CR0_PG));
+	CHECK(v->regs.efer & EFER_LMA);
+	CHECK(crx_write_cr0(v, CR0_PE));
+	CHECK(!(v->regs.efer & EFER_LMA));
+}
+
+TEST(cr4_rules)
+{
+	struct vcpu *v = vcpu(1);
+
+	CHECK(!crx_write_cr4(v, CR4_VMXE));
+	CHECK(!crx_write_cr4(v, CR4_LA57)); /* not shown */
+	CHECK(!crx_write_cr4(v, 1ull << 40));
+	CHECK(crx_write_cr4(v, CR4_PAE | CR4_SMEP));
+	CHECK(!crx_write_cr4(v, CR4_PAE | CR4_PCIDE)); /* not in long mode */
+	v->regs.efer = EFER_LMA | EFER_LME;
+	CHECK(crx_write_cr4(v, CR4_PAE | CR4_PCIDE));
+	CHECK(!crx_write_cr4(v, 0)); /* PAE stays in long mode */
+}
+
+TEST(efer_and_xcr0_rules)
+{
+	struct vcpu *v = vcpu(1);
+
+	CHECK(!crx_write_efer(v, EFER_SVME));
+	CHECK(crx_write_efer(v, EFER_LME | EFER_NXE | EFER_SCE));
+	v->regs.cr0 = CR0_PE | CR0_PG;
+	CHECK(!crx_write_efer(v, EFER_NXE)); /* LME with paging on */
+	CHECK(!crx_write_xcr0(v, 1, 1));
+	CHECK(!crx_write_xcr0(v, 0, 2));
+	CHECK(!crx_write_xcr0(v, 0, 5));
+	CHECK(!crx_write_xcr0(v, 0, 0x1f));
+	CHECK(crx_write_xcr0(v, 0, 7));
+	CHECK_EQ(fake_host.xcr0, 7);
+}
+
+TEST(pvclock_tells_the_frequency)
+{
+	static const uint64_t hz[] = {4000000, 999999999, 1000000000, 2596130000, 5000000000};
+	struct vcpu *v = vcpu(1);
+	uint64_t words[4];
+	uint32_t mul;
+	int8_t shift;
+
+	for (size_t i = 0; i < ARRAY_SIZE(hz); i++) {
+		/* Linux: pvclock_tsc_khz */
+		uint64_t khz = 1000000ull << 32;
+
+		pvclock_scale(hz[i], &mul, &shift);
+		khz /= mul;
+		khz = shift < 0 ? khz << -shift : khz >> shift;
+		CHECK(khz >= hz[i] / 1000 - 1 && khz <= hz[i] / 1000 + 4);
+	}
+	CHECK(memcmp(&(uint32_t){leaf(v, 0x40000100, 0, 1)}, "KVMK", 4) == 0);
+	fake_host.tsc = 7000;
+	CHECK(msr_write(v, MSR_PVCLOCK_SYSTEM, 0x3001));
+	CHECK(addrspace_read(&v->part->as, gpa(0x3000), words, sizeof(words)));
+	CHECK_EQ(words[1], v->part->start_tsc);
+	CHECK_EQ(words[2], 0);
+	CHECK(msr_write(v, MSR_TSC, 10000));
+	CHECK(addrspace_read(&v->part->as, gpa(0x3000), words, sizeof(words)));
+	CHECK_EQ(words[1], v->part->start_tsc + 3000);
+	CHECK(!msr_write(v, MSR_PVCLOCK_SYSTEM, 0xa0001)); /* the VGA hole is not RAM */
+	CHECK(!msr_write(v, MSR_PVCLOCK_WALL, ~0ull - 3));
+}

@@ -1,0 +1,518 @@
+/*
+ * hv/vdev/vlapic_timer.c on a fake clock: counts, periods, deadlines, masks and mode changes (Intel
+ * SDM vol. 3, "APIC Timer").
+ */
+#include "hv/msr_index.h"
+#include "tests/fake/apic_rig.h"
+#include "tests/fake/rng.h"
+#include "tests/host/test.h"
+
+enum { SVR = 0xf0, LVT_T = 0x320, TMICT = 0x380, TMCCT = 0x390, TDCR = 0x3e0, EOI = 0xb0 };
+enum { BY_1 = 0xb, MASKED = 0x10000, PERIODIC = 0x20000, DEADLINE = 0x40000, VECTOR = 0xec };
+
+#define T0    1000000ull /* rig.now after rig_start */
+#define NEVER UINT64_MAX
+
+static void begin(uint32_t lvt)
+{
+	rig_start(1);
+	rig_write(0, TDCR, BY_1);
+	rig_write(0, LVT_T, lvt);
+}
+
+/* Moves the clock and runs the timer, as the CPU's own timer interrupt would. */
+static void run_at(uint64_t now)
+{
+	rig.now = now;
+	vlapic_timer_run(&rig.lapic[0], now);
+}
+
+static uint64_t next(void)
+{
+	return vlapic_timer_next(&rig.lapic[0]);
+}
+
+/* Took exactly one timer interrupt? */
+static bool fired(void)
+{
+	bool one = rig_deliver(0) == VECTOR;
+
+	if (one) {
+		rig_write(0, EOI, 0);
+	}
+	return one && rig_pending(0) < 0;
+}
+
+/* --- counting --- */
+
+TEST(one_shot)
+{
+	begin(VECTOR);
+	CHECK_EQ(next(), NEVER);
+	rig_write(0, TMICT, 1000);
+	CHECK_EQ(next(), T0 + 1000);
+	CHECK_EQ(rig_read(0, TMCCT), 1000);
+	rig.now = T0 + 1;
+	CHECK_EQ(rig_read(0, TMCCT), 999);
+	run_at(T0 + 999);
+	CHECK_EQ(rig_read(0, TMCCT), 1);
+	CHECK(!fired());
+	run_at(T0 + 1000);
+	CHECK(fired());
+	CHECK_EQ(rig_read(0, TMCCT), 0);
+	CHECK_EQ(rig_read(0, TMICT), 1000);
+	CHECK_EQ(next(), NEVER);
+	run_at(T0 + 5000);
+	CHECK(!fired());
+	rig_write(0, TMICT, 10);
+	CHECK_EQ(next(), T0 + 5010);
+}
+
+TEST(divide_configuration)
+{
+	static const struct {
+		uint32_t tdcr;
+		unsigned by;
+	} table[] = {{0x0, 2}, {0x1, 4}, {0x2, 8}, {0x3, 16}, {0x8, 32}, {0x9, 64}, {0xa, 128},
+		     {0xb, 1}};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+		begin(VECTOR);
+		rig_write(0, TDCR, table[i].tdcr | 0xfffffff4); /* the others are reserved */
+		CHECK_EQ(rig_read(0, TDCR), table[i].tdcr);
+		rig_write(0, TMICT, 100);
+		CHECK_EQ(next(), T0 + 100 * table[i].by);
+		rig.now = T0 + 10 * table[i].by - 1;
+		CHECK_EQ(rig_read(0, TMCCT), 91);
+		rig.now++;
+		CHECK_EQ(rig_read(0, TMCCT), 90);
+	}
+}
+
+TEST(timer_shift_slows_the_clock)
+{
+	rig_start(1);
+	rig.bus.timer_shift = 4;
+	vlapic_reset(&rig.lapic[0], false);
+	rig_write(0, LVT_T, VECTOR);
+	rig_write(0, TMICT, 10); /* divide by 2 after reset */
+	CHECK_EQ(next(), T0 + 10 * 32);
+	rig_write(0, TDCR, BY_1);
+	rig_write(0, TMICT, 10);
+	CHECK_EQ(next(), T0 + 10 * 16);
+	rig.now = T0 + 31;
+	CHECK_EQ(rig_read(0, TMCCT), 9);
+}
+
+TEST(initial_count_zero_stops)
+{
+	begin(VECTOR | PERIODIC);
+	rig_write(0, TMICT, 1000);
+	rig.now = T0 + 10;
+	rig_write(0, TMICT, 0);
+	CHECK_EQ(next(), NEVER);
+	CHECK_EQ(rig_read(0, TMCCT), 0);
+	run_at(T0 + 100000);
+	CHECK(!fired());
+}
+
+TEST(a_new_count_starts_over)
+{
+	begin(VECTOR);
+	rig_write(0, TMICT, 1000);
+	rig.now = T0 + 900;
+	rig_write(0, TMICT, 500);
+	CHECK_EQ(next(), T0 + 1400);
+	rig.now = T0 + 1450; /* late: what was due happens before the write */
+	rig_write(0, TMICT, 100);
+	CHECK(fired());
+	CHECK_EQ(next(), T0 + 1550);
+}
+
+TEST(the_largest_count_and_divisor)
+{
+	uint64_t ticks = 0xffffffffull << 7;
+
+	begin(VECTOR);
+	rig_write(0, TDCR, 0xa);
+	rig_write(0, TMICT, 0xffffffff);
+	CHECK_EQ(next(), T0 + ticks);
+	CHECK_EQ(rig_read(0, TMCCT), 0xffffffff);
+	rig.now = T0 + 128;
+	CHECK_EQ(rig_read(0, TMCCT), 0xfffffffe);
+	run_at(T0 + ticks - 1);
+	CHECK_EQ(rig_read(0, TMCCT), 1);
+	CHECK(!fired());
+	run_at(T0 + ticks);
+	CHECK(fired());
+}
+
+TEST(the_rate_changes_under_way)
+{
+	begin(VECTOR);
+	rig_write(0, TMICT, 1000);
+	rig.now = T0 + 400;
+	rig_write(0, TDCR, 0); /* by 2: 600 counts left */
+	CHECK_EQ(rig_read(0, TMCCT), 600);
+	CHECK_EQ(next(), T0 + 400 + 1200);
+	rig.now = T0 + 401;
+	rig_write(0, TDCR, 0); /* no change: no loss of phase */
+	CHECK_EQ(next(), T0 + 400 + 1200);
+}
+
+/* --- periodic --- */
+
+TEST(periodic)
+{
+	begin(VECTOR | PERIODIC);
+	rig_write(0, TMICT, 1000);
+	for (unsigned i = 1; i <= 10; i++) {
+		CHECK_EQ(next(), T0 + 1000 * i);
+		run_at(T0 + 1000 * i - 1);
+		CHECK(!fired());
+		CHECK_EQ(rig_read(0, TMCCT), 1);
+		run_at(T0 + 1000 * i + 7); /* a little late: the phase stays */
+		CHECK(fired());
+		CHECK_EQ(rig_read(0, TMCCT), 993);
+	}
+}
+
+TEST(missed_periods_collapse_and_keep_phase)
+{
+	begin(VECTOR | PERIODIC);
+	rig_write(0, TMICT, 1000);
+	run_at(T0 + 1999);
+	CHECK(fired());
+	CHECK_EQ(next(), T0 + 2000);
+	run_at(T0 + 4000); /* exactly on a later beat: that one is included */
+	CHECK(fired());
+	CHECK_EQ(next(), T0 + 5000);
+	run_at(T0 + 5000 + 1000000000ull * 1000 + 123); /* 10^9 periods */
+	CHECK(fired());
+	CHECK_EQ(next(), T0 + 6000 + 1000000000ull * 1000);
+	CHECK_EQ(rig_read(0, TMCCT), 877);
+}
+
+TEST(a_period_of_one_tick)
+{
+	begin(VECTOR | PERIODIC);
+	rig_write(0, TMICT, 1);
+	run_at(T0 + (1ull << 50));
+	CHECK(fired());
+	CHECK_EQ(next(), T0 + (1ull << 50) + 1);
+}
+
+/* A read in a handler that runs late sees the new period, and the interrupt is pending. */
+TEST(reading_a_count_that_has_wrapped)
+{
+	begin(VECTOR | PERIODIC);
+	rig_write(0, TMICT, 1000);
+	rig.now = T0 + 1300;
+	CHECK_EQ(rig_read(0, TMCCT), 700);
+	CHECK(fired());
+	run_at(T0 + 1300);
+	CHECK(!fired());
+	CHECK_EQ(next(), T0 + 2000);
+}
+
+TEST(periodic_random_against_a_model)
+{
+	for (unsigned round = 0; round < 3000; round++) {
+		uint32_t count = 1 + (uint32_t)rng_below(5000);
+		unsigned shift = (unsigned)rng_below(8);
+		uint64_t period = (uint64_t)count << shift, now = T0, beats = 0;
+
+		begin(VECTOR | PERIODIC);
+		rig_write(0, TDCR, ((shift - 1) & 4) << 1 | ((shift - 1) & 3));
+		rig_write(0, TMICT, count);
+		for (unsigned step = 0; step < 8; step++) {
+			uint64_t expect;
+
+			now += rng_below(4 * period);
+			run_at(now);
+			expect = (now - T0) / period;
+			CHECK_EQ(fired(), expect > beats);
+			beats = expect;
+			CHECK_EQ(next(), T0 + (beats + 1) * period);
+			CHECK_EQ(rig_read(0, TMCCT), count - (((now - T0) % period) >> shift));
+		}
+	}
+}
+
+/* --- masks and modes --- */
+
+TEST(masked_counts_without_waking_anybody)
+{
+	begin(VECTOR | PERIODIC | MASKED);
+	rig_write(0, TMICT, 1000);
+	CHECK_EQ(next(), NEVER);
+	rig.now = T0 + 300;
+	CHECK_EQ(rig_read(0, TMCCT), 700);
+	rig.now = T0 + 123456789;
+	CHECK_EQ(rig_read(0, TMCCT), 1000 - 789);
+	CHECK(!fired());
+	rig_write(0, LVT_T, VECTOR | PERIODIC);
+	CHECK_EQ(next(), T0 + 123457000); /* in phase */
+	CHECK(!fired());
+	run_at(T0 + 123457000);
+	CHECK(fired());
+}
+
+TEST(what_ended_while_masked_is_gone)
+{
+	begin(VECTOR | MASKED);
+	rig_write(0, TMICT, 1000);
+	rig.now = T0 + 2000;
+	rig_write(0, LVT_T, VECTOR);
+	CHECK(!fired());
+	CHECK_EQ(next(), NEVER);
+	rig_write(0, TMICT, 1000);
+	rig_write(0, LVT_T, VECTOR | MASKED);
+	CHECK_EQ(next(), NEVER);
+	rig.now = T0 + 2500;
+	rig_write(0, LVT_T, VECTOR);
+	CHECK_EQ(next(), T0 + 3000);
+}
+
+/* It was due before the write that masks it: the CPU was only late to look. */
+TEST(what_was_due_before_masking_fires)
+{
+	begin(VECTOR);
+	rig_write(0, TMICT, 1000);
+	rig.now = T0 + 1001;
+	rig_write(0, LVT_T, 0x55 | MASKED);
+	CHECK(fired());
+}
+
+TEST(software_disable_masks_the_timer)
+{
+	begin(VECTOR);
+	rig_write(0, TMICT, 1000);
+	rig_write(0, SVR, 0xff);
+	CHECK_EQ(next(), NEVER);
+	CHECK_EQ(rig_read(0, LVT_T), VECTOR | MASKED);
+	run_at(T0 + 2000);
+	CHECK(!fired());
+}
+
+TEST(one_shot_and_periodic_share_the_count)
+{
+	begin(VECTOR);
+	rig_write(0, TMICT, 1000);
+	rig.now = T0 + 400;
+	rig_write(0, LVT_T, VECTOR | PERIODIC);
+	CHECK_EQ(next(), T0 + 1000);
+	run_at(T0 + 1000);
+	CHECK(fired());
+	CHECK_EQ(next(), T0 + 2000);
+	rig_write(0, LVT_T, VECTOR);
+	run_at(T0 + 2000);
+	CHECK(fired());
+	CHECK_EQ(next(), NEVER);
+	rig_write(0, LVT_T, VECTOR | PERIODIC); /* a stopped count stays stopped */
+	CHECK_EQ(next(), NEVER);
+}
+
+TEST(an_illegal_vector_is_an_error)
+{
+	begin(0x0f);
+	rig_write(0, TMICT, 10);
+	run_at(T0 + 10);
+	CHECK_EQ(rig_pending(0), -1);
+	rig_write(0, 0x280, 0);
+	CHECK_EQ(rig_read(0, 0x280), 0x40);
+}
+
+TEST(disabling_the_apic_stops_the_timer)
+{
+	begin(VECTOR | PERIODIC);
+	rig_write(0, TMICT, 10);
+	CHECK(rig_wrmsr(0, MSR_APIC_BASE, 0xfee00100));
+	CHECK_EQ(next(), NEVER);
+	CHECK(rig_wrmsr(0, MSR_TSC_DEADLINE, 5)); /* ignored */
+	CHECK_EQ(rig_rdmsr(0, MSR_TSC_DEADLINE), 0);
+	CHECK_EQ(next(), NEVER);
+}
+
+/* --- TSC deadline --- */
+
+TEST(tsc_deadline)
+{
+	begin(VECTOR | DEADLINE);
+	CHECK_EQ(rig_rdmsr(0, MSR_TSC_DEADLINE), 0);
+	CHECK(rig_wrmsr(0, MSR_TSC_DEADLINE, T0 + 500));
+	CHECK_EQ(rig_rdmsr(0, MSR_TSC_DEADLINE), T0 + 500);
+	CHECK_EQ(next(), T0 + 500);
+	CHECK_EQ(rig_read(0, TMCCT), 0);
+	run_at(T0 + 499);
+	CHECK(!fired());
+	run_at(T0 + 500);
+	CHECK(fired());
+	CHECK_EQ(rig_rdmsr(0, MSR_TSC_DEADLINE), 0);
+	CHECK_EQ(next(), NEVER);
+}
+
+TEST(a_deadline_in_the_past_fires_at_once)
+{
+	begin(VECTOR | DEADLINE);
+	rig_wrmsr(0, MSR_TSC_DEADLINE, T0);
+	CHECK(fired());
+	CHECK_EQ(rig_rdmsr(0, MSR_TSC_DEADLINE), 0);
+	rig_wrmsr(0, MSR_TSC_DEADLINE, 1);
+	CHECK(fired());
+	CHECK_EQ(next(), NEVER);
+	rig_wrmsr(0, MSR_TSC_DEADLINE, 0); /* disarms */
+	CHECK(!fired());
+}
+
+TEST(rearming_and_disarming)
+{
+	begin(VECTOR | DEADLINE);
+	rig_wrmsr(0, MSR_TSC_DEADLINE, T0 + 500);
+	rig_wrmsr(0, MSR_TSC_DEADLINE, T0 + 900);
+	run_at(T0 + 600);
+	CHECK(!fired());
+	CHECK_EQ(next(), T0 + 900);
+	rig_wrmsr(0, MSR_TSC_DEADLINE, 0);
+	CHECK_EQ(next(), NEVER);
+	run_at(T0 + 1000);
+	CHECK(!fired());
+	rig_wrmsr(0, MSR_TSC_DEADLINE, T0 + 1100); /* due before it is replaced: both count */
+	rig.now = T0 + 1200;
+	rig_wrmsr(0, MSR_TSC_DEADLINE, T0 + 1300);
+	CHECK(fired());
+	CHECK_EQ(next(), T0 + 1300);
+}
+
+TEST(the_guests_tsc_has_an_offset)
+{
+	begin(VECTOR | DEADLINE);
+	rig.tsc_offset[0] = 7000;
+	rig_wrmsr(0, MSR_TSC_DEADLINE, T0 + 7000 + 500);
+	CHECK_EQ(next(), T0 + 500);
+	rig_wrmsr(0, MSR_TSC_DEADLINE, T0 + 7000); /* now, by the guest's clock */
+	CHECK(fired());
+	rig.tsc_offset[0] = (uint64_t)0 - T0; /* the guest's TSC began at 0 */
+	rig_wrmsr(0, MSR_TSC_DEADLINE, 250);
+	CHECK_EQ(next(), T0 + 250);
+	CHECK_EQ(rig_rdmsr(0, MSR_TSC_DEADLINE), 250);
+	run_at(T0 + 250);
+	CHECK(fired());
+}
+
+TEST(a_new_offset_moves_the_deadline)
+{
+	begin(VECTOR | DEADLINE);
+	rig_wrmsr(0, MSR_TSC_DEADLINE, T0 + 500);
+	rig.tsc_offset[0] = 200;
+	vlapic_timer_rebase(&rig.lapic[0], rig.now);
+	CHECK_EQ(next(), T0 + 300);
+	CHECK_EQ(rig_rdmsr(0, MSR_TSC_DEADLINE), T0 + 500);
+	rig.tsc_offset[0] = 500;
+	vlapic_timer_rebase(&rig.lapic[0], rig.now);
+	CHECK(fired());
+	vlapic_timer_rebase(&rig.lapic[0], rig.now);
+	CHECK(!fired());
+	begin(VECTOR); /* counts do not depend on the offset */
+	rig_write(0, TMICT, 1000);
+	rig.tsc_offset[0] = 5000;
+	vlapic_timer_rebase(&rig.lapic[0], rig.now);
+	CHECK_EQ(next(), T0 + 1000);
+}
+
+TEST(deadlines_beyond_the_end_of_time)
+{
+	begin(VECTOR | DEADLINE);
+	rig_wrmsr(0, MSR_TSC_DEADLINE, UINT64_MAX);
+	CHECK_EQ(rig_rdmsr(0, MSR_TSC_DEADLINE), UINT64_MAX);
+	CHECK_EQ(next(), NEVER);
+	CHECK(!fired());
+	rig.tsc_offset[0] = (uint64_t)0 - T0;
+	rig_wrmsr(0, MSR_TSC_DEADLINE, UINT64_MAX - 5); /* host time would wrap */
+	CHECK_EQ(next(), NEVER);
+	CHECK_EQ(rig_rdmsr(0, MSR_TSC_DEADLINE), UINT64_MAX - 5);
+	run_at(1ull << 60);
+	CHECK(!fired());
+}
+
+TEST(counts_are_ignored_in_deadline_mode)
+{
+	begin(VECTOR | DEADLINE);
+	rig_write(0, TMICT, 1000);
+	CHECK_EQ(rig_read(0, TMICT), 0);
+	CHECK_EQ(next(), NEVER);
+	rig_wrmsr(0, MSR_TSC_DEADLINE, T0 + 500);
+	rig_write(0, TMICT, 1000);
+	rig_write(0, TDCR, 0);
+	CHECK_EQ(next(), T0 + 500);
+}
+
+TEST(the_msr_is_deaf_in_other_modes)
+{
+	begin(VECTOR);
+	CHECK(rig_wrmsr(0, MSR_TSC_DEADLINE, 1));
+	CHECK_EQ(rig_rdmsr(0, MSR_TSC_DEADLINE), 0);
+	CHECK(!fired());
+	rig.bus.tsc_deadline = false;
+	CHECK(!rig_wrmsr(0, MSR_TSC_DEADLINE, 1));
+	CHECK(!rig_rdmsr_ok(0, MSR_TSC_DEADLINE));
+	rig_write(0, LVT_T, VECTOR | DEADLINE); /* not offered: the bit is not there */
+	CHECK_EQ(rig_read(0, LVT_T), VECTOR);
+	rig_write(0, TMICT, 100);
+	CHECK_EQ(next(), T0 + 100);
+}
+
+TEST(mode_changes_disarm)
+{
+	begin(VECTOR);
+	rig_write(0, TMICT, 1000);
+	rig_write(0, LVT_T, VECTOR | DEADLINE);
+	CHECK_EQ(next(), NEVER);
+	CHECK_EQ(rig_read(0, TMCCT), 0);
+	rig_wrmsr(0, MSR_TSC_DEADLINE, T0 + 100);
+	rig_write(0, LVT_T, VECTOR | PERIODIC);
+	CHECK_EQ(next(), NEVER);
+	CHECK_EQ(rig_read(0, TMCCT), 0);
+	CHECK_EQ(rig_rdmsr(0, MSR_TSC_DEADLINE), 0);
+	run_at(T0 + 10000);
+	CHECK(!fired());
+	rig_write(0, LVT_T, VECTOR | DEADLINE);
+	CHECK_EQ(rig_rdmsr(0, MSR_TSC_DEADLINE), 0);
+	rig_wrmsr(0, MSR_TSC_DEADLINE, T0 + 20000);
+	rig_write(0, LVT_T, 0xee | DEADLINE); /* same mode: stays armed */
+	CHECK_EQ(next(), T0 + 20000);
+}
+
+TEST(a_masked_deadline_passes_silently)
+{
+	begin(VECTOR | DEADLINE | MASKED);
+	rig_wrmsr(0, MSR_TSC_DEADLINE, T0 + 100);
+	CHECK_EQ(next(), NEVER);
+	rig.now = T0 + 50;
+	rig_write(0, LVT_T, VECTOR | DEADLINE);
+	CHECK_EQ(next(), T0 + 100);
+	rig_write(0, LVT_T, VECTOR | DEADLINE | MASKED);
+	rig.now = T0 + 150;
+	CHECK_EQ(rig_rdmsr(0, MSR_TSC_DEADLINE), 0);
+	rig_write(0, LVT_T, VECTOR | DEADLINE);
+	CHECK(!fired());
+}
+
+/* The way Linux calibrates and then runs: periodic off, divide by 16, one-shot, then deadlines. */
+TEST(as_linux_does)
+{
+	rig_start(1);
+	rig_write(0, LVT_T, VECTOR | PERIODIC);
+	rig_write(0, TDCR, 0x3);
+	rig_write(0, TMICT, 0xffffffff / 16);
+	rig.now += 1600000;
+	CHECK_EQ(0xffffffff / 16 - rig_read(0, TMCCT), 100000);
+	rig_write(0, LVT_T, VECTOR | MASKED);
+	rig_write(0, TMICT, 0);
+	CHECK_EQ(next(), NEVER);
+	rig_write(0, LVT_T, VECTOR | DEADLINE);
+	rig_wrmsr(0, MSR_TSC_DEADLINE, rig.now + 12345);
+	CHECK_EQ(next(), rig.now + 12345);
+	run_at(rig.now + 12345);
+	CHECK(fired());
+}
