@@ -360,7 +360,13 @@ TEST(fifo_reset_and_mode_change_clear_input)
 	fresh();
 	out(FCR, 0x01);
 	type("abc");
+	out(FCR, 0x81); /* a new trigger level alone clears nothing */
+	CHECK_EQ(in(LSR), 0x61);
+	out(MCR, 0x0b);
+	out(IER, 0x01);
+	CHECK(edges.level[COM1]);
 	out(FCR, 0x03);
+	CHECK(!edges.level[COM1]);
 	CHECK_EQ(in(LSR), 0x60);
 	type("abc");
 	out(FCR, 0x00);
@@ -390,6 +396,49 @@ TEST(interrupt_priorities)
 	CHECK_EQ(in(IIR), 0xc0); /* modem status */
 	in(MSR);
 	CHECK_EQ(in(IIR), 0xc1);
+}
+
+TEST(disabled_causes_are_silent)
+{
+	fresh();
+	out(FCR, 0x01);
+	out(MCR, 0x10); /* modem status has changed */
+	for (unsigned i = 0; i < 17; i++) {
+		out(DATA, 'x');
+	}
+	CHECK_EQ(in(IIR), 0xc1);
+	out(IER, 0x08);
+	CHECK_EQ(in(IIR), 0xc0);
+	out(IER, 0x04);
+	CHECK_EQ(in(IIR), 0xc6);
+}
+
+TEST(line_status_interrupt_ends_with_the_read)
+{
+	fresh();
+	out(MCR, 0x10);
+	out(DATA, 'x');
+	out(DATA, 'y');
+	out(MCR, 0x0b);
+	out(IER, 0x04);
+	CHECK(edges.level[COM1]);
+	CHECK_EQ(in(LSR), 0x63);
+	CHECK(!edges.level[COM1]);
+	out(IER, 0x08);
+	CHECK(edges.level[COM1]); /* leaving loopback changed the modem's lines */
+	CHECK_EQ(in(MSR), 0xbb);
+	CHECK(!edges.level[COM1]);
+}
+
+TEST(loopback_keeps_typed_bytes_out)
+{
+	fresh();
+	out(MCR, 0x10);
+	type("a");
+	CHECK_EQ(in(LSR), 0x60);
+	out(MCR, 0x00);
+	CHECK_EQ(in(LSR), 0x61);
+	CHECK_EQ(in(DATA), 'a');
 }
 
 TEST(divisor_latch_hides_data_and_ier)
@@ -424,6 +473,15 @@ TEST(reset_keeps_the_rings)
 	CHECK_EQ(drain(), 1);
 	vuart_update(&u);
 	CHECK_EQ(in(DATA), 'b');
+	out(MCR, 0x10);
+	out(DATA, 'c');
+	out(DATA, 'd');
+	out(IER, 0x02);
+	vuart_ops.reset(&u);
+	CHECK_EQ(in(LSR), 0x60);
+	CHECK_EQ(in(MSR), 0xb0);
+	out(IER, 0x0d);
+	CHECK_EQ(in(IIR), 0x01);
 }
 
 /* A CPU that sleeps until it is posted; fails rather than hangs when the post never comes. */
