@@ -1,6 +1,7 @@
 /*
- * The console functions of hv/host.h on serial ports: see console.h. host_console_write is called by the
- * log, which keeps CPUs apart; the others by the console CPU. The list is changed by the boot CPU only.
+ * The console functions of hv/host.h on serial ports: see console.h. host_console_write is called
+ * by the log, which keeps CPUs apart; the others by the console CPU. The list is changed by the
+ * boot CPU only.
  */
 #include "boot/console.h"
 #include "arch/x86_64/percpu.h"
@@ -30,7 +31,8 @@ void console_use(const struct console_list *c)
 		if (health[i] == UART_ABSENT) {
 			log_line("console: no UART answers at port 0x%x", c->port[i]);
 		} else if (health[i] == UART_SUSPECT) {
-			log_line("console: the UART at port 0x%x fails its loopback test", c->port[i]);
+			log_line("console: the UART at port 0x%x fails its loopback test",
+				 c->port[i]);
 		}
 	}
 }
@@ -58,6 +60,13 @@ void host_console_write(const char *s, size_t n)
 {
 	for (unsigned i = 0; i < used.ports; i++) {
 		write_one(used.port[i], s, n);
+	}
+}
+
+void console_drain(void)
+{
+	for (unsigned i = 0; i < used.ports; i++) {
+		uart_drain(used.port[i]);
 	}
 }
 

@@ -13,12 +13,15 @@ struct console_list {
 };
 
 /*
- * The consoles that a command line asks for: `console=` with com1 to com4, a port as 0x3f8, or none,
- * several separated by commas. Without one: COM1. False: a word that is not understood, put into bad.
+ * The consoles that a command line asks for: `console=` with com1 to com4, a port as 0x3f8, or
+ * none, several separated by commas. Without one: COM1. False: a word that is not understood, put
+ * into bad.
  */
 bool console_parse(struct console_list *c, const char *cmdline, char bad[32]);
 
 /* Sets the serial ports up and writes there from now on. Boot CPU. */
 void console_use(const struct console_list *c);
+/* Waits until everything that was put is out on the wires, for a bounded time. */
+void console_drain(void);
 /* Boot CPU: how the ports' interrupts reach the I/O APIC; for host_console_watch. */
 void console_use_interrupts(const struct acpi_info *a);

@@ -1,7 +1,8 @@
 /*
- * The end of the machine and the wall clock for hv/host.h: what the configuration asks for meets what
- * drivers can do. Called by the console CPU at the end, and by the virtual RTCs.
+ * The end of the machine and the wall clock for hv/host.h: what the configuration asks for meets
+ * what drivers can do. Called by the console CPU at the end, and by the virtual RTCs.
  */
+#include "boot/console.h"
 #include "boot/main.h"
 #include "drivers/power.h"
 #include "drivers/rtc.h"
@@ -29,6 +30,7 @@ int64_t host_epoch(uint64_t now)
 
 void host_end(const struct config_system *c)
 {
+	console_drain();
 	if (c->when_all_stopped == CONFIG_REBOOT) {
 		power_reset();
 	}

@@ -120,7 +120,7 @@ static void read_acpi(void)
 static void take_interrupts(void)
 {
 	pic8259_silence();
-	lapic_init(acpi.lapic);
+	lapic_init();
 	log_line("LAPIC: %s, id %u", lapic_x2apic() ? "x2APIC" : "xAPIC", lapic_id());
 	ioapic_init(&acpi);
 	console_use_interrupts(&acpi);
@@ -158,7 +158,9 @@ void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta)
 	take_memory(image_delta);
 	cpu_log_control();
 	read_acpi();
-	tsc_calibrate(&acpi);
+	if (!tsc_calibrate(&acpi)) {
+		stop("no PM timer and no 8254 runs to measure the TSC by");
+	}
 	clock_init();
 	take_interrupts();
 	start_cpus(low_page);

@@ -7,8 +7,8 @@
 #include "drivers/acpi.h"
 
 /*
- * The machine is ours and every CPU waits for its vCPU: read the configuration, build the partitions,
- * run. Boot CPU; boot/partitions.c.
+ * The machine is ours and every CPU waits for its vCPU: read the configuration, build the
+ * partitions, run. Boot CPU; boot/partitions.c.
  */
 void mullion_main(struct boot_info *b, struct acpi_info *a) NORETURN;
 

@@ -1,8 +1,9 @@
 /*
- * host_alloc and what feeds it: see ram.h and hv/host.h. Called by boot/main.c, paging.c and everybody
- * who builds something at boot. The list belongs to this file.
+ * host_alloc and what feeds it: see ram.h and hv/host.h. Called by boot/main.c, paging.c and
+ * everybody who builds something at boot. The list belongs to this file.
  */
 #include "boot/ram.h"
+#include "arch/x86_64/paging.h"
 #include "boot/memory.h"
 #include "hv/host.h"
 #include "hv/lib/string.h"
@@ -36,13 +37,16 @@ void ram_move_low_modules(struct boot_info *b)
 	for (unsigned i = 0; i < b->modules; i++) {
 		struct boot_module *m = &b->module[i];
 		uint64_t size = ALIGN_UP(m->size, (uint64_t)PAGE_SIZE);
+		const void *from;
 		hpa_t to;
 
 		if (m->start.v >= MIB(1) || !m->size) {
 			continue;
 		}
-		bug_on(!host_alloc(size, PAGE_SIZE, &to));
-		memcpy(host_ptr(to), host_ptr(m->start), m->size);
+		/* Not by host_ptr: the memory map may call that memory something else than RAM. */
+		from = paging_map_firmware(m->start, m->size);
+		bug_on(!from || !host_alloc(size, PAGE_SIZE, &to));
+		memcpy(host_ptr(to), from, m->size);
 		m->start = to;
 	}
 }

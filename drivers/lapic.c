@@ -30,15 +30,21 @@ enum lapic_register {
 	LAPIC_TIMER_DIVIDE = 0x3e0,
 };
 
+#define BASE_ADDRESS FIELD(51, 12)
 enum { BASE_X2APIC = BIT(10), BASE_ENABLE = BIT(11) };
 enum { SVR_ENABLE = BIT(8) };
-enum { ICR_NMI = 4 << 8, ICR_INIT = 5 << 8, ICR_SIPI = 6 << 8, ICR_PENDING = BIT(12),
-       ICR_ASSERT = BIT(14) };
+enum {
+	ICR_NMI = 4 << 8,
+	ICR_INIT = 5 << 8,
+	ICR_SIPI = 6 << 8,
+	ICR_PENDING = BIT(12),
+	ICR_ASSERT = BIT(14)
+};
 enum { LVT_NMI = 4 << 8, LVT_MASKED = BIT(16), LVT_DEADLINE = 2 << 17 };
 enum { DIVIDE_BY_1 = 0xb };
 enum { LAST_LVT_THERMAL = 5, LAST_LVT_PERF = 4, LAST_LVT_CMCI = 6 };
 
-static volatile uint32_t *page;
+static volatile uint32_t *page; /* NULL in x2APIC mode */
 static bool x2apic;
 
 static uint32_t read(enum lapic_register r)
@@ -98,7 +104,7 @@ static void set_up(bool boot_cpu)
 	this_cpu()->apic_id = lapic_id();
 }
 
-void lapic_init(hpa_t base)
+void lapic_init(void)
 {
 	uint64_t v = rdmsr(MSR_APIC_BASE);
 
@@ -108,7 +114,7 @@ void lapic_init(hpa_t base)
 	}
 	x2apic = v & BASE_X2APIC;
 	if (!x2apic) {
-		page = host_map_mmio(base, PAGE_SIZE);
+		page = host_map_mmio(hpa(v & BASE_ADDRESS), PAGE_SIZE);
 	}
 	set_up(true);
 }
@@ -174,12 +180,12 @@ void lapic_send_sipi(uint32_t apic_id, uint8_t page_number)
 
 uint32_t lapic_destination(void)
 {
-	return x2apic ? 0 : page[LAPIC_ICR_HIGH / 4];
+	return page ? page[LAPIC_ICR_HIGH / 4] : 0;
 }
 
 void lapic_set_destination(uint32_t v)
 {
-	if (!x2apic) {
+	if (page) {
 		page[LAPIC_ICR_HIGH / 4] = v;
 	}
 }

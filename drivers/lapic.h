@@ -6,8 +6,8 @@
 
 #include "hv/types.h"
 
-/* Boot CPU: finds out the mode, maps the registers at `base`, sets this CPU's LAPIC up. */
-void lapic_init(hpa_t base);
+/* Boot CPU: finds out the mode, maps the registers, sets this CPU's LAPIC up. */
+void lapic_init(void);
 /* Other CPUs: the same mode, set up. */
 void lapic_init_ap(void);
 bool lapic_x2apic(void);
@@ -25,7 +25,7 @@ void lapic_set_destination(uint32_t v);
 
 /* The timer, divide by 1, on VECTOR_TIMER. */
 bool lapic_has_deadline(void);
-void lapic_timer_deadline(bool on); /* mode of this CPU's timer: TSC-deadline, else one-shot */
+void lapic_timer_deadline(bool on);	/* mode of this CPU's timer: TSC-deadline, else one-shot */
 void lapic_timer_start(uint32_t count); /* one-shot; 0 stops it */
 uint32_t lapic_timer_count(void);
 

@@ -6,8 +6,16 @@
 #include "hv/lib/string.h"
 
 enum { INDEX = 0x70, DATA = 0x71, NMI_OFF = 0x80 };
-enum { SECOND = 0, MINUTE = 2, HOUR = 4, DAY = 7, MONTH = 8, YEAR = 9, STATUS_A = 0xa,
-       STATUS_B = 0xb };
+enum {
+	SECOND = 0,
+	MINUTE = 2,
+	HOUR = 4,
+	DAY = 7,
+	MONTH = 8,
+	YEAR = 9,
+	STATUS_A = 0xa,
+	STATUS_B = 0xb
+};
 enum { A_UPDATE = BIT(7) };
 enum { TRIES = 5, PATIENCE = 1000000 };
 

@@ -35,7 +35,8 @@ static int64_t days_of(unsigned year, unsigned month, unsigned day)
 	unsigned y = month > 2 ? year : year - 1;
 	unsigned m = month > 2 ? month - 3 : month + 9;
 
-	return (int64_t)(365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1) - 719468;
+	return (int64_t)(365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1) -
+	       719468;
 }
 
 int64_t rtc_epoch(const struct rtc_registers *r)

@@ -1,8 +1,8 @@
 /*
  * TSC frequency: see tsc.h. Called by boot/main.c; delays by smp.c.
  *
- * What CPUID says is only believed when a timer of known frequency agrees: emulators pass on the leaf
- * of the part that they imitate. The timer is the ACPI PM timer, else channel 2 of the 8254.
+ * What CPUID says is only believed when a timer of known frequency agrees: emulators pass on the
+ * leaf of the part that they imitate. The timer is the ACPI PM timer, else channel 2 of the 8254.
  */
 #include "drivers/tsc.h"
 #include "arch/x86_64/asm.h"
@@ -136,7 +136,7 @@ static bool agree(uint64_t a, uint64_t b)
 	return difference < b / 200; /* half a percent */
 }
 
-void tsc_calibrate(const struct acpi_info *a)
+bool tsc_calibrate(const struct acpi_info *a)
 {
 	struct reference pm = {"PM timer", PM_HZ, a->pm_timer_32bit ? 0xffffffff : 0xffffff,
 			       a->pm_timer};
@@ -151,13 +151,16 @@ void tsc_calibrate(const struct acpi_info *a)
 		measured = measure_often(&pit);
 	}
 	host_tsc_hz = told && (!measured || agree(told, measured)) ? told : measured;
-	bug_on(!host_tsc_hz);
+	if (!host_tsc_hz) {
+		return false;
+	}
 	log_line("TSC: %lu.%03lu MHz by %s", host_tsc_hz / 1000000, host_tsc_hz / 1000 % 1000,
 		 host_tsc_hz == told ? "CPUID" : used->name);
 	if (told && host_tsc_hz != told) {
 		log_line("TSC: CPUID says %lu.%03lu MHz, which is wrong", told / 1000000,
 			 told / 1000 % 1000);
 	}
+	return true;
 }
 
 bool tsc_invariant(void)

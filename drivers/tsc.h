@@ -5,8 +5,8 @@
 
 #include "drivers/acpi.h"
 
-/* Sets host_tsc_hz. Boot CPU, once. */
-void tsc_calibrate(const struct acpi_info *a);
+/* Sets host_tsc_hz. Boot CPU, once. False: there is nothing to measure by. */
+bool tsc_calibrate(const struct acpi_info *a);
 bool tsc_invariant(void); /* as CPUID says */
 uint64_t tsc_ticks(uint64_t microseconds);
 void tsc_delay(uint64_t microseconds);

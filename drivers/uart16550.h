@@ -1,6 +1,6 @@
 /*
- * Physical 16550 UARTs by base port (National PC16550D datasheet). No state but in the device, so any
- * CPU may call; callers keep each other out.
+ * Physical 16550 UARTs by base port (National PC16550D datasheet). No state but in the device, so
+ * any CPU may call; callers keep each other out.
  */
 #pragma once
 
@@ -9,8 +9,8 @@
 enum { UART_COM1 = 0x3f8, UART_COM2 = 0x2f8, UART_COM3 = 0x3e8, UART_COM4 = 0x2e8 };
 
 enum uart_health {
-	UART_ABSENT,   /* nothing answers */
-	UART_SUSPECT,  /* something answers, but its loopback does not return what was sent */
+	UART_ABSENT,  /* nothing answers */
+	UART_SUSPECT, /* something answers, but its loopback does not return what was sent */
 	UART_WORKS,
 };
 

@@ -9,6 +9,7 @@
 #include "hv/host.h"
 #include "hv/lib/string.h"
 #include "hv/partition.h"
+#include "hv/pvclock.h"
 
 enum { EAX, EBX, ECX, EDX };
 enum { BASIC = 0x20, EXTENDED = 0x22 };
@@ -45,6 +46,9 @@ static const struct mask masks[] = {
 	{1, EDX, R(9, 0) | R(17, 11) | B(19) | R(27, 23), B(9)},
 	/* only ARAT: the virtual timer never stops */
 	{6, EAX, 0, B(2)},
+	{6, EBX, 0, 0},
+	{6, ECX, 0, 0}, /* APERF and MPERF count the machine's CPU, not the guest's */
+	{6, EDX, 0, 0},
 	/* FSGSBASE BMI1 AVX2 FDP SMEP BMI2 ERMS INVPCID, FPU CS/DS, AVX512, RDSEED ADX SMAP,
 	 * CLFLUSHOPT CLWB SHA; TSC_ADJUST is ours */
 	{7, EBX,
@@ -62,8 +66,12 @@ static const struct mask masks[] = {
 	{0x80000001, ECX, B(0) | B(1) | R(8, 4) | B(11) | R(17, 16) | B(21) | B(22) | B(30), 0},
 	/* the copies of leaf 1, SYSCALL, NX, MMXEXT, FFXSR, 1 GiB pages, RDTSCP, LM, 3DNow */
 	{0x80000001, EDX, R(9, 0) | R(17, 11) | B(20) | R(27, 22) | B(29) | R(31, 30), 0},
+	{0x80000007, EAX, 0, 0},
+	{0x80000007, EBX, 0, 0},
+	{0x80000007, ECX, 0, 0},
 	{0x80000007, EDX, 0, 0}, /* invariant TSC: set below when the TSCs run together */
 	/* CLZERO XSAVEERPTR WBNOINVD IBPB IBRS STIBP, their always-on hints, SSBD */
+	{0x80000008, EDX, 0, 0}, /* RDPRU, INVLPGB */
 	{0x80000008, EBX, B(0) | B(2) | B(9) | B(12) | R(19, 14) | R(25, 24) | B(26), 0},
 };
 
@@ -368,6 +376,8 @@ static void hypervisor_leaf(uint32_t leaf, uint32_t out[4])
 	} else if (leaf == 0x40000010) {
 		out[EAX] = (uint32_t)(host_tsc_hz / 1000);
 		out[EBX] = out[EAX];
+	} else {
+		pvclock_cpuid(leaf, out);
 	}
 }
 

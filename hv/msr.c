@@ -11,6 +11,7 @@
 #include "hv/log.h"
 #include "hv/msr_index.h"
 #include "hv/partition.h"
+#include "hv/pvclock.h"
 
 enum action {
 	GP,	 /* #GP(0), as for an MSR that the CPU does not have */
@@ -48,6 +49,7 @@ static const struct policy {
 	{MSR_MTRR_FIX4K_C0000, MSR_MTRR_FIX4K_F8000, EMULATE, EMULATE, FEATURES, 0},
 	{MSR_PAT, MSR_PAT, PASS, PASS, FEATURES, 0},
 	{MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE, EMULATE, EMULATE, FEATURES, 0},
+	{MSR_PVCLOCK_WALL, MSR_PVCLOCK_SYSTEM, EMULATE, EMULATE, FEATURES, 0},
 	{MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, EMULATE, EMULATE, FEATURES, 0},
 	{MSR_X2APIC_FIRST, MSR_X2APIC_LAST, EMULATE, EMULATE, FEATURES, 0},
 	{MSR_XSS, MSR_XSS, EMULATE, EMULATE, FEATURES, 0},
@@ -171,6 +173,8 @@ static bool emulate_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 			*value = 0;
 		}
 		return true;
+	case MSR_PVCLOCK_WALL: *value = 0; return true;
+	case MSR_PVCLOCK_SYSTEM: *value = v->pvclock; return true;
 	case MSR_MISC_ENABLE: *value = v->misc_enable; return true;
 	case MSR_XSS: *value = 0; return cpuid_has(FEATURE_XSAVES);
 	case MSR_EFER:
@@ -189,6 +193,7 @@ static void move_tsc(struct vcpu *v, uint64_t by)
 	v->tsc_offset += by;
 	v->tsc_adjust += by;
 	v->tsc_offset_dirty = true;
+	pvclock_tsc_moved(v);
 	if (vlapic_rdmsr(&v->apic, MSR_TSC_DEADLINE, host_tsc(), &deadline) && deadline) {
 		vlapic_wrmsr(&v->apic, MSR_TSC_DEADLINE, host_tsc(), deadline);
 	}
@@ -201,6 +206,8 @@ static bool emulate_write(struct vcpu *v, uint32_t msr, uint64_t value)
 	case MSR_TSC_DEADLINE: return vlapic_wrmsr(&v->apic, msr, host_tsc(), value);
 	case MSR_TSC: move_tsc(v, value - (host_tsc() + v->tsc_offset)); return true;
 	case MSR_TSC_ADJUST: move_tsc(v, value - v->tsc_adjust); return true;
+	case MSR_PVCLOCK_WALL:
+	case MSR_PVCLOCK_SYSTEM: return pvclock_write(v, msr, value);
 	case MSR_MISC_ENABLE: v->misc_enable = value; return true;
 	case MSR_XSS: return value == 0 && cpuid_has(FEATURE_XSAVES);
 	case MSR_EFER: return crx_write_efer(v, value);

@@ -267,6 +267,7 @@ static void start(struct vcpu *v)
 		zero_memory(p);
 	}
 	pc_reset(p);
+	p->start_tsc = host_tsc();
 	reset_vcpu(v);
 	v->generation = atomic_fetch_add(&p->generation, 1) + 1;
 	if (!load(p, &v->regs, &kind, &r)) {

@@ -35,6 +35,7 @@ struct partition {
 	uint32_t end_status;
 	_Atomic unsigned stopped;    /* vCPUs that have left for the end or restart */
 	_Atomic unsigned generation; /* counts starts */
+	uint64_t start_tsc;	     /* host TSC of the last start */
 	unsigned restarts;
 	_Atomic bool finished;	     /* ended for good */
 	bool failed;		     /* ended for good without success */

@@ -162,6 +162,7 @@ struct vcpu {
 	uint8_t tpr_class;    /* the TPR threshold that the backend holds */
 	unsigned generation;  /* of the partition when this vCPU last started */
 	bool stop_counted;    /* in partition.stopped, for this generation */
+	uint64_t pvclock;     /* MSR_PVCLOCK_SYSTEM as written */
 	uint64_t misc_enable; /* IA32_MISC_ENABLE as the guest sees it */
 	struct {
 		uint64_t def_type, variable[16], fixed[11];

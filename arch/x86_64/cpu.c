@@ -13,23 +13,25 @@
 /* PAT after reset: what UNCACHED in paging.c and the guests' first values mean. */
 #define PAT_RESET 0x0007040600070406ull
 
-enum { DR6_BS = BIT(14) };
+enum { DR6_BS = BIT(14), DR7_RESET = 0x400 };
 
-extern char boot_stack_top[];
+extern char boot_stack_guard[], boot_stack_top[];
 
 static struct percpu boot_cpu;
 struct percpu *percpu_of[MAX_CPUS];
 
 void cpu_init_boot(void)
 {
-	static const uint64_t none[ISTS]; /* cpu_make_stacks brings them; until then an NMI is fatal */
+	/* Until cpu_make_stacks: the stack that start.asm used, which lies below the guard page. */
+	uint64_t early = (uint64_t)boot_stack_guard;
+	uint64_t ist[ISTS] = {early, early, early};
 
 	boot_cpu.self = &boot_cpu;
 	boot_cpu.stack_top = (uint64_t)boot_stack_top;
 	boot_cpu.deadline = UINT64_MAX;
 	boot_cpu.state = CPU_READY;
 	percpu_of[0] = &boot_cpu;
-	gdt_make(&boot_cpu, none);
+	gdt_make(&boot_cpu, ist);
 	gdt_load(&boot_cpu);
 	trap_init();
 	trap_load();
@@ -88,6 +90,8 @@ void cpu_set_control(void)
 	if (rdmsr(MSR_PAT) != PAT_RESET) {
 		wrmsr(MSR_PAT, PAT_RESET);
 	}
+	write_dr7(DR7_RESET); /* no breakpoints of the firmware's */
+	simd_reset();
 }
 
 void cpu_log_control(void)

@@ -1,6 +1,6 @@
 /*
- * Physical interrupts: dispatch, kicks, the deadline timer, waiting. See irq.h, percpu.h and hv/host.h.
- * Handlers are entered at boot; all other state is each CPU's own.
+ * Physical interrupts: dispatch, kicks, the deadline timer, waiting. See irq.h, percpu.h and
+ * hv/host.h. Handlers are entered at boot; all other state is each CPU's own.
  */
 #include "arch/x86_64/irq.h"
 #include "arch/x86_64/asm.h"
@@ -11,7 +11,7 @@
 #include "hv/log.h"
 #include "hv/msr_index.h"
 
-enum { CALIBRATION_US = 20000, REPORTS = 8 };
+enum { CALIBRATION_US = 20000, READS = 8, REPORTS = 8 };
 
 static irq_handler handlers[256];
 static _Atomic bool stopping;
@@ -27,17 +27,43 @@ void irq_handle(uint8_t vector, irq_handler h)
 
 /* --- the timer --- */
 
+struct instant {
+	uint64_t tsc;
+	uint32_t count;
+};
+
+/* Both counters at one moment: of some readings the one with the least time around it. */
+static struct instant instant_now(void)
+{
+	struct instant best = {0};
+	uint64_t least = UINT64_MAX;
+
+	for (unsigned i = 0; i < READS; i++) {
+		uint64_t before = rdtsc();
+		uint32_t count = lapic_timer_count();
+		uint64_t around = rdtsc() - before;
+
+		if (around < least) {
+			least = around;
+			best = (struct instant){before + around / 2, count};
+		}
+	}
+	return best;
+}
+
 static void calibrate_lapic(void)
 {
-	uint64_t start, ticks, hz;
+	struct instant first, last;
+	uint64_t ticks, hz;
 	uint32_t counts;
 
 	lapic_timer_start(UINT32_MAX);
-	start = rdtsc();
+	first = instant_now();
 	tsc_delay(CALIBRATION_US);
-	counts = UINT32_MAX - lapic_timer_count();
-	ticks = rdtsc() - start;
+	last = instant_now();
 	lapic_timer_start(0);
+	counts = first.count - last.count;
+	ticks = last.tsc - first.tsc;
 	bug_on(!counts);
 	hz = counts * (host_tsc_hz / 1000) / ticks * 1000;
 	counts_per_tick = ((uint64_t)counts << 32) / ticks;

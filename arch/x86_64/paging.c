@@ -24,7 +24,7 @@ enum {
 /* Memory type UC with PAT at its reset value (Intel SDM vol. 3, "Programming the PAT"). */
 #define UNCACHED (PTE_CD | PTE_WT)
 
-#define WINDOW_LIMIT (FIRMWARE_BASE - DIRECT_BASE) /* addresses that DIRECT_BASE has room for */
+#define WINDOW_LIMIT   (FIRMWARE_BASE - DIRECT_BASE) /* addresses that DIRECT_BASE has room for */
 #define FIRMWARE_LIMIT (MMIO_BASE - FIRMWARE_BASE)
 
 extern char image_start[], image_end[], text_start[], text_end[], rodata_start[], rodata_end[],
@@ -171,7 +171,8 @@ hpa_t paging_trampoline_root(hpa_t page)
 	hpa_t own = root;
 	hpa_t low = hpa(new_table());
 
-	memcpy((uint64_t *)table_at(low.v) + ENTRIES / 2, table_at(own.v) + ENTRIES / 2, PAGE_SIZE / 2);
+	memcpy((uint64_t *)table_at(low.v) + ENTRIES / 2, table_at(own.v) + ENTRIES / 2,
+	       PAGE_SIZE / 2);
 	root = low;
 	map(page.v, page.v, PAGE_SIZE, 0);
 	root = own;

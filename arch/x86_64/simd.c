@@ -2,8 +2,11 @@
  * The guest's vector registers as they stand in this CPU: see hv/host.h. Called by the emulator.
  */
 #include "arch/x86_64/asm.h"
+#include "arch/x86_64/cpu.h"
 #include "hv/host.h"
 #include "hv/lib/string.h"
+
+enum { FCW_RESET = 0x37f, MXCSR_RESET = 0x1f80 };
 
 void simd_xmm_store(void *to, unsigned reg);
 void simd_xmm_load(const void *from, unsigned reg);
@@ -31,11 +34,21 @@ struct fxsave {
 _Static_assert(offsetof(struct fxsave, st) == 32, "hardware layout");
 _Static_assert(sizeof(struct fxsave) == 512, "hardware layout");
 
+void simd_reset(void)
+{
+	struct fxsave f = {.fcw = FCW_RESET, .mxcsr = MXCSR_RESET};
+
+	__asm__ volatile("fxrstor64 %0" : : "m"(f));
+	if (read_cr4() & CR4_OSXSAVE) {
+		xsetbv(0, 1);
+	}
+}
+
 enum { FSW_TOP = FIELD(13, 11) };
 
 /*
- * Through FXSAVE and FXRSTOR, because an MMX instruction would take an x87 exception that the guest has
- * left pending. ST(0) is physical register TOP; MM0 is physical register 0.
+ * Through FXSAVE and FXRSTOR, because an MMX instruction would take an x87 exception that the guest
+ * has left pending. ST(0) is physical register TOP; MM0 is physical register 0.
  */
 static unsigned st_of(const struct fxsave *f, unsigned reg)
 {
@@ -60,7 +73,8 @@ static void mmx_write(unsigned reg, const void *in)
 		value[i] = f.st[st_of(&f, i)].mantissa;
 	}
 	memcpy(&value[reg & 7], in, 8);
-	/* As after any MMX instruction: TOP 0, all registers in use, exponent all ones where written. */
+	/* As after any MMX instruction: TOP 0, all registers in use, exponent all ones where
+	 * written. */
 	f.fsw &= (uint16_t)~FSW_TOP;
 	f.tags = 0xff;
 	for (unsigned i = 0; i < 8; i++) {
@@ -71,8 +85,8 @@ static void mmx_write(unsigned reg, const void *in)
 }
 
 /*
- * AVX for the time of one access: 1 done as it stands, and *xcr0 is what to put back. A CPU without AVX
- * can be asked for it by a guest that changes its code under us; it must not fault.
+ * AVX for the time of one access: 1 done as it stands, and *xcr0 is what to put back. A CPU without
+ * AVX can be asked for it by a guest that changes its code under us; it must not fault.
  */
 static bool avx_begin(uint64_t *xcr0)
 {

@@ -1,6 +1,6 @@
 /*
- * IDT and exception reports: see trap.h. Called by the stubs in traps.asm. The IDT is written at boot
- * only; all CPUs share it.
+ * IDT and exception reports: see trap.h. Called by the stubs in traps.asm. The IDT is written at
+ * boot only; all CPUs share it.
  */
 #include "arch/x86_64/trap.h"
 #include "arch/x86_64/asm.h"

@@ -1,8 +1,9 @@
 /*
  * The TSC check: see tsc_sync.h. Called by smp.c.
  *
- * Two CPUs take turns under a lock; each reads its TSC there and looks whether it is behind what the
- * other one read before. If time never went backwards, a guest cannot see that its vCPUs' TSCs differ.
+ * Two CPUs take turns under a lock; each reads its TSC there and looks whether it is behind what
+ * the other one read before. If time never went backwards, a guest cannot see that its vCPUs' TSCs
+ * differ.
  */
 #include "arch/x86_64/tsc_sync.h"
 #include "arch/x86_64/asm.h"
@@ -16,7 +17,7 @@ enum { RACE_US = 2000, LEAST_ROUNDS = 20, PATIENCE_US = 2000000 };
 
 bool host_tsc_reliable;
 
-static _Atomic unsigned turn;	 /* index of the CPU that races the boot CPU; 0: none yet */
+static _Atomic unsigned turn;	  /* index of the CPU that races the boot CPU; 0: none yet */
 static _Atomic unsigned meetings; /* CPUs that have come to a meeting, over all pairs */
 static struct lock lock;
 static uint64_t last, worst; /* under the lock */

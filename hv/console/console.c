@@ -83,7 +83,28 @@ static unsigned limit(unsigned room)
 	return room < CHUNK ? room : CHUNK;
 }
 
-/* One chunk of each source in turn, so that nobody keeps the terminal. True: there may be more. */
+/* What a guest has in its ring, as far as there is room. True: something was taken. */
+static bool collect_guest(unsigned i)
+{
+	struct vuart *u = &partitions[i]->pc.uart;
+	unsigned n = 1, taken = 0;
+	uint8_t buf[CHUNK];
+
+	while (n && taken < VUART_OUT) {
+		n = vuart_take(u, buf, limit(terminal_room(&terminal)));
+		terminal_feed(&terminal, i, buf, n);
+		taken += n;
+	}
+	if (vuart_drained(u)) {
+		vcpu_post(partitions[i]->vcpu[0], REQUEST_UART);
+	}
+	return taken;
+}
+
+/*
+ * A ringful of each guest in turn, so that nobody keeps the terminal, then the log: what is said of a
+ * guest's end comes after its last words. True: there may be more.
+ */
 static bool collect(void)
 {
 	uint8_t buf[CHUNK];
@@ -91,17 +112,7 @@ static bool collect(void)
 	unsigned n;
 
 	for (unsigned i = 0; i < partition_count; i++) {
-		struct partition *p = partitions[i];
-
-		if (!p->pc.has_uart) {
-			continue;
-		}
-		n = vuart_take(&p->pc.uart, buf, limit(terminal_room(&terminal)));
-		terminal_feed(&terminal, i, buf, n);
-		more |= n > 0;
-		if (vuart_drained(&p->pc.uart)) {
-			vcpu_post(p->vcpu[0], REQUEST_UART);
-		}
+		more |= partitions[i]->pc.has_uart && collect_guest(i);
 	}
 	n = log_take((char *)buf, limit(terminal_room(&terminal)));
 	terminal_feed(&terminal, TERMINAL_LOG, buf, n);

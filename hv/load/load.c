@@ -57,12 +57,12 @@ bool load_guest(const struct load_image *img, const struct addrspace *as, struct
 	}
 	l = &loaders[*kind];
 	if (img->initrd.data && !l->initrd) {
-		return refuse(r, "%s: a %s image takes no initrd (%s)", img->kernel.name, l->name,
-			      img->initrd.name);
+		return refuse(r, "%s: an image of kind %s takes no initrd (%s)", img->kernel.name,
+			      l->name, img->initrd.name);
 	}
 	if (img->modules && !l->modules) {
-		return refuse(r, "%s: a %s image takes no modules (%s)", img->kernel.name, l->name,
-			      img->module[0].name);
+		return refuse(r, "%s: an image of kind %s takes no modules (%s)", img->kernel.name,
+			      l->name, img->module[0].name);
 	}
 	return l->load(img, as, regs, r);
 }

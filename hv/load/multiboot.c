@@ -5,8 +5,6 @@
 #include "hv/load/multiboot.h"
 #include "hv/lib/bytes.h"
 
-enum { LOAD_FROM_START = -1 };
-
 static bool refuse_addresses(struct load_plan *p, const struct multiboot_addresses *a,
 			     const char *why)
 {
@@ -23,12 +21,6 @@ bool multiboot_flat_image(struct load_plan *p, const struct multiboot_addresses 
 	uint64_t size = p->img->kernel.size;
 	uint64_t load = a->load;
 
-	if (a->load == (uint32_t)LOAD_FROM_START) {
-		if (a->header < a->header_at) {
-			return refuse_addresses(p, a, "the file would start below address 0");
-		}
-		load = a->header - a->header_at;
-	}
 	if (load > a->header || a->header - load > a->header_at) {
 		return refuse_addresses(p, a, "the load address is not in the file");
 	}

@@ -12,10 +12,7 @@ struct multiboot_addresses {
 	uint32_t header, load, load_end, bss_end;
 };
 
-/*
- * The image as the address fields tell it. load 0xffffffff: from the file's first byte (only
- * multiboot 2 says so).
- */
+/* The image as the address fields tell it. */
 struct multiboot_flat {
 	uint64_t offset, filesz; /* in the file */
 	uint64_t base, memsz;

@@ -50,6 +50,8 @@ enum info_tag {
 	INFO_LOAD_BASE = 21,
 };
 
+#define LOAD_FROM_START ~0u /* load address: the file's first byte goes there */
+
 enum { CONSOLE_REQUIRED = BIT(0), PREFER_HIGH = 2 };
 
 struct image {
@@ -118,8 +120,10 @@ static bool check_request(struct image *m, uint32_t at, uint32_t size)
 	return true;
 }
 
-static bool take_addresses(struct image *m, const uint8_t *t)
+static bool take_addresses(struct image *m, uint32_t at)
 {
+	const uint8_t *t = m->h + at;
+
 	m->by_addresses = true;
 	m->addresses = (struct multiboot_addresses){
 		.header_at = m->header_at,
@@ -128,6 +132,9 @@ static bool take_addresses(struct image *m, const uint8_t *t)
 		.load_end = get_le32(t + 16),
 		.bss_end = get_le32(t + 20),
 	};
+	if (m->addresses.load == LOAD_FROM_START) {
+		m->addresses.load = m->addresses.header - (uint32_t)m->header_at;
+	}
 	return true;
 }
 
@@ -163,7 +170,7 @@ static bool take_tag(struct image *m, uint32_t at, uint32_t size)
 
 	switch (type) {
 	case TAG_INFORMATION: return !required || check_request(m, at, size);
-	case TAG_ADDRESS: return take_addresses(m, t);
+	case TAG_ADDRESS: return take_addresses(m, at);
 	case TAG_ENTRY:
 		m->has_entry = true;
 		m->entry_tag = get_le32(t + 8);

@@ -1,6 +1,6 @@
 /*
- * A guest's memory for the tests of loaders and tables: a PC's layout of 16 MiB on the heap, with
- * the memory map that partition.c makes for it.
+ * A guest's memory for the tests of loaders and tables: a PC's layout, 16 MiB mostly, on the heap,
+ * with the memory map that partition.c makes for it.
  */
 #pragma once
 
@@ -34,12 +34,10 @@ static void fixture_range(uint64_t base, uint64_t end)
 }
 
 /* RAM is split in two ranges at `split`, which nothing may notice. */
-static void fixture_begin_split(uint64_t split)
+static void fixture_begin_sized(uint64_t size, uint64_t split)
 {
-	if (!ram) {
-		ram = malloc(FIXTURE_MEMORY);
-	}
-	memset(ram, 0, FIXTURE_MEMORY);
+	free(ram);
+	ram = calloc(1, size);
 	memset(&as, 0, sizeof(as));
 	memset(&img, 0, sizeof(img));
 	memset(&why, 0, sizeof(why));
@@ -50,12 +48,12 @@ static void fixture_begin_split(uint64_t split)
 	regs.cr0 = CR0_CD | CR0_NW | CR0_ET;
 	fixture_range(0, 0xa0000);
 	fixture_range(0xc0000, split);
-	fixture_range(split, FIXTURE_MEMORY);
+	fixture_range(split, size);
 	fixture_region(0, 0x9fc00, 1);
 	fixture_region(0x9fc00, 0xa0000, 2);
 	fixture_region(0xe0000, 0x100000, 2);
-	fixture_region(0x100000, FIXTURE_MEMORY, 1);
-	img.memory = FIXTURE_MEMORY;
+	fixture_region(0x100000, size, 1);
+	img.memory = size;
 	img.cmdline = "";
 	img.rsdp = gpa(FIXTURE_RSDP);
 	memcpy(ram + FIXTURE_RSDP, "RSD PTR ", 8);
@@ -65,7 +63,7 @@ static void fixture_begin_split(uint64_t split)
 
 static inline void fixture_begin(void)
 {
-	fixture_begin_split(0x800000);
+	fixture_begin_sized(FIXTURE_MEMORY, 0x800000);
 }
 
 /* Loads an exact heap copy of `size` bytes, so that the sanitizer sees reads past its end. */

@@ -5,6 +5,7 @@
 #include "hv/crx.h"
 #include "hv/msr.h"
 #include "hv/msr_index.h"
+#include "hv/pvclock.h"
 #include "test.h"
 #include "tests/fake/fake_guest.h"
 
@@ -219,4 +220,34 @@ TEST(efer_and_xcr0_rules)
 	CHECK(!crx_write_xcr0(v, 0, 0x1f));
 	CHECK(crx_write_xcr0(v, 0, 7));
 	CHECK_EQ(fake_host.xcr0, 7);
+}
+
+TEST(pvclock_tells_the_frequency)
+{
+	static const uint64_t hz[] = {4000000, 999999999, 1000000000, 2596130000, 5000000000};
+	struct vcpu *v = vcpu(1);
+	uint64_t words[4];
+	uint32_t mul;
+	int8_t shift;
+
+	for (size_t i = 0; i < ARRAY_SIZE(hz); i++) {
+		/* Linux: pvclock_tsc_khz */
+		uint64_t khz = 1000000ull << 32;
+
+		pvclock_scale(hz[i], &mul, &shift);
+		khz /= mul;
+		khz = shift < 0 ? khz << -shift : khz >> shift;
+		CHECK(khz >= hz[i] / 1000 - 1 && khz <= hz[i] / 1000 + 4);
+	}
+	CHECK(memcmp(&(uint32_t){leaf(v, 0x40000100, 0, 1)}, "KVMK", 4) == 0);
+	fake_host.tsc = 7000;
+	CHECK(msr_write(v, MSR_PVCLOCK_SYSTEM, 0x3001));
+	CHECK(addrspace_read(&v->part->as, gpa(0x3000), words, sizeof(words)));
+	CHECK_EQ(words[1], v->part->start_tsc);
+	CHECK_EQ(words[2], 0);
+	CHECK(msr_write(v, MSR_TSC, 10000));
+	CHECK(addrspace_read(&v->part->as, gpa(0x3000), words, sizeof(words)));
+	CHECK_EQ(words[1], v->part->start_tsc + 3000);
+	CHECK(!msr_write(v, MSR_PVCLOCK_SYSTEM, 0xa0001)); /* the VGA hole is not RAM */
+	CHECK(!msr_write(v, MSR_PVCLOCK_WALL, ~0ull - 3));
 }

@@ -73,8 +73,8 @@ TEST(divide_configuration)
 	static const struct {
 		uint32_t tdcr;
 		unsigned by;
-	} table[] = {{0x0, 2}, {0x1, 4}, {0x2, 8}, {0x3, 16}, {0x8, 32}, {0x9, 64}, {0xa, 128},
-		     {0xb, 1}};
+	} table[] = {{0x0, 2},	{0x1, 4},  {0x2, 8},   {0x3, 16},
+		     {0x8, 32}, {0x9, 64}, {0xa, 128}, {0xb, 1}};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
 		begin(VECTOR);
@@ -469,6 +469,7 @@ TEST(mode_changes_disarm)
 	rig_write(0, LVT_T, VECTOR | DEADLINE);
 	CHECK_EQ(next(), NEVER);
 	CHECK_EQ(rig_read(0, TMCCT), 0);
+	CHECK_EQ(rig_read(0, TMICT), 0);
 	rig_wrmsr(0, MSR_TSC_DEADLINE, T0 + 100);
 	rig_write(0, LVT_T, VECTOR | PERIODIC);
 	CHECK_EQ(next(), NEVER);

@@ -202,6 +202,9 @@ TEST(special_mask_mode)
 	CHECK(!intr);
 	out(0x20, 0x68);
 	CHECK(intr); /* the one in service is masked: it blocks nothing */
+	out(0x20, 0x0b);
+	CHECK_EQ(in(0x20), 0x02);
+	CHECK(intr); /* other OCW3s leave the mode alone */
 	out(0x20, 0x48);
 	CHECK(!intr);
 }
@@ -218,7 +221,13 @@ TEST(rotation)
 	CHECK_EQ(vpic_ack(&p), 0x37);
 	out(0x20, 0xe7); /* rotate on specific EOI: 0 is highest */
 	CHECK_EQ(vpic_ack(&p), 0x30);
+	out(0x20, 0x60); /* does not rotate */
+	pulse(0);
+	pulse(1);
+	CHECK_EQ(vpic_ack(&p), 0x30);
 	out(0x20, 0x60);
+	CHECK_EQ(vpic_ack(&p), 0x31);
+	out(0x20, 0x61);
 	out(0x20, 0xc3); /* set priority: 4 is highest */
 	pulse(0);
 	CHECK_EQ(vpic_ack(&p), 0x34);
@@ -305,14 +314,35 @@ TEST(masked_requests_are_remembered)
 	CHECK_EQ(vpic_ack(&p), 0x34);
 }
 
+TEST(inputs_0_to_15)
+{
+	linux_init(0x01, 0, 0);
+	for (unsigned irq = 0; irq < 16; irq++) {
+		if (irq != 2) {
+			pulse(irq);
+			CHECK(intr);
+			CHECK_EQ(vpic_ack(&p), irq < 8 ? 0x30 + irq : 0x38 + irq - 8);
+			out(0xa0, 0x20);
+			out(0x20, 0x20);
+		}
+	}
+	vpic_set(&p, 16, true);
+	vpic_set(&p, 1000, true);
+	CHECK(!intr);
+}
+
 TEST(reset_drops_everything_but_the_inputs)
 {
 	linux_init(0x01, 0, 0);
 	vpic_set(&p, 4, true);
+	vpic_set(&p, 12, true);
+	out(0xa1, 0x00);
 	vpic_master_ops.reset(&p);
 	CHECK(!intr);
 	CHECK_EQ(in(0x21), 0xff);
+	CHECK_EQ(in(0xa1), 0xff);
 	CHECK_EQ(in(0x20), 0);
+	CHECK_EQ(in(0xa0), 0);
 	out(0x21, 0);
 	vpic_set(&p, 4, true); /* no edge: it was high all the time */
 	CHECK(!intr);

@@ -263,9 +263,14 @@ TEST(mode1_is_triggered_by_the_gate)
 	out(0x42, 0);
 	pass(10);
 	CHECK(out2());
+	out(0x43, 0xe8);
+	CHECK_EQ(in(0x42), 0xf2);
 	out(0x61, 0);
 	out(0x61, 1);
-	pass(1 + 2);
+	pass(1);
+	out(0x43, 0xe8); /* loaded */
+	CHECK_EQ(in(0x42), 0x32);
+	pass(2);
 	CHECK(!out2());
 	pass(1);
 	CHECK(out2());
@@ -288,6 +293,8 @@ TEST(mode2_output_and_reload)
 	out(0x42, 0);
 	CHECK_EQ(latched(2), 3);
 	pass(3);
+	CHECK_EQ(latched(2), 6);
+	pass(6 * 2);
 	CHECK_EQ(latched(2), 6);
 	out(0x61, 0); /* the gate forces the output up, and restarts */
 	pass(5);
@@ -380,7 +387,10 @@ TEST(read_back_command)
 	CHECK_EQ(in(0x40), 0x2f); /* and then the running count */
 	CHECK_EQ(in(0x40), 0x12);
 	out(0x43, 0xd0 | 0x02); /* count alone */
+	pass(3);
 	CHECK_EQ(in(0x40), 0x2f);
+	CHECK_EQ(in(0x40), 0x12);
+	CHECK_EQ(in(0x40), 0x2c);
 	CHECK_EQ(in(0x40), 0x12);
 	out(0x40, 0x00);
 	out(0x40, 0x20);
@@ -490,6 +500,7 @@ TEST(reset_stops_counter_0)
 {
 	fresh();
 	load(0, 2, 1000);
+	out(0x61, 0x0f);
 	vpit_ops.reset(&p);
 	CHECK_EQ(vpit_next(&p), UINT64_MAX);
 	CHECK(!edges.level[0]);

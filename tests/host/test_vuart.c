@@ -3,6 +3,8 @@
  */
 #include "hv/vdev/vuart.h"
 #include "tests/host/vdev_test.h"
+#include <threads.h>
+#include <time.h>
 
 enum { DATA, IER, IIR, LCR, MCR, LSR, MSR, SCR, FCR = IIR };
 enum { COM1 = 4 };
@@ -358,7 +360,13 @@ TEST(fifo_reset_and_mode_change_clear_input)
 	fresh();
 	out(FCR, 0x01);
 	type("abc");
+	out(FCR, 0x81); /* a new trigger level alone clears nothing */
+	CHECK_EQ(in(LSR), 0x61);
+	out(MCR, 0x0b);
+	out(IER, 0x01);
+	CHECK(edges.level[COM1]);
 	out(FCR, 0x03);
+	CHECK(!edges.level[COM1]);
 	CHECK_EQ(in(LSR), 0x60);
 	type("abc");
 	out(FCR, 0x00);
@@ -388,6 +396,49 @@ TEST(interrupt_priorities)
 	CHECK_EQ(in(IIR), 0xc0); /* modem status */
 	in(MSR);
 	CHECK_EQ(in(IIR), 0xc1);
+}
+
+TEST(disabled_causes_are_silent)
+{
+	fresh();
+	out(FCR, 0x01);
+	out(MCR, 0x10); /* modem status has changed */
+	for (unsigned i = 0; i < 17; i++) {
+		out(DATA, 'x');
+	}
+	CHECK_EQ(in(IIR), 0xc1);
+	out(IER, 0x08);
+	CHECK_EQ(in(IIR), 0xc0);
+	out(IER, 0x04);
+	CHECK_EQ(in(IIR), 0xc6);
+}
+
+TEST(line_status_interrupt_ends_with_the_read)
+{
+	fresh();
+	out(MCR, 0x10);
+	out(DATA, 'x');
+	out(DATA, 'y');
+	out(MCR, 0x0b);
+	out(IER, 0x04);
+	CHECK(edges.level[COM1]);
+	CHECK_EQ(in(LSR), 0x63);
+	CHECK(!edges.level[COM1]);
+	out(IER, 0x08);
+	CHECK(edges.level[COM1]); /* leaving loopback changed the modem's lines */
+	CHECK_EQ(in(MSR), 0xbb);
+	CHECK(!edges.level[COM1]);
+}
+
+TEST(loopback_keeps_typed_bytes_out)
+{
+	fresh();
+	out(MCR, 0x10);
+	type("a");
+	CHECK_EQ(in(LSR), 0x60);
+	out(MCR, 0x00);
+	CHECK_EQ(in(LSR), 0x61);
+	CHECK_EQ(in(DATA), 'a');
 }
 
 TEST(divisor_latch_hides_data_and_ier)
@@ -422,6 +473,113 @@ TEST(reset_keeps_the_rings)
 	CHECK_EQ(drain(), 1);
 	vuart_update(&u);
 	CHECK_EQ(in(DATA), 'b');
+	out(MCR, 0x10);
+	out(DATA, 'c');
+	out(DATA, 'd');
+	out(IER, 0x02);
+	vuart_ops.reset(&u);
+	CHECK_EQ(in(LSR), 0x60);
+	CHECK_EQ(in(MSR), 0xb0);
+	out(IER, 0x0d);
+	CHECK_EQ(in(IIR), 0x01);
+}
+
+/* A CPU that sleeps until it is posted; fails rather than hangs when the post never comes. */
+struct sleeper {
+	mtx_t mutex;
+	cnd_t cond;
+	bool posted;
+};
+
+static struct sleeper console_cpu, guest_cpu;
+
+static void sleeper_post(struct sleeper *s)
+{
+	mtx_lock(&s->mutex);
+	s->posted = true;
+	cnd_signal(&s->cond);
+	mtx_unlock(&s->mutex);
+}
+
+static bool sleeper_wait(struct sleeper *s)
+{
+	struct timespec until;
+	bool ok = true;
+
+	timespec_get(&until, TIME_UTC);
+	until.tv_sec += 10;
+	mtx_lock(&s->mutex);
+	while (!s->posted && ok) {
+		ok = cnd_timedwait(&s->cond, &s->mutex, &until) == thrd_success;
+	}
+	s->posted = false;
+	mtx_unlock(&s->mutex);
+	return ok;
+}
+
+static void wake_console(void *ctx)
+{
+	(void)ctx;
+	sleeper_post(&console_cpu);
+}
+
+enum { STREAM = 400000 };
+
+/* The console's CPU: looks only when notified, and posts the guest's only when it must. */
+static int console_thread(void *arg)
+{
+	unsigned *bad = arg, seen = 0, n;
+	uint8_t buf[97];
+
+	while (seen < STREAM) {
+		if (!sleeper_wait(&console_cpu)) {
+			(*bad)++;
+			return 0;
+		}
+		while ((n = vuart_take(&u, buf, sizeof(buf)))) {
+			for (unsigned i = 0; i < n; i++) {
+				*bad += buf[i] != (uint8_t)(seen++ * 7);
+			}
+			if (vuart_drained(&u)) {
+				sleeper_post(&guest_cpu);
+			}
+		}
+	}
+	return 0;
+}
+
+/* Interrupt-driven output against a console on another CPU: no byte and no wake-up gets lost. */
+TEST(output_across_cpus)
+{
+	thrd_t thread;
+	unsigned bad = 0, sent = 0;
+
+	fresh();
+	u.notify = wake_console;
+	mtx_init(&console_cpu.mutex, mtx_plain);
+	cnd_init(&console_cpu.cond);
+	mtx_init(&guest_cpu.mutex, mtx_plain);
+	cnd_init(&guest_cpu.cond);
+	CHECK(thrd_create(&thread, console_thread, &bad) == thrd_success);
+	out(FCR, 0x01);
+	out(MCR, 0x0b);
+	out(IER, 0x02);
+	while (sent < STREAM) {
+		if (!edges.level[COM1]) {
+			if (!sleeper_wait(&guest_cpu)) {
+				CHECK(!"the guest was not woken");
+				break;
+			}
+			vuart_update(&u);
+			continue;
+		}
+		CHECK_EQ(in(IIR), 0xc2);
+		for (unsigned i = 0; i < 16; i++) {
+			out(DATA, (uint8_t)(sent++ * 7));
+		}
+	}
+	thrd_join(thread, NULL);
+	CHECK_EQ(bad, 0);
 }
 
 TEST(hostile_accesses)
