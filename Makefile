@@ -93,6 +93,23 @@ $(B)/host/test_%: $(B)/host/tests/host/test_%.o $(B)/host/libhv.a
 test-host: $(TESTS)
 	@fail=0; for t in $(TESTS); do $$t || fail=1; done; exit $$fail
 
+# --- fuzzing: `make fuzz-decode` builds the target and runs it for some seconds from a fixed seed ---------
+FUZZ_FLAGS := -std=c17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. -I$(B)/gen
+FUZZ_HV := $(wildcard hv/emulate*.c) hv/gwalk.c hv/decode.c hv/addrspace.c hv/vcpu.c hv/refuse.c hv/lib/printf.c
+FUZZ_FAKE := tests/fake/machine.c tests/fake/fake_simd.c tests/fake/fake_host.c
+FUZZ_RUNS := 200000
+
+$(B)/fuzz/fuzz_decode: tests/fuzz/fuzz_decode.c $(FUZZ_HV) $(FUZZ_FAKE) $(wildcard hv/*.h) $(ZYDIS_DIR)/.fetched
+	@mkdir -p $(@D)
+	clang $(FUZZ_FLAGS) $(ZYDIS_DEFS) -I$(ZYDIS_DIR)/include -I$(ZYDIS_DIR)/src -o $@ $(filter %.c,$^) \
+		$(ZYDIS_SRC:%=$(ZYDIS_DIR)/src/%.c)
+
+.PHONY: fuzz-decode
+fuzz-decode: $(B)/fuzz/fuzz_decode
+	@$< -seed=1 -runs=$(FUZZ_RUNS) -max_len=192 -len_control=0 -artifact_prefix=$(B)/fuzz/ \
+		>$(B)/fuzz/decode.log 2>&1 || { tail -40 $(B)/fuzz/decode.log; exit 1; }
+	@echo "$<: $(FUZZ_RUNS) inputs, no finding"
+
 # --- the host checker ----------------------------------------------------------------------------------
 CONFIG_SRC := $(sort $(wildcard hv/config*.c)) hv/refuse.c hv/lib/printf.c
 $(B)/mullion-config: $(B)/tool/scripts/mullion-config.o $(CONFIG_SRC:%.c=$(B)/tool/%.o)
