@@ -51,7 +51,10 @@ struct bus {
 	unsigned count;
 };
 
-/* Adds a claim. Refuses overlap (naming both devices), emptiness, wrap and a full table. */
+/*
+ * Adds a claim. Refuses overlap (naming both devices), emptiness, wrap, a width that is none of the
+ * four, and a full table.
+ */
 bool bus_claim(struct bus *bus, const struct bus_claim *c, struct refusal *r);
 
 /* The claim that holds addr, or NULL. */

@@ -41,42 +41,16 @@ enum emulate_result emulate_fault(struct emulation *em, enum exception vector, b
 }
 
 enum emulate_result emulate_walk_failed(struct emulation *em, enum gwalk_result r, gva_t va,
-					uint32_t error)
+					const struct gwalk_page *page)
 {
 	switch (r) {
 	case GWALK_FAULT:
 		em->v->regs.cr2 = va.v;
 		vcpu_touch(em->v, GROUP_CR2);
-		return emulate_fault(em, EXC_PF, true, error);
+		return emulate_fault(em, EXC_PF, true, page->error);
 	case GWALK_RETRY: return EMULATE_RETRY;
 	default: return EMULATE_UNKNOWN;
 	}
-}
-
-/* Appends up to n bytes of the page at va to e->bytes. */
-static enum emulate_result fetch_page(struct emulation *em, gva_t va, unsigned n)
-{
-	struct emulate *e = em->e;
-	uint32_t error = 0;
-	gpa_t at;
-	const uint8_t *ram;
-	enum gwalk_result r = gwalk(e->as, &em->mode, va, GWALK_FETCH, &at, &error);
-
-	if (r != GWALK_OK) {
-		return emulate_walk_failed(em, r, va, error);
-	}
-	ram = addrspace_ptr(e->as, at, 1); /* ranges are made of whole pages */
-	if (!ram) {
-		return EMULATE_UNKNOWN;
-	}
-	if (n == sizeof(e->bytes)) {
-		__builtin_memcpy(e->bytes, ram, sizeof(e->bytes));
-		n = DECODE_BYTES_MAX;
-	} else {
-		memcpy(e->bytes + e->bytes_count, ram, n);
-	}
-	e->bytes_count = (uint8_t)(e->bytes_count + n);
-	return EMULATE_DONE;
 }
 
 /* The linear address of the byte at RIP + offset; false: beyond the code segment. */
@@ -101,23 +75,86 @@ static bool code_address(const struct emulation *em, unsigned offset, gva_t *out
 /* Fetches what the present page holds, or the next one when there are bytes already. */
 static enum emulate_result fetch_more(struct emulation *em)
 {
-	unsigned have = em->e->bytes_count,
-		 n = have ? DECODE_BYTES_MAX - have : sizeof(em->e->bytes);
-	unsigned in_page;
+	struct emulate *e = em->e;
+	unsigned have = e->bytes_count, n = DECODE_BYTES_MAX - have, in_page;
+	struct gwalk_page page;
+	const uint8_t *from;
+	enum emulate_result r;
 	uint64_t left;
 	gva_t va;
 
 	if (!code_address(em, have, &va, &left)) {
 		return emulate_gp0(em);
 	}
+	r = emulate_walk(em, va, GWALK_FETCH, &page);
+	if (r != EMULATE_DONE) {
+		return r;
+	}
+	from = page_ram(&page);
+	if (!from) {
+		return EMULATE_UNKNOWN;
+	}
 	in_page = PAGE_SIZE - (unsigned)(va.v & PAGE_MASK);
-	if (n > in_page) {
-		n = in_page;
+	n = n < in_page ? n : in_page;
+	n = n < left ? n : (unsigned)left;
+	memcpy(e->bytes + have, from, n);
+	e->bytes_count = (uint8_t)(have + n);
+	return EMULATE_DONE;
+}
+
+/* The first fetch; nearly always all that can be needed is in one page, and two loads get it. */
+static enum emulate_result fetch_first(struct emulation *em)
+{
+	struct emulate *e = em->e;
+	uint64_t rip = em->v->regs.rip;
+	struct gwalk_page page;
+	const uint8_t *from;
+	enum emulate_result r;
+
+	if (em->bits != 64 || (rip & PAGE_MASK) > PAGE_SIZE - sizeof(e->bytes)) {
+		return fetch_more(em);
 	}
-	if (n > left) {
-		n = (unsigned)left;
+	r = emulate_walk(em, gva(rip), GWALK_FETCH, &page);
+	if (r != EMULATE_DONE) {
+		return r;
 	}
-	return fetch_page(em, va, n);
+	from = page_ram(&page);
+	if (!from) {
+		return EMULATE_UNKNOWN;
+	}
+	__builtin_memcpy(e->bytes, from, sizeof(e->bytes));
+	e->bytes_count = DECODE_BYTES_MAX;
+	return EMULATE_DONE;
+}
+
+/* What the bytes so far are; DECODE_MORE was dealt with. */
+static enum emulate_result decode_failed(struct emulation *em, enum decode_status status)
+{
+	if (status == DECODE_TOO_LONG) {
+		return emulate_gp0(em);
+	}
+	/*
+	 * The CPU got beyond #UD, or the guest has rewritten the code since: either way it is the
+	 * CPU that knows. Newer instructions than the decoder's are not told apart from invalid
+	 * ones.
+	 */
+	return EMULATE_UNKNOWN;
+}
+
+static enum emulate_result decode_miss(struct emulation *em, struct decoded *d)
+{
+	struct emulate *e = em->e;
+	enum decode_status status;
+
+	d->bits = 0; /* not valid until it is complete */
+	while ((status = decode(e->bytes, e->bytes_count, em->bits, d)) == DECODE_MORE) {
+		enum emulate_result r = fetch_more(em);
+
+		if (r != EMULATE_DONE) {
+			return r;
+		}
+	}
+	return status == DECODE_OK ? EMULATE_DONE : decode_failed(em, status);
 }
 
 static bool same_bytes(const struct decoded *d, const struct emulation *em)
@@ -130,44 +167,22 @@ static bool same_bytes(const struct decoded *d, const struct emulation *em)
 	       !(((word[0] ^ d->word[0]) & d->mask[0]) | ((word[1] ^ d->word[1]) & d->mask[1]));
 }
 
-/* What the bytes so far are; DECODE_MORE was dealt with. */
-static enum emulate_result decode_failed(struct emulation *em, enum decode_status status)
-{
-	if (status == DECODE_TOO_LONG) {
-		return emulate_gp0(em);
-	}
-	/* The CPU got beyond #UD, or the guest has rewritten the code since: either way it is the
-	 * CPU that knows. Newer instructions than the decoder's are not told apart from invalid
-	 * ones. */
-	return EMULATE_UNKNOWN;
-}
-
 enum emulate_result emulate_fetch(struct emulation *em)
 {
-	struct emulate *e = em->e;
 	struct decoded *d = &em->v->decoded.slot[em->v->regs.rip % DECODE_CACHE_SLOTS];
-	enum emulate_result r = fetch_more(em);
-	enum decode_status status;
+	enum emulate_result r = fetch_first(em);
 
 	if (r != EMULATE_DONE) {
 		return r;
 	}
-	em->d = d;
-	if (same_bytes(d, em)) {
-		e->insn_len = d->len;
-		return EMULATE_DONE;
-	}
-	d->bits = 0;
-	while ((status = decode(e->bytes, e->bytes_count, em->bits, d)) == DECODE_MORE) {
-		r = fetch_more(em);
+	if (__builtin_expect(!same_bytes(d, em), 0)) {
+		r = decode_miss(em, d);
 		if (r != EMULATE_DONE) {
 			return r;
 		}
 	}
-	if (status != DECODE_OK) {
-		return decode_failed(em, status);
-	}
-	e->insn_len = d->len;
+	em->d = d;
+	em->e->insn_len = d->len;
 	return EMULATE_DONE;
 }
 

@@ -9,7 +9,7 @@ typedef uint16_t word16 __attribute__((may_alias, aligned(1)));
 typedef uint32_t word32 __attribute__((may_alias, aligned(1)));
 typedef uint64_t word64 __attribute__((may_alias, aligned(1)));
 
-uint64_t operand_offset(const struct emulation *em)
+static inline uint64_t offset_of(const struct emulation *em)
 {
 	const struct decoded *d = em->d;
 	const struct vcpu_regs *r = &em->v->regs;
@@ -43,13 +43,6 @@ static enum emulate_result segment_fault(struct emulation *em, unsigned segment)
 	return emulate_fault(em, segment == SEG_SS ? EXC_SS : EXC_GP, true, 0);
 }
 
-bool operand_canonical(const struct emulation *em, uint64_t va)
-{
-	unsigned unused = em->mode.cr4 & CR4_LA57 ? 7 : 16;
-
-	return (uint64_t)((int64_t)(va << unused) >> unused) == va;
-}
-
 /* Intel SDM vol. 3, "Limit Checking"; expand-down segments are valid above their limit. */
 static bool limit_allows(const struct segment *s, uint64_t offset, unsigned size, bool typed)
 {
@@ -73,50 +66,68 @@ static bool type_allows(const struct segment *s, enum access access)
 	return code ? bit1 && access == ACCESS_READ : bit1 || access == ACCESS_READ;
 }
 
-enum emulate_result operand_linear(struct emulation *em, unsigned segment, uint64_t offset,
-				   unsigned size, enum access access, gva_t *out)
+/* Outside 64-bit code. */
+static enum emulate_result linear_legacy(struct emulation *em, unsigned segment, uint64_t offset,
+					 unsigned size, enum access access, gva_t *out)
 {
-	const struct segment *s = segment_of(&em->v->regs, segment);
+	const struct vcpu_regs *r = &em->v->regs;
+	const struct segment *s = segment_of(r, segment);
 	/* Real and virtual-8086 mode know limits, but no types. */
-	bool typed = (em->mode.cr0 & CR0_PE) && !(em->mode.rflags & RFLAGS_VM);
-	uint64_t va;
+	bool typed = (r->cr0 & CR0_PE) && !(r->rflags & RFLAGS_VM);
 
-	if (em->bits == 64) {
-		va = segment >= SEG_FS ? s->base + offset : offset;
-		if (!operand_canonical(em, va) || !operand_canonical(em, va + size - 1)) {
-			return segment_fault(em, segment);
-		}
-	} else {
-		if (!limit_allows(s, offset, size, typed) || (typed && !type_allows(s, access))) {
-			return segment_fault(em, segment);
-		}
-		va = (uint32_t)(s->base + offset);
+	if (!limit_allows(s, offset, size, typed) || (typed && !type_allows(s, access))) {
+		return segment_fault(em, segment);
 	}
-	*out = gva(va);
+	*out = gva((uint32_t)(s->base + offset));
 	return EMULATE_DONE;
 }
 
-static bool alignment_faults(const struct emulation *em, uint64_t va, unsigned size)
+static inline enum emulate_result linear(struct emulation *em, unsigned segment, uint64_t offset,
+					 unsigned size, enum access access, gva_t *out)
 {
-	return (em->mode.rflags & RFLAGS_AC) && em->mode.cpl == 3 && (em->mode.cr0 & CR0_AM) &&
-	       (va & (size - 1)) && size <= 8;
+	if (em->bits != 64) {
+		return linear_legacy(em, segment, offset, size, access, out);
+	}
+	if (segment >= SEG_FS) {
+		offset += segment_of(&em->v->regs, segment)->base;
+	}
+	if (!operand_canonical(em, offset) || !operand_canonical(em, offset + size - 1)) {
+		return segment_fault(em, segment);
+	}
+	*out = gva(offset);
+	return EMULATE_DONE;
+}
+
+uint64_t operand_offset(const struct emulation *em)
+{
+	return offset_of(em);
+}
+
+enum emulate_result operand_linear(struct emulation *em, unsigned segment, uint64_t offset,
+				   unsigned size, enum access access, gva_t *out)
+{
+	return linear(em, segment, offset, size, access, out);
+}
+
+static inline bool alignment_faults(const struct emulation *em, uint64_t va, unsigned size)
+{
+	return (em->v->regs.rflags & RFLAGS_AC) && em->mode.cpl == 3 &&
+	       (em->v->regs.cr0 & CR0_AM) && (va & (size - 1)) && size <= 8;
 }
 
 static enum emulate_result page_at(struct emulation *em, gva_t va, enum access access,
 				   struct operand_page *out)
 {
-	uint32_t error = 0;
-	const struct addr_range *r;
-	enum gwalk_result walked = gwalk(em->e->as, &em->mode, va,
-					 access == ACCESS_READ ? GWALK_READ : GWALK_WRITE,
-					 &out->gpa, &error);
+	struct gwalk_page page;
+	enum emulate_result r = emulate_walk(
+		em, va, access == ACCESS_READ ? GWALK_READ : GWALK_WRITE, &page);
 
-	if (walked != GWALK_OK) {
-		return emulate_walk_failed(em, walked, va, error);
+	if (r != EMULATE_DONE) {
+		return r;
 	}
-	r = addrspace_find(em->e->as, out->gpa);
-	out->ram = r && r->ptr ? r->ptr + (out->gpa.v - r->base.v) : NULL;
-	out->writable = r && r->writable;
+	out->gpa = page.gpa;
+	out->ram = page_ram(&page);
+	out->writable = page.range && page.range->writable;
 	return EMULATE_DONE;
 }
 
@@ -153,7 +164,8 @@ enum emulate_result operand_at(struct emulation *em, unsigned segment, uint64_t 
  * Whether this is the very access that made the CPU exit. The page offset and the direction must
  * agree; a read-modify-write is walked, because the CPU may have reported its read only.
  */
-static bool is_the_exit(const struct emulation *em, gva_t va, unsigned size, enum access access)
+static inline bool is_the_exit(const struct emulation *em, gva_t va, unsigned size,
+			       enum access access)
 {
 	const struct emulate *e = em->e;
 
@@ -167,9 +179,9 @@ enum emulate_result operand_own(struct emulation *em, int64_t displace, enum acc
 				struct operand *out)
 {
 	const struct decoded *d = em->d;
-	uint64_t offset = (operand_offset(em) + (uint64_t)displace) & alu_mask(d->address_size);
+	uint64_t offset = (offset_of(em) + (uint64_t)displace) & alu_mask(d->address_size);
 	gva_t va;
-	enum emulate_result r = operand_linear(em, d->segment, offset, d->size, access, &va);
+	enum emulate_result r = linear(em, d->segment, offset, d->size, access, &va);
 
 	if (r != EMULATE_DONE) {
 		return r;
@@ -201,12 +213,20 @@ bool operand_is_mmio(const struct operand *o, enum access access)
 	return false;
 }
 
-static uint64_t mmio(struct emulation *em, gpa_t at, unsigned size, bool write, uint64_t value)
+static uint64_t mmio_read(struct emulation *em, gpa_t at, unsigned size)
 {
-	struct bus_access a = {.value = value, .size = (uint8_t)size, .write = write};
+	struct bus_access a = {.size = (uint8_t)size};
 
 	em->e->bus->mmio(em->e->bus->ctx, at, &a);
 	return a.value & alu_mask(size);
+}
+
+static void mmio_write(struct emulation *em, gpa_t at, unsigned size, uint64_t value)
+{
+	struct bus_access a = {
+		.value = value & alu_mask(size), .size = (uint8_t)size, .write = true};
+
+	em->e->bus->mmio(em->e->bus->ctx, at, &a);
 }
 
 /* The next piece of n bytes at an MMIO address: words of 8, then what is left, naturally aligned.
@@ -231,7 +251,7 @@ static void page_read(struct emulation *em, const struct operand_page *p, uint8_
 		uint64_t value;
 
 		size = piece(p->gpa.v + i, n - i);
-		value = mmio(em, gpa(p->gpa.v + i), size, false, 0);
+		value = mmio_read(em, gpa(p->gpa.v + i), size);
 		memcpy(out + i, &value, size);
 	}
 }
@@ -248,7 +268,7 @@ static void page_write(struct emulation *em, const struct operand_page *p, const
 
 		size = piece(p->gpa.v + i, n - i);
 		memcpy(&value, in + i, size);
-		mmio(em, gpa(p->gpa.v + i), size, true, value);
+		mmio_write(em, gpa(p->gpa.v + i), size, value);
 	}
 }
 
@@ -300,7 +320,7 @@ uint64_t operand_read(struct emulation *em, const struct operand *o)
 	if (o->page[0].ram) {
 		return ram_read(o->page[0].ram, o->size);
 	}
-	return mmio(em, o->page[0].gpa, o->size, false, 0);
+	return mmio_read(em, o->page[0].gpa, o->size);
 }
 
 void operand_write(struct emulation *em, const struct operand *o, uint64_t value)
@@ -310,6 +330,6 @@ void operand_write(struct emulation *em, const struct operand *o, uint64_t value
 	} else if (o->page[0].ram && o->page[0].writable) {
 		ram_write(o->page[0].ram, o->size, value);
 	} else {
-		mmio(em, o->page[0].gpa, o->size, true, value & alu_mask(o->size));
+		mmio_write(em, o->page[0].gpa, o->size, value);
 	}
 }

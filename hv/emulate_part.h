@@ -45,7 +45,12 @@ struct operand {
 /* The offset in its segment that base, index, scale and displacement give. */
 uint64_t operand_offset(const struct emulation *em);
 
-bool operand_canonical(const struct emulation *em, uint64_t va);
+static inline bool operand_canonical(const struct emulation *em, uint64_t va)
+{
+	unsigned unused = em->v->regs.cr4 & CR4_LA57 ? 7 : 16;
+
+	return (uint64_t)((int64_t)(va << unused) >> unused) == va;
+}
 
 /* Segmentation: checks an access and gives its linear address. */
 enum emulate_result operand_linear(struct emulation *em, unsigned segment, uint64_t offset,
@@ -135,7 +140,23 @@ static inline enum emulate_result emulate_gp0(struct emulation *em)
 }
 /* The result of a walk of va that did not succeed. */
 enum emulate_result emulate_walk_failed(struct emulation *em, enum gwalk_result r, gva_t va,
-					uint32_t error);
+					const struct gwalk_page *page);
+
+static inline enum emulate_result emulate_walk(struct emulation *em, gva_t va,
+					       enum gwalk_access access, struct gwalk_page *out)
+{
+	enum gwalk_result r = gwalk(em->e->as, &em->mode, va, access, out);
+
+	return r == GWALK_OK ? EMULATE_DONE : emulate_walk_failed(em, r, va, out);
+}
+
+/* The RAM that was found, NULL if it is something else. */
+static inline uint8_t *page_ram(const struct gwalk_page *page)
+{
+	const struct addr_range *r = page->range;
+
+	return r && r->ptr ? r->ptr + (page->gpa.v - r->base.v) : NULL;
+}
 
 /* --- shapes of instructions (emulate_stack.c, emulate_simd.c, emulate_string.c) --- */
 

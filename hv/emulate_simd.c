@@ -11,19 +11,19 @@ enum { XCR0_SSE_AVX = BIT(1) | BIT(2) };
  */
 static enum emulate_result check_enabled(struct emulation *em)
 {
-	const struct gwalk_mode *m = &em->mode;
+	const struct vcpu_regs *r = &em->v->regs;
 	bool ud;
 
 	if (em->d->flags & DECODE_VEX) {
-		ud = !(m->cr0 & CR0_PE) || (m->rflags & RFLAGS_VM) || !(m->cr4 & CR4_OSXSAVE) ||
+		ud = !(r->cr0 & CR0_PE) || (r->rflags & RFLAGS_VM) || !(r->cr4 & CR4_OSXSAVE) ||
 		     (em->v->xcr0 & XCR0_SSE_AVX) != XCR0_SSE_AVX;
 	} else {
-		ud = (m->cr0 & CR0_EM) || (em->d->arg != SIMD_MMX && !(m->cr4 & CR4_OSFXSR));
+		ud = (r->cr0 & CR0_EM) || (em->d->arg != SIMD_MMX && !(r->cr4 & CR4_OSFXSR));
 	}
 	if (ud) {
 		return emulate_fault(em, EXC_UD, false, 0);
 	}
-	return m->cr0 & CR0_TS ? emulate_fault(em, EXC_NM, false, 0) : EMULATE_DONE;
+	return r->cr0 & CR0_TS ? emulate_fault(em, EXC_NM, false, 0) : EMULATE_DONE;
 }
 
 static void simd_load(struct emulation *em, const struct operand *o)

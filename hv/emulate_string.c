@@ -81,7 +81,7 @@ static enum emulate_result stream_next(struct string *s, struct stream *st)
 	}
 	in_page = (unsigned)(va.v & PAGE_MASK);
 	if (st->valid && va.v - in_page == st->page_va && in_page + s->size <= PAGE_SIZE &&
-	    !(em->mode.rflags & RFLAGS_AC)) {
+	    !(em->v->regs.rflags & RFLAGS_AC)) {
 		st->now.size = st->now.first = s->size;
 		st->now.page[0] = st->page;
 		st->now.page[0].gpa.v += in_page;

@@ -15,7 +15,13 @@ struct gwalk_mode {
 	uint64_t rflags; /* AC, for SMAP */
 	unsigned cpl;
 	unsigned maxphyaddr;
-	uint32_t pkru; /* 0 when CR4.PKE is 0 */
+	uint32_t pkru; /* used when CR4.PKE is 1 */
+};
+
+struct gwalk_page {
+	gpa_t gpa;			/* of the byte asked for; good to the end of its 4 KiB */
+	const struct addr_range *range; /* that holds it; NULL: nothing is there */
+	uint32_t error;			/* GWALK_FAULT: the #PF error code */
 };
 
 enum gwalk_access {
@@ -27,7 +33,7 @@ enum gwalk_access {
 
 enum gwalk_result {
 	GWALK_OK,
-	GWALK_FAULT,   /* *error is the #PF error code; CR2 is the address asked for */
+	GWALK_FAULT,   /* out->error; CR2 is the address asked for */
 	GWALK_NOT_RAM, /* a table entry is not in (writable) RAM: as a machine check; stop the guest
 			*/
 	GWALK_RETRY,   /* other CPUs keep changing the tables under the walk: let the guest run */
@@ -44,8 +50,8 @@ enum pf_error {
 };
 
 /*
- * Translates one address, which must be canonical. On GWALK_OK *out is the gpa: the page of it
- * only, so an access that crosses a 4 KiB boundary takes two calls.
+ * Translates one address, which must be canonical. An access that crosses a 4 KiB boundary takes
+ * two calls.
  */
 enum gwalk_result gwalk(const struct addrspace *as, const struct gwalk_mode *m, gva_t va,
-			enum gwalk_access access, gpa_t *out, uint32_t *error);
+			enum gwalk_access access, struct gwalk_page *out);

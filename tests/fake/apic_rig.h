@@ -13,7 +13,8 @@ struct rig {
 	struct vlapic lapic[RIG_APICS];
 	uint64_t tsc_offset[RIG_APICS];
 	uint64_t now;
-	/* What the bus asked for, oldest first: "intr 0", "nmi 1", "init 2", "sipi 1 9a", "eoi 31". */
+	/* What the bus asked for, oldest first: "intr 0", "nmi 1", "init 2", "sipi 1 9a", "eoi 31".
+	 */
 	char log[RIG_LOG];
 	struct vioapic *ioapic; /* gets the EOI broadcasts, if there is one */
 };

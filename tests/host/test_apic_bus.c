@@ -11,8 +11,18 @@
 
 enum { SVR = 0xf0, LDR = 0xd0, DFR = 0xe0, ICR = 0x300, ICR_HIGH = 0x310, EOI = 0xb0 };
 enum { V = 0x41 };
-enum { ASSERT = 0x4000, LEVEL = 0x8000, LOGICAL = 0x800, LOWEST = 0x100, SMI = 0x200,
-       RESERVED = 0x300, NMI = 0x400, INIT = 0x500, SIPI = 0x600, EXTINT = 0x700 };
+enum {
+	ASSERT = 0x4000,
+	LEVEL = 0x8000,
+	LOGICAL = 0x800,
+	LOWEST = 0x100,
+	SMI = 0x200,
+	RESERVED = 0x300,
+	NMI = 0x400,
+	INIT = 0x500,
+	SIPI = 0x600,
+	EXTINT = 0x700
+};
 enum { TO_SELF = 0x40000, TO_ALL = 0x80000, TO_OTHERS = 0xc0000 };
 
 /* Who hears an ICR write in xAPIC mode? */
@@ -129,7 +139,7 @@ TEST(x2apic_logical)
 {
 	rig_start(8);
 	all_x2apic();
-	rig.lapic[6].apic_id = 16;     /* cluster 1 bit 0 */
+	rig.lapic[6].apic_id = 16;	/* cluster 1 bit 0 */
 	rig.lapic[7].apic_id = 0xffff5; /* cluster 0xffff bit 5 */
 	for (uint64_t bits = 0; bits < 256; bits++) {
 		CHECK_EQ(x2apic_send(1, bits, V | LOGICAL), bits & 0x3f);
@@ -160,7 +170,8 @@ TEST(mixed_modes)
 	CHECK_EQ(xapic_send(2, 0xff, V), 0xf);
 	CHECK_EQ(device_send(0xff, false), 0xf);
 	CHECK_EQ(x2apic_send(0, 0x100 | 2, V), 0);
-	/* An 8-bit logical destination is cluster 0 to an x2APIC; the x2APIC's own form is 32 bits. */
+	/* An 8-bit logical destination is cluster 0 to an x2APIC; the x2APIC's own form is 32 bits.
+	 */
 	CHECK_EQ(device_send(0x05, true), 0x5);
 	CHECK_EQ(xapic_send(3, 0x0b, V | LOGICAL), 0xb);
 	CHECK_EQ(x2apic_send(1, 0x0f, V | LOGICAL), 0x3);
@@ -471,15 +482,15 @@ TEST(random_messages_agree_with_a_model)
 			}
 		}
 		for (unsigned n = 0; n < 20; n++) {
-			struct apic_message m = {.vector = V,
-						 .logical = rng_below(2),
-						 .x2apic = rng_below(2)};
+			struct apic_message m = {
+				.vector = V, .logical = rng_below(2), .x2apic = rng_below(2)};
 			uint32_t wanted = 0;
 			bool accepted;
 
 			m.dest = (uint32_t)rng_below(256);
 			if (m.x2apic && rng_below(2)) {
-				m.dest = (uint32_t)rng_below(4) << 16 | (uint32_t)rng_below(0x10000);
+				m.dest = (uint32_t)rng_below(4) << 16 |
+					 (uint32_t)rng_below(0x10000);
 			}
 			for (unsigned i = 0; i < 8; i++) {
 				wanted |= model_hears(&rig.lapic[i], &m) ? 1u << i : 0;

@@ -1,6 +1,6 @@
 /*
- * hv/vdev/vioapic.c: registers, edge and level pins, remote IRR, and the sequences that Linux writes
- * (82093AA datasheet; Intel ICH "I/O APIC").
+ * hv/vdev/vioapic.c: registers, edge and level pins, remote IRR, and the sequences that Linux
+ * writes (82093AA datasheet; Intel ICH "I/O APIC").
  */
 #include "hv/msr_index.h"
 #include "tests/fake/apic_rig.h"
@@ -370,8 +370,8 @@ TEST(other_delivery_modes)
 	static const struct {
 		uint32_t mode;
 		const char *log;
-	} table[] = {{0x200, ""}, {0x400, "nmi 1"}, {0x500, "init 1"}, {0x700, "extint 1"},
-		     {0x300, ""}};
+	} table[] = {
+		{0x200, ""}, {0x400, "nmi 1"}, {0x500, "init 1"}, {0x700, "extint 1"}, {0x300, ""}};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
 		for (uint32_t trigger = 0; trigger <= LEVEL; trigger += LEVEL) {
@@ -435,7 +435,8 @@ TEST(lowest_priority_level)
 
 /* --- as Linux does --- */
 
-/* Chips without an EOI register: mask and edge, then back, clears remote IRR (and must not send). */
+/* Chips without an EOI register: mask and edge, then back, clears remote IRR (and must not send).
+ */
 TEST(clearing_remote_irr_by_trigger_mode)
 {
 	begin(1);
@@ -487,7 +488,8 @@ TEST(clearing_a_pin)
 	CHECK_EQ(low(9), MASKED);
 }
 
-/* Vectors, modes, pins and EOIs at random: at rest every asking, unmasked level pin has remote IRR. */
+/* Vectors, modes, pins and EOIs at random: at rest every asking, unmasked level pin has remote IRR.
+ */
 TEST(random_sequences_never_lose_a_level)
 {
 	begin(1);

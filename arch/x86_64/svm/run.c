@@ -35,14 +35,13 @@ static unsigned fetch_bytes(struct vcpu *v, const uint8_t **bytes)
 			       .cpl = c->cpl,
 			       .maxphyaddr = cpuid_maxphyaddr()};
 	uint64_t left = PAGE_SIZE - (linear & PAGE_MASK);
-	uint32_t error;
-	gpa_t at;
+	struct gwalk_page page;
 
 	left = left < INSN_MAX ? left : INSN_MAX;
-	if (gwalk(&v->part->as, &m, gva(linear), GWALK_FETCH, &at, &error) != GWALK_OK) {
+	if (gwalk(&v->part->as, &m, gva(linear), GWALK_FETCH, &page) != GWALK_OK) {
 		return 0;
 	}
-	*bytes = addrspace_ptr(&v->part->as, at, left);
+	*bytes = addrspace_ptr(&v->part->as, page.gpa, left);
 	return *bytes ? (unsigned)left : 0;
 }
 
