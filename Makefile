@@ -221,6 +221,32 @@ $(B)/linux/initrd-poweroff.img: $(INITRD_DEP)
 $(B)/linux/initrd32.img: scripts/mkinitramfs $(B)/guests/init32 | $(B)/linux/bzImage-i386
 	scripts/mkinitramfs --init $(B)/guests/init32 -o $@
 
+# --- what users run -----------------------------------------------------------------------------------------
+# Both install what is missing first; that needs root or sudo only when something is.
+.PHONY: run test bench
+run: | deps-run
+	@$(MAKE) --no-print-directory $(B)/demo.img
+	@echo "Starting the demo. Ctrl-a 1 gives Linux the keyboard, Ctrl-a l shows all, Ctrl-a x ends the machine."
+	scripts/run-qemu $(B)/demo.img $(RUN_OPTIONS)
+
+test: | deps-test
+	@$(MAKE) --no-print-directory all $(TESTS_NEED)
+	scripts/run-tests
+
+.PHONY: deps-run deps-test
+deps-run:
+	@scripts/install-deps run
+deps-test:
+	@scripts/install-deps test
+
+$(B)/demo.img: guests/demo.conf $(B)/mullion.elf $(B)/mullion-config scripts/mkimage boot/grub.cfg.in \
+		$(B)/guests/ticker.elf $(B)/linux/bzImage $(B)/linux/initrd.img
+	scripts/mkimage -c guests/demo.conf -o $@
+
+# What run-tests expects to be built, besides `all`.
+TESTS_NEED := $(TESTS) $(B)/fuzz_config \
+	$(addprefix $(B)/linux/,bzImage bzImage-generic bzImage-i386 initrd.img initrd-poweroff.img initrd32.img)
+
 .PHONY: clean
 clean:
 	rm -rf $(B)
