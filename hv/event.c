@@ -46,6 +46,9 @@ static void run_timers(struct vcpu *v)
 	if (vlapic_timer_next(&v->apic) <= now) {
 		vlapic_timer_run(&v->apic, now);
 	}
+	if (v->console_deadline <= now) {
+		console_run();
+	}
 	if (v->index == 0 &&
 	    atomic_load_explicit(&v->part->pc.deadline, memory_order_relaxed) <= now) {
 		pc_run(v->part, now);
@@ -90,6 +93,7 @@ void event_arm_timer(struct vcpu *v)
 
 		next = pc < next ? pc : next;
 	}
+	next = v->console_deadline < next ? v->console_deadline : next;
 	if (next != v->timer_armed) {
 		v->timer_armed = next;
 		host_timer_set(next);

@@ -186,7 +186,7 @@ static bool create_vcpu(struct partition *p, unsigned index, struct refusal *r)
 	v->index = index;
 	v->cpu = p->config->cpu[index];
 	v->state = VCPU_OFF;
-	v->timer_armed = UINT64_MAX;
+	v->timer_armed = v->console_deadline = UINT64_MAX;
 	vlapic_init(&v->apic, &p->apics, index, index, index == 0, &v->tsc_offset);
 	p->vcpu[index] = v;
 	return virt->vcpu_create(v, r);

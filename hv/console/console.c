@@ -18,8 +18,10 @@ static unsigned console_cpu;
 static _Atomic bool ready, pending;
 static struct vcpu *console_vcpu; /* that the console CPU runs, or NULL */
 static bool ended;
+static uint64_t console_deadline = UINT64_MAX; /* host TSC at which to look again */
+static uint64_t last_byte;		       /* host TSC at which a guest's byte was last seen */
 
-enum { CHUNK = 64 };
+enum { CHUNK = 64, PAUSE_PER_SECOND = 50 /* a prompt shows after 1/50 s of silence */ };
 
 static struct vcpu *vcpu_on(unsigned cpu)
 {
@@ -43,6 +45,9 @@ void console_init(const struct config_system *system, unsigned cpu)
 		if (partitions[i]->pc.has_uart) {
 			terminal_name(&terminal, i, partitions[i]->config->name);
 		}
+	}
+	if (console_vcpu) {
+		console_vcpu->console_deadline = UINT64_MAX;
 	}
 	atomic_store(&ready, true);
 	log_defer(true);
@@ -95,6 +100,9 @@ static bool collect_guest(unsigned i)
 		terminal_feed(&terminal, i, buf, n);
 		taken += n;
 	}
+	if (taken) {
+		last_byte = host_tsc();
+	}
 	if (vuart_drained(u)) {
 		vcpu_post(partitions[i]->vcpu[0], REQUEST_UART);
 	}
@@ -102,8 +110,8 @@ static bool collect_guest(unsigned i)
 }
 
 /*
- * A ringful of each guest in turn, so that nobody keeps the terminal, then the log: what is said of a
- * guest's end comes after its last words. True: there may be more.
+ * A ringful of each guest in turn, so that nobody keeps the terminal, then the log: what is said of
+ * a guest's end comes after its last words. True: there may be more.
  */
 static bool collect(void)
 {
@@ -157,6 +165,24 @@ static void check_end(void)
 	}
 }
 
+/* The unfinished line of a guest that has paused comes out; else the time when to look again is
+ * set. */
+static void reveal(void)
+{
+	uint64_t due = last_byte + host_tsc_hz / PAUSE_PER_SECOND;
+	bool now;
+
+	if (!terminal_hides(&terminal)) {
+		console_deadline = UINT64_MAX;
+		return;
+	}
+	now = host_tsc() >= due;
+	if (now) {
+		terminal_reveal(&terminal);
+	}
+	console_deadline = now ? UINT64_MAX : due;
+}
+
 void console_run(void)
 {
 	bool all_out;
@@ -170,7 +196,12 @@ void console_run(void)
 	do {
 		all_out = flush();
 	} while (collect() || (all_out && terminal.head != terminal.tail));
+	reveal();
+	all_out = flush();
 	host_console_watch(!all_out);
+	if (console_vcpu) {
+		console_vcpu->console_deadline = console_deadline;
+	}
 	if (ended && all_out) {
 		end_machine();
 	}
@@ -180,6 +211,7 @@ void console_loop(void)
 {
 	for (;;) {
 		console_run();
+		host_timer_set(console_deadline);
 		if (!atomic_load(&pending)) {
 			host_wait();
 		}

@@ -106,11 +106,26 @@ static void feed_mixed(struct terminal *t, int source, uint8_t byte)
 	s->line[s->len++] = (char)byte;
 }
 
-static void show_open(struct terminal *t, int source)
+static int hidden(const struct terminal *t)
 {
-	struct terminal_source *s = &t->source[source];
+	for (int i = 0; i < TERMINAL_SOURCES && t->open < 0; i++) {
+		if (t->source[i].len > t->source[i].shown) {
+			return i;
+		}
+	}
+	return -1;
+}
 
-	if (s->len > s->shown && (t->open < 0 || t->open == source)) {
+bool terminal_hides(const struct terminal *t)
+{
+	return hidden(t) >= 0;
+}
+
+void terminal_reveal(struct terminal *t)
+{
+	int source = hidden(t);
+
+	if (source >= 0) {
 		show_line(t, source);
 		t->open = source;
 	}
@@ -128,8 +143,8 @@ void terminal_feed(struct terminal *t, unsigned source, const uint8_t *bytes, un
 			put(t, (char)bytes[i]);
 		}
 	}
-	if (t->focus == TERMINAL_MIXED) {
-		show_open(t, (int)source);
+	if (t->open == (int)source) {
+		show_line(t, (int)source);
 	}
 }
 

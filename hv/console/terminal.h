@@ -46,6 +46,9 @@ void terminal_name(struct terminal *t, unsigned source, const char *name);
 unsigned terminal_room(const struct terminal *t);
 /* Bytes that a source sent; n is at most terminal_room(). */
 void terminal_feed(struct terminal *t, unsigned source, const uint8_t *bytes, unsigned n);
+/* Is an unfinished line not shown, that could be? Then, when its source has paused, reveal it. */
+bool terminal_hides(const struct terminal *t);
+void terminal_reveal(struct terminal *t);
 
 enum terminal_key { KEY_NONE, KEY_INPUT /* the byte is for t->input */, KEY_END };
 /* One typed byte, the switch keys included. */

@@ -42,10 +42,14 @@ TEST(lines_are_prefixed)
 	CHECK_STR(seen(), "linux| hello\r\nticker| tick\r\nmullion: text\r\n");
 }
 
-TEST(a_prompt_is_shown_at_once_and_again_after_a_line_broke_in)
+TEST(a_prompt_is_shown_after_a_pause_and_again_after_a_line_broke_in)
 {
 	setup();
 	feed(0, "~ # ");
+	CHECK_STR(seen(), "");
+	CHECK(terminal_hides(&t));
+	terminal_reveal(&t);
+	CHECK(!terminal_hides(&t));
 	CHECK_STR(seen(), "linux| ~ # ");
 	feed(1, "tick\n");
 	CHECK_STR(seen(), "\r\nticker| tick\r\nlinux| ~ # ");
@@ -57,8 +61,11 @@ TEST(an_unfinished_line_waits_while_another_is_open)
 {
 	setup();
 	feed(0, "~ # ");
+	terminal_reveal(&t);
 	seen();
 	feed(1, "ti");
+	CHECK(!terminal_hides(&t));
+	terminal_reveal(&t);
 	CHECK_STR(seen(), "");
 	feed(1, "ck\n");
 	CHECK_STR(seen(), "\r\nticker| tick\r\nlinux| ~ # ");
@@ -123,6 +130,7 @@ TEST(no_byte_is_written_over_when_nobody_empties_the_ring)
 
 	setup();
 	feed(0, "a prompt that is open # ");
+	terminal_reveal(&t);
 	while (terminal_room(&t)) {
 		terminal_feed(&t, 1, &newline, 1);
 		CHECK(t.head - t.tail <= TERMINAL_OUT);
