@@ -1,10 +1,10 @@
 /*
- * The hypervisor's log: see log.h. Lines go to a ring, which keeps the last 64 KiB, and at once to every
- * console, or later through the console CPU. Any CPU; the ring belongs to this file.
+ * The hypervisor's log: see log.h. Lines go to a ring, which keeps the last 64 KiB, and at once to
+ * every console, or later through the console CPU. Any CPU; the ring belongs to this file.
  *
- * One lock keeps lines whole. It is given up on after a bound, because a line of a CPU that stops must
- * come out even when the holder never moves again; and it is not taken twice by one CPU, because an
- * NMI may want to log in the middle of a line.
+ * One lock keeps lines whole. It is given up on after a bound, because a line of a CPU that stops
+ * must come out even when the holder never moves again; and it is not taken twice by one CPU,
+ * because an NMI may want to log in the middle of a line.
  */
 #include "hv/log.h"
 #include "hv/console/console.h"
