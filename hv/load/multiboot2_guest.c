@@ -92,8 +92,7 @@ bool multiboot2_probe(const struct load_file *f)
 	return find_header(f, &at);
 }
 
-/* --- the header's tags --------------------------------------------------------------------------
- */
+/* --- the header's tags --- */
 
 static bool refuse_tag(struct image *m, uint32_t at, const char *why)
 {
