@@ -309,8 +309,7 @@ static void build_mcfg(struct builder *b)
 	list_table(b);
 }
 
-/* --- the root
- * --------------------------------------------------------------------------------------- */
+/* --- the root --- */
 
 static void build_root(struct builder *b, uint32_t *rsdt, uint32_t *xsdt)
 {
