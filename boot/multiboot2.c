@@ -52,7 +52,7 @@ static bool refuse_tag(struct parser *s, const struct tag *t, const char *why)
 		      (unsigned long long)t->at, why);
 }
 
-/* --- memory --------------------------------------------------------------------------------- */
+/* --- memory --- */
 
 /* The sweep's time is quadratic in the entries: more than this is no map of a machine. */
 enum { EFI_DESCRIPTOR_MIN = 40, MAP_ENTRIES_MAX = 4096 };
@@ -200,7 +200,7 @@ static bool take_map(struct parser *s, const struct tag *t, struct raw_map *m, u
 	return true;
 }
 
-/* --- the other tags --------------------------------------------------------------------------- */
+/* --- the other tags --- */
 
 /* The NUL-terminated string at offset `from` of a tag; NULL when no NUL ends it within the tag. */
 static const char *tag_string(const struct tag *t, uint32_t from, size_t *len)

@@ -88,8 +88,7 @@ static void list_table(struct builder *b)
 	b->root[b->roots++] = end_table(b);
 }
 
-/* --- DSDT --------------------------------------------------------------------------------------
- */
+/* --- DSDT --- */
 
 /* Where Name (NAME, constant) has its constant of this prefix; NULL: not in the AML. */
 static uint8_t *aml_constant(uint8_t *aml, uint32_t len, const char *name, uint8_t prefix)
@@ -126,8 +125,7 @@ static bool build_dsdt(struct builder *b, const struct acpi_guest *g, uint32_t *
 	return true;
 }
 
-/* --- FADT and FACS -------------------------------------------------------------------------------
- */
+/* --- FADT and FACS --- */
 
 enum fadt {
 	FADT_FIRMWARE_CTRL = 36,
@@ -224,8 +222,7 @@ static void build_fadt(struct builder *b, uint32_t dsdt, uint32_t facs)
 	list_table(b);
 }
 
-/* --- MADT and MCFG -------------------------------------------------------------------------------
- */
+/* --- MADT and MCFG --- */
 
 enum {
 	LAPIC_BASE = 0xfee00000u,
@@ -312,8 +309,7 @@ static void build_mcfg(struct builder *b)
 	list_table(b);
 }
 
-/* --- the root
- * --------------------------------------------------------------------------------------- */
+/* --- the root --- */
 
 static void build_root(struct builder *b, uint32_t *rsdt, uint32_t *xsdt)
 {

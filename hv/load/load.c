@@ -72,7 +72,7 @@ const char *load_kind_name(enum load_kind k)
 	return (unsigned)k < ARRAY_SIZE(loaders) ? loaders[k].name : "unknown";
 }
 
-/* --- entry states ----------------------------------------------------------------------------- */
+/* --- entry states --- */
 
 enum {
 	SEG_CODE = 0xb, /* execute, read, accessed */

@@ -92,8 +92,7 @@ bool multiboot2_probe(const struct load_file *f)
 	return find_header(f, &at);
 }
 
-/* --- the header's tags --------------------------------------------------------------------------
- */
+/* --- the header's tags --- */
 
 static bool refuse_tag(struct image *m, uint32_t at, const char *why)
 {
@@ -232,8 +231,7 @@ static bool read_header(struct image *m)
 	}
 }
 
-/* --- the image
- * ------------------------------------------------------------------------------------- */
+/* --- the image --- */
 
 /*
  * Where the image [low, high) goes: where it was linked, if it can; else, if it is relocatable,
@@ -304,8 +302,7 @@ static bool load_elf(struct image *m)
 	return elf_load(&e, m->p, delta);
 }
 
-/* --- the information
- * ------------------------------------------------------------------------------ */
+/* --- the information --- */
 
 /* Starts a tag; its size is filled in by end_tag. */
 static uint32_t begin_tag(struct multiboot_writer *w, uint32_t type)
