@@ -165,6 +165,10 @@ void vlapic_eoi(struct vlapic *a)
 	if (set_has(a->tmr, vector) && !(a->svr & APIC_SVR_NO_EOI_BROADCAST)) {
 		a->bus->eoi(a->bus->ctx, vector);
 	}
+	if (__builtin_expect(a->timer_owed | a->timer_paying, 0) &&
+	    vector == (a->lvt[LVT_TIMER] & LVT_VECTOR)) {
+		vlapic_timer_pay(a);
+	}
 }
 
 void vlapic_set_tpr(struct vlapic *a, uint8_t tpr)

@@ -114,6 +114,8 @@ struct vlapic {
 	uint8_t timer_shift;	      /* TSC ticks per count, as a power of two */
 	uint32_t icr_high, icr_low;
 	uint32_t timer_initial;
+	uint32_t timer_owed;	 /* periodic ticks that the machine was too late for */
+	bool timer_paying;	 /* what is in IRR is such a tick */
 	uint64_t timer_due;	 /* host TSC at which the count ends, UINT64_MAX: stopped */
 	uint64_t timer_deadline; /* timer_due, or UINT64_MAX while the LVT entry is masked */
 	uint64_t tsc_deadline;	 /* IA32_TSC_DEADLINE as written (guest TSC), 0: disarmed */

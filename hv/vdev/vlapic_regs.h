@@ -74,6 +74,8 @@ void vlapic_clear(struct vlapic *a);
 
 /* vlapic_timer.c */
 void vlapic_timer_reset(struct vlapic *a);
+/* The timer's vector was ended by EOI: one of the owed ticks goes out. */
+void vlapic_timer_pay(struct vlapic *a);
 void vlapic_timer_write_lvt(struct vlapic *a, uint32_t value, uint64_t now);
 void vlapic_timer_write_initial(struct vlapic *a, uint32_t value, uint64_t now);
 void vlapic_timer_write_divide(struct vlapic *a, uint32_t value, uint64_t now);

@@ -11,6 +11,8 @@
 
 #define NEVER UINT64_MAX
 
+enum { OWED_MAX = 1000 };
+
 /* Divide Configuration Register: bits 3, 1, 0 count from divide by 2; 7 is divide by 1. */
 static unsigned divide_shift(uint8_t divide)
 {
@@ -29,8 +31,29 @@ static void set_due(struct vlapic *a, uint64_t due)
 }
 
 /*
- * The end of a count at or before now. Periods that were slept through are dropped as IRR would
- * have merged them, and the phase stays. The division is for a guest that missed more than one.
+ * Ticks that came late because the machine was elsewhere (an emulator's host, SMM): a real timer would
+ * have sent each, so each goes out as soon as the one before is ended, and none is lost. Ticks that the
+ * guest itself holds back merge in IRR, as in hardware: for those this is called in time.
+ */
+static void owe(struct vlapic *a, uint64_t ticks)
+{
+	uint64_t owed = a->timer_owed + ticks;
+
+	a->timer_owed = owed < OWED_MAX ? (uint32_t)owed : OWED_MAX;
+}
+
+void vlapic_timer_pay(struct vlapic *a)
+{
+	a->timer_paying = a->timer_owed > 0;
+	if (a->timer_owed) {
+		a->timer_owed--;
+		vlapic_local(a, a->lvt[LVT_TIMER] & LVT_VECTOR);
+	}
+}
+
+/*
+ * The end of a count at or before now. The phase of a periodic timer stays. The division is for one
+ * that is late by more than a period.
  */
 static void expire(struct vlapic *a, uint64_t now)
 {
@@ -39,8 +62,12 @@ static void expire(struct vlapic *a, uint64_t now)
 	if ((lvt & (LVT_PERIODIC | LVT_TSC_DEADLINE)) == LVT_PERIODIC) {
 		uint64_t period = counts_to_tsc(a, a->timer_initial);
 		uint64_t late = now - a->timer_due;
+		uint64_t missed = late < period ? 0 : late / period;
 
-		set_due(a, a->timer_due + period + (late < period ? 0 : late / period * period));
+		set_due(a, a->timer_due + period + missed * period);
+		if (!(lvt & LVT_MASKED)) {
+			owe(a, missed + a->timer_paying);
+		}
 	} else {
 		a->tsc_deadline = 0;
 		set_due(a, NEVER);
@@ -68,6 +95,8 @@ static void stop(struct vlapic *a)
 {
 	a->timer_initial = 0;
 	a->tsc_deadline = 0;
+	a->timer_owed = 0;
+	a->timer_paying = false;
 	set_due(a, NEVER);
 }
 
@@ -99,6 +128,8 @@ void vlapic_timer_write_initial(struct vlapic *a, uint32_t value, uint64_t now)
 	}
 	settle(a, now);
 	a->timer_initial = value;
+	a->timer_owed = 0;
+	a->timer_paying = false;
 	set_due(a, value ? now + counts_to_tsc(a, value) : NEVER);
 }
 

@@ -304,11 +304,15 @@ static void reset(void *dev)
 	vrtc_reset(dev);
 }
 
-static void put16(struct vrtc *r, unsigned at, uint64_t v)
+/* A number of `bytes` bytes, the largest that fits when it is too large. */
+static void put(struct vrtc *r, unsigned at, unsigned bytes, uint64_t v)
 {
-	v = v < 0xffff ? v : 0xffff;
-	r->cmos[at] = (uint8_t)v;
-	r->cmos[at + 1] = (uint8_t)(v >> 8);
+	uint64_t max = BIT(8 * bytes) - 1;
+
+	v = v < max ? v : max;
+	for (unsigned i = 0; i < bytes; i++) {
+		r->cmos[at + i] = (uint8_t)(v >> 8 * i);
+	}
 }
 
 /* What a PC's firmware tells boot loaders and old kernels about the machine. */
@@ -319,12 +323,11 @@ static void describe_pc(struct vrtc *r, uint64_t ram_below_4g, uint64_t ram_abov
 	unsigned sum = 0;
 
 	r->cmos[0x14] = 0x02; /* equipment: FPU, no floppy */
-	put16(r, 0x15, 640);
-	put16(r, 0x17, above_1m / KIB(1));
-	put16(r, 0x30, above_1m / KIB(1));
-	put16(r, 0x34, above_16m / KIB(64));
-	put16(r, 0x5b, ram_above_4g / KIB(64));
-	r->cmos[0x5d] = (uint8_t)(ram_above_4g / KIB(64) >> 16);
+	put(r, 0x15, 2, 640);
+	put(r, 0x17, 2, above_1m / KIB(1));
+	put(r, 0x30, 2, above_1m / KIB(1));
+	put(r, 0x34, 2, above_16m / KIB(64));
+	put(r, 0x5b, 3, ram_above_4g / KIB(64));
 	for (unsigned i = 0x10; i < 0x2e; i++) {
 		sum += r->cmos[i];
 	}

@@ -88,6 +88,9 @@ TEST(only_writable_bits_change)
 	config(0, 0, 0x3c, 1);
 	out(0xcfc, 1, 0x0b);
 	CHECK_EQ(in(0xcfc, 4), 0x0000000b);
+	config(0, 0, 0x3b, 1);
+	out(0xcff, 1, 0xffff); /* bits above the size do not spill over */
+	CHECK_EQ(config(0, 0, 0x3c, 4), 0x0000000b);
 	config(0, 0, 0x00, 4);
 	out(0xcfc, 4, 0);
 	CHECK_EQ(in(0xcfc, 4), 0x29c08086);

@@ -215,6 +215,7 @@ TEST(port92)
 	CHECK_EQ(ends, 0);
 	outb(0x03, 0x92);
 	check_end(VPM_RESET, "port 0x92");
+	CHECK_EQ(inb(0x92), 0x03);
 }
 
 /* Linux, mach_reboot_fixups: pulses the reset line, ten times if need be. */
@@ -223,6 +224,9 @@ TEST(keyboard_controller_reset)
 	fresh();
 	CHECK_EQ(inb(0x64) & 0x02, 0); /* kb_wait() */
 	outb(0xfe, 0x64);
+	check_end(VPM_RESET, "keyboard controller");
+	fresh();
+	outb(0xf0, 0x64);
 	check_end(VPM_RESET, "keyboard controller");
 	fresh();
 	outb(0xff, 0x64); /* pulses nothing */
@@ -345,6 +349,49 @@ TEST(kbc_interface_commands)
 	outb(0x20, 0x64);
 	CHECK_EQ(inb(0x60), 0x74);
 	CHECK_EQ(ends, 0);
+}
+
+/* The command byte's system flag is the status register's, and the self test starts over. */
+TEST(kbc_system_flag_and_self_test)
+{
+	fresh();
+	outb(0x60, 0x64);
+	outb(0x01, 0x60);
+	CHECK_EQ(inb(0x64), 0x10);
+	outb(0x20, 0x64); /* the answer interrupts, too */
+	CHECK(edges.level[KBD]);
+	CHECK_EQ(inb(0x60), 0x01);
+	CHECK(!edges.level[KBD]);
+	outb(0x60, 0x64);
+	outb(0x05, 0x60);
+	CHECK_EQ(inb(0x64), 0x14);
+	outb(0xd1, 0x64);
+	outb(0x03, 0x60);
+	outb(0xd1, 0x64); /* given up by the next command */
+	outb(0xaa, 0x64);
+	CHECK_EQ(inb(0x60), 0x55);
+	outb(0x20, 0x64);
+	CHECK_EQ(inb(0x60), 0x34);
+	outb(0xd0, 0x64);
+	CHECK_EQ(inb(0x60), 0x03);
+	outb(0x00, 0x60); /* to the keyboard, not to the output port */
+	CHECK_EQ(ends, 0);
+}
+
+TEST(reset_values)
+{
+	fresh();
+	outw(0x0001, 0x602);
+	outb(0xd1, 0x64);
+	vpm_event_ops.reset(&p);
+	CHECK_EQ(vpm_next(&p), UINT64_MAX);
+	outb(0x00, 0x60); /* no longer the data of 0xd1 */
+	CHECK_EQ(ends, 0);
+	inb(0x60);
+	vpm_event_ops.reset(&p);
+	CHECK_EQ(inb(0x64), 0x1c);
+	CHECK_EQ(inb(0x60), 0x00);
+	CHECK_EQ(inw(0x600) | inw(0x602), 0);
 }
 
 TEST(hostile_accesses)

@@ -171,6 +171,12 @@ TEST(writes_without_set)
 	pass(HZ);
 	check_time(0x08, 0x00, 0x00);
 	CHECK_EQ(in(7), 0x14);
+	out(7, 0x31); /* there is no 31st of November: shown until the next second */
+	CHECK_EQ(in(7), 0x31);
+	CHECK_EQ(in(8), 0x11);
+	pass(HZ);
+	CHECK_EQ(in(7), 0x01);
+	CHECK_EQ(in(8), 0x12);
 }
 
 TEST(formats)
@@ -191,6 +197,8 @@ TEST(formats)
 	out(4, 0x92); /* 12 pm */
 	out(0x0b, 0x02);
 	check_time(0x12, 0x13, 0x20);
+	out(0x0b, 0x00);
+	CHECK_EQ(in(4), 0x92);
 }
 
 TEST(periodic_interrupt)
@@ -300,6 +308,22 @@ TEST(alarm_interrupt)
 	CHECK_EQ(vrtc_next(&r), START + 45 * HZ + 86400 * HZ);
 }
 
+/* A second passes unseen, and then the alarm or the mode is changed: the past stays what it was. */
+TEST(changes_do_not_reach_back)
+{
+	fresh();
+	out(5, 0x22);
+	out(3, 0x13);
+	out(1, 0x21);
+	pass(HZ);
+	out(1, 0x40);
+	CHECK_EQ(in(0x0c) & 0x20, 0x20);
+	pass(HZ);
+	out(0x0b, 0x82);
+	CHECK_EQ(in(0), 0x22);
+	CHECK_EQ(in(0x0c) & 0x10, 0x10);
+}
+
 TEST(alarm_wildcards_and_formats)
 {
 	static const struct {
@@ -308,6 +332,7 @@ TEST(alarm_wildcards_and_formats)
 	} cases[] = {
 		{0xff, 0xff, 0xff, 0x22, 1},	 {0xff, 0xff, 0x20, 0x22, 60},
 		{0xff, 0xff, 0x21, 0x22, 1},	 {0xff, 0xff, 0x19, 0x22, 59},
+		{0xff, 0xff, 0x59, 0x22, 39},	 {0xc0, 0xc0, 0x19, 0x22, 59},
 		{0xff, 0x13, 0xc0, 0x22, 1},	 {0xff, 0x14, 0xc0, 0x22, 40},
 		{0xff, 0x13, 0x20, 0x22, 3600},	 {0xff, 0x12, 0x20, 0x22, 3540},
 		{0x22, 0xff, 0xff, 0x22, 1},	 {0x22, 0x13, 0x20, 0x22, 86400},
@@ -366,6 +391,11 @@ TEST(cmos_ram_and_memory_sizes)
 	vrtc_init(&r, HZ, 0, 0, MIB(16), 0, edges_sink(&edges));
 	CHECK_EQ(in(0x17) | in(0x18) << 8, 15 * 1024);
 	CHECK_EQ(in(0x34), 0);
+	vrtc_init(&r, HZ, 0, 0, GIB(3), GIB(9) + KIB(64), edges_sink(&edges));
+	CHECK_EQ(in(0x34) | in(0x35) << 8, (3072 - 16) * 16);
+	CHECK_EQ(in(0x5b) | in(0x5c) << 8 | in(0x5d) << 16, 9 * 16384 + 1);
+	vrtc_init(&r, HZ, 0, 0, GIB(3), GIB(4096), edges_sink(&edges));
+	CHECK_EQ(in(0x5b) | in(0x5c) << 8 | in(0x5d) << 16, 0xffffff);
 }
 
 TEST(reset_keeps_time_and_ram)
@@ -375,10 +405,11 @@ TEST(reset_keeps_time_and_ram)
 	out(0x0b, 0x72);
 	pass(10 * HZ);
 	CHECK(edges.level[IRQ]);
+	CHECK_EQ(in(0), 0x30);
 	vrtc_ops.reset(&r);
 	CHECK(!edges.level[IRQ]);
 	CHECK_EQ(in(0x0b), 0x02);
-	CHECK_EQ(in(0x0c) & 0x80, 0);
+	CHECK_EQ(in(0x0c), 0x00);
 	CHECK_EQ(in(0x40), 0x99);
 	CHECK_EQ(in(0), 0x30);
 }
