@@ -210,7 +210,10 @@ static bool take_explicit(struct decoded *out, const ZydisDecoder *d, ZydisDecod
 	}
 	at = find_memory(op, count);
 	if (at == count) {
-		out->op = OP_NO_MEMORY;
+		/* PUSH RAX and its like do touch memory: their stack is not RAM */
+		out->op = row.first == OP_PUSH || row.first == OP_POP || row.first == OP_CALL
+				  ? OP_UNKNOWN
+				  : OP_NO_MEMORY;
 		return true;
 	}
 	if (in->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR) {

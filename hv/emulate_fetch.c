@@ -108,15 +108,15 @@ static enum emulate_result fetch_first(struct emulation *em)
 	struct emulate *e = em->e;
 	uint64_t rip = em->v->regs.rip;
 	struct gwalk_page page;
+	enum gwalk_result walked;
 	const uint8_t *from;
-	enum emulate_result r;
 
 	if (em->bits != 64 || (rip & PAGE_MASK) > PAGE_SIZE - sizeof(e->bytes)) {
 		return fetch_more(em);
 	}
-	r = emulate_walk(em, gva(rip), GWALK_FETCH, &page);
-	if (r != EMULATE_DONE) {
-		return r;
+	walked = gwalk_fetch(e->as, &em->mode, gva(rip), em->v->fetches, &page);
+	if (walked != GWALK_OK) {
+		return emulate_walk_failed(em, walked, gva(rip), &page);
 	}
 	from = page_ram(&page);
 	if (!from) {

@@ -60,7 +60,7 @@ static bool type_allows(const struct segment *s, enum access access)
 {
 	bool code = s->ar & BIT(3), bit1 = s->ar & BIT(1);
 
-	if (s->ar & SEG_UNUSABLE) {
+	if ((s->ar & SEG_UNUSABLE) || !(s->ar & SEG_P)) {
 		return false;
 	}
 	return code ? bit1 && access == ACCESS_READ : bit1 || access == ACCESS_READ;

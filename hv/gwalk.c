@@ -192,7 +192,8 @@ static uint64_t reserved_in_large(unsigned shift)
  * path.
  */
 static inline __attribute__((always_inline)) enum gwalk_result walk_wide(struct walk *w,
-									 uint64_t va, bool set)
+									 uint64_t va, bool set,
+									 struct gwalk_memo *memo)
 {
 	const struct gwalk_mode *m = w->m;
 	uint64_t table = m->cr3 & PTE_ADDR, reserved = PTE_ADDR & (~0ull << m->maxphyaddr);
@@ -200,6 +201,9 @@ static inline __attribute__((always_inline)) enum gwalk_result walk_wide(struct 
 	const struct addr_range *range;
 	unsigned shift = m->cr4 & CR4_LA57 ? 48 : 39;
 
+	if (memo) {
+		memo->count = 0;
+	}
 	if (__builtin_expect(!(m->efer & EFER_LMA), 0)) {
 		enum gwalk_result result = walk_pdpte(w, va, &table);
 
@@ -224,6 +228,10 @@ static inline __attribute__((always_inline)) enum gwalk_result walk_wide(struct 
 		}
 		at = (uint64_t *)(range->ptr + (where - range->base.v));
 		entry = __atomic_load_n(at, __ATOMIC_RELAXED);
+		if (memo) {
+			memo->entry[memo->count].at = at;
+			memo->entry[memo->count++].value = entry;
+		}
 		if (shift == 12 || (entry & (reserved | PTE_P | PTE_PS)) != PTE_P) {
 			break; /* maps a page, or nothing */
 		}
@@ -313,7 +321,7 @@ static enum gwalk_result walk_and_mark(struct walk *w, uint64_t va)
 
 	for (unsigned i = 0; i < ATTEMPTS && r == GWALK_RETRY; i++) {
 		pass_begin(w);
-		r = w->m->cr4 & CR4_PAE ? walk_wide(w, va, true) : walk_32(w, va, true);
+		r = w->m->cr4 & CR4_PAE ? walk_wide(w, va, true, NULL) : walk_32(w, va, true);
 	}
 	return r;
 }
@@ -329,33 +337,104 @@ static void find_range(struct walk *w)
 	w->out->range = r;
 }
 
+/* False: the top table is not in RAM. */
+static inline bool walk_begin(struct walk *w, const struct addrspace *as,
+			      const struct gwalk_mode *m, enum gwalk_access access,
+			      struct gwalk_page *out)
+{
+	w->as = as;
+	w->m = m;
+	w->out = out;
+	w->access = access;
+	w->user = m->cpl == 3 && !(access & GWALK_IMPLICIT);
+	pass_begin(w);
+	return ram_range(w, m->cr3 & (m->efer & EFER_LMA ? PTE_ADDR : PTE_ADDR32));
+}
+
 enum gwalk_result gwalk(const struct addrspace *as, const struct gwalk_mode *m, gva_t va,
 			enum gwalk_access access, struct gwalk_page *out)
 {
 	struct walk w;
 	enum gwalk_result r;
 
-	w.as = as;
-	w.m = m;
-	w.out = out;
-	w.access = access;
-	w.user = m->cpl == 3 && !(access & GWALK_IMPLICIT);
 	if (!(m->cr0 & CR0_PG)) {
-		w.range = NULL;
 		out->gpa = gpa((uint32_t)va.v);
-		find_range(&w);
+		out->range = addrspace_find(as, out->gpa);
 		return GWALK_OK;
 	}
-	if (!ram_range(&w, m->cr3 & (m->efer & EFER_LMA ? PTE_ADDR : PTE_ADDR32))) {
+	if (!walk_begin(&w, as, m, access, out)) {
 		return GWALK_NOT_RAM;
 	}
-	pass_begin(&w);
-	r = m->cr4 & CR4_PAE ? walk_wide(&w, va.v, false) : walk_32(&w, va.v, false);
+	r = m->cr4 & CR4_PAE ? walk_wide(&w, va.v, false, NULL) : walk_32(&w, va.v, false);
 	if (r == GWALK_OK && (marks_of_leaf(&w) & ~w.all)) {
 		r = walk_and_mark(&w, va.v);
 	}
 	if (r == GWALK_OK) {
 		find_range(&w);
+	}
+	return r;
+}
+
+/* The same mode, and the same entries as when the memo was made: the same result. */
+static inline bool memo_holds(const struct gwalk_memo *memo, const struct gwalk_mode *m,
+			      uint64_t page)
+{
+	uint64_t differs = (page ^ memo->page) | (m->cr0 ^ memo->cr0) | (m->cr3 ^ memo->cr3) |
+			   (m->cr4 ^ memo->cr4) | (m->efer ^ memo->efer) | (m->cpl ^ memo->cpl);
+	unsigned i = 0;
+
+	if (differs || !memo->count) {
+		return false;
+	}
+	do {
+		if (__atomic_load_n(memo->entry[i].at, __ATOMIC_RELAXED) != memo->entry[i].value) {
+			return false;
+		}
+	} while (++i < memo->count);
+	return true;
+}
+
+/*
+ * Walks again, now keeping the entries: those that the memo holds are those that were checked. A
+ * guest that changes its tables between the two walks gets no memo, or one of the new state.
+ */
+static void memo_make(struct gwalk_memo *memo, const struct addrspace *as,
+		      const struct gwalk_mode *m, gva_t va)
+{
+	struct gwalk_page page;
+	struct walk w;
+
+	if (!walk_begin(&w, as, m, GWALK_FETCH, &page) ||
+	    walk_wide(&w, va.v, false, memo) != GWALK_OK || (PTE_A & ~w.all)) {
+		memo->count = 0;
+		return;
+	}
+	find_range(&w);
+	memo->page = va.v & ~PAGE_MASK;
+	memo->cr0 = m->cr0;
+	memo->cr3 = m->cr3;
+	memo->cr4 = m->cr4;
+	memo->efer = m->efer;
+	memo->cpl = m->cpl;
+	memo->gpa = gpa(page.gpa.v & ~PAGE_MASK);
+	memo->range = page.range;
+}
+
+enum gwalk_result gwalk_fetch(const struct addrspace *as, const struct gwalk_mode *m, gva_t va,
+			      struct gwalk_memo memos[GWALK_MEMOS], struct gwalk_page *out)
+{
+	struct gwalk_memo *memo = &memos[(va.v >> PAGE_SHIFT) % GWALK_MEMOS];
+	enum gwalk_result r;
+
+	if (__builtin_expect(memo_holds(memo, m, va.v & ~PAGE_MASK), 1)) {
+		out->gpa = gpa(memo->gpa.v | (va.v & PAGE_MASK));
+		out->range = memo->range;
+		return GWALK_OK;
+	}
+	r = gwalk(as, m, va, GWALK_FETCH, out);
+	memo->count = 0;
+	if (r == GWALK_OK && (m->cr0 & CR0_PG) && (m->efer & EFER_LMA)) {
+		memo_make(memo, as, m, va);
 	}
 	return r;
 }

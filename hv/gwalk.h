@@ -55,3 +55,27 @@ enum pf_error {
  */
 enum gwalk_result gwalk(const struct addrspace *as, const struct gwalk_mode *m, gva_t va,
 			enum gwalk_access access, struct gwalk_page *out);
+
+/*
+ * A fetch from the same page as before mostly reads the same entries with the same values, and then
+ * leads to the same page. A memo keeps them, so that a repeated walk only compares; it never trusts
+ * what the guest may have changed. All zero is an empty memo. It belongs to one vCPU.
+ */
+struct gwalk_memo {
+	uint64_t page; /* of the linear address */
+	uint64_t cr0, cr3, cr4, efer;
+	unsigned cpl;
+	unsigned count; /* entries; 0: empty */
+	struct {
+		const uint64_t *at;
+		uint64_t value;
+	} entry[5];
+	gpa_t gpa; /* of the page */
+	const struct addr_range *range;
+};
+
+enum { GWALK_MEMOS = 8 };
+
+/* gwalk for GWALK_FETCH with the memo of va's page among `memos`. */
+enum gwalk_result gwalk_fetch(const struct addrspace *as, const struct gwalk_mode *m, gva_t va,
+			      struct gwalk_memo memos[GWALK_MEMOS], struct gwalk_page *out);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "hv/decode.h"
+#include "hv/gwalk.h"
 #include "hv/types.h"
 #include "hv/vdev/vlapic.h"
 #include <stdatomic.h>
@@ -176,7 +177,9 @@ struct vcpu {
 	uint64_t exits[32];		    /* count per enum exit_kind */
 	uint32_t history[EXIT_HISTORY]; /* the last exits: kind in 31:24, detail below */
 	unsigned history_next;
-	struct decode_cache decoded; /* of the emulator; zero when the vCPU is created */
+	/* Of the emulator; zero when the vCPU is created: */
+	struct decode_cache decoded;
+	struct gwalk_memo fetches[GWALK_MEMOS];
 };
 
 /* Fetches the groups that are not valid yet. */

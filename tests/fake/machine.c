@@ -1,4 +1,5 @@
 #include "tests/fake/machine.h"
+#include "hv/virt.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -171,6 +172,63 @@ void machine_map(struct machine *m, uint64_t va, uint64_t gpa, uint64_t flags)
 	entry_put(m, machine_entry(m, va, 1), (gpa & ~PAGE_MASK) | flags | 1);
 }
 
+/* The fields of each register group, as vcpu.h lists them. */
+static const struct {
+	uint32_t group;
+	size_t offset, size;
+} fields[] = {
+#define FIELD_OF(group, name)                                                                      \
+	{                                                                                          \
+		group, offsetof(struct vcpu_regs, name), sizeof(((struct vcpu_regs *)0)->name)     \
+	}
+	FIELD_OF(GROUP_RIP, rip),	FIELD_OF(GROUP_RSP, gpr[RSP]),
+	FIELD_OF(GROUP_RFLAGS, rflags), FIELD_OF(GROUP_SHADOW, shadow),
+	FIELD_OF(GROUP_CR, cr0),	FIELD_OF(GROUP_CR, cr3),
+	FIELD_OF(GROUP_CR, cr4),	FIELD_OF(GROUP_CR, efer),
+	FIELD_OF(GROUP_CR2, cr2),	FIELD_OF(GROUP_CS_SS, cs),
+	FIELD_OF(GROUP_CS_SS, ss),	FIELD_OF(GROUP_SEG, ds),
+	FIELD_OF(GROUP_SEG, es),	FIELD_OF(GROUP_SEG, fs),
+	FIELD_OF(GROUP_SEG, gs),
+};
+
+static void copy_groups(struct vcpu_regs *to, const struct vcpu_regs *from, uint32_t groups)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+		if (fields[i].group & groups) {
+			memcpy((uint8_t *)to + fields[i].offset,
+			       (const uint8_t *)from + fields[i].offset, fields[i].size);
+		}
+	}
+}
+
+static void fetch(struct vcpu *v, uint32_t groups)
+{
+	struct machine *m = (struct machine *)((uint8_t *)v - offsetof(struct machine, v));
+
+	copy_groups(&v->regs, &m->truth, groups);
+}
+
+enum emulate_result machine_emulate(struct machine *m)
+{
+	static const struct virt_ops ops = {.name = "machine", .fetch = fetch};
+	struct vcpu_regs *r = &m->v.regs, poison;
+	enum emulate_result result;
+
+	virt = &ops;
+	m->truth = *r;
+	memset(&poison, 0x5a, sizeof(poison));
+	copy_groups(r, &poison, GROUP_ALL);
+	m->v.valid = m->v.dirty = 0;
+	result = emulate(&m->e);
+	copy_groups(&m->truth, r, m->v.dirty);
+	memcpy(poison.gpr, r->gpr, sizeof(poison.gpr));
+	poison.gpr[RSP] = m->truth.gpr[RSP];
+	*r = m->truth;
+	memcpy(r->gpr, poison.gpr, sizeof(r->gpr));
+	m->v.valid = GROUP_ALL;
+	return result;
+}
+
 enum emulate_result machine_run(struct machine *m, const void *code, size_t len, uint64_t gpa,
 				bool write)
 {
@@ -193,5 +251,5 @@ enum emulate_result machine_run(struct machine *m, const void *code, size_t len,
 	m->e.gpa_valid = gpa != 0;
 	m->e.write = write;
 	m->logged = 0;
-	return emulate(&m->e);
+	return machine_emulate(m);
 }

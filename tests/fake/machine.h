@@ -34,8 +34,9 @@ struct machine {
 	uint8_t mmio[MACHINE_MMIO_SIZE];
 	uint64_t tables; /* the next free page for a table */
 	struct machine_access log[MACHINE_LOG];
-	unsigned logged;     /* all accesses; beyond MACHINE_LOG they are only counted */
-	uint32_t port_value; /* what reads of ports give, counted up */
+	unsigned logged;	/* all accesses; beyond MACHINE_LOG they are only counted */
+	uint32_t port_value;	/* what reads of ports give, counted up */
+	struct vcpu_regs truth; /* while emulate() runs: what a group gives when it is fetched */
 };
 
 enum machine_mode {
@@ -57,6 +58,12 @@ void machine_set_cpl(struct machine *m, unsigned cpl);
 void machine_map(struct machine *m, uint64_t va, uint64_t gpa, uint64_t flags);
 /* The guest's entry for va at a level (1: PTE), as bytes in its RAM. */
 void *machine_entry(struct machine *m, uint64_t va, unsigned level);
+
+/*
+ * emulate() on a vCPU none of whose register groups has been fetched; afterwards only groups that
+ * were marked as written have changed. machine_run uses it.
+ */
+enum emulate_result machine_emulate(struct machine *m);
 
 /*
  * Puts code at RIP (which is mapped, or equals the gpa) and emulates it as if it had exited at gpa

@@ -112,7 +112,7 @@ TEST(fetch_second_page_missing)
 	memset(&m.v.decoded, 0, sizeof(m.v.decoded));
 	m.logged = 0;
 	m.v.dirty = 0;
-	CHECK_EQ(emulate(&m.e), EMULATE_FAULT);
+	CHECK_EQ(machine_emulate(&m), EMULATE_FAULT);
 	CHECK(faulted(EXC_PF, PF_FETCH));
 	CHECK_EQ(m.v.regs.cr2, CODE + PAGE_SIZE);
 	CHECK(m.v.dirty & GROUP_CR2);
@@ -122,7 +122,7 @@ TEST(fetch_second_page_missing)
 	m.ram[CODE + PAGE_SIZE - 2] = 0x89;
 	m.ram[CODE + PAGE_SIZE - 1] = 0x07;
 	m.e.gpa = gpa(MACHINE_MMIO);
-	CHECK_EQ(emulate(&m.e), EMULATE_DONE);
+	CHECK_EQ(machine_emulate(&m), EMULATE_DONE);
 	machine_free(&m);
 }
 
@@ -132,15 +132,15 @@ TEST(fetch_unmapped_and_not_executable)
 	m.v.regs.rip = 0x400000;
 	machine_map(&m, 0x400000, 0x9000, NX_BIT | 6);
 	machine_set_cpl(&m, 3);
-	CHECK_EQ(emulate(&m.e), EMULATE_FAULT);
+	CHECK_EQ(machine_emulate(&m), EMULATE_FAULT);
 	CHECK(faulted(EXC_PF, PF_PRESENT | PF_USER | PF_FETCH));
 	m.v.regs.rip = 0x800000;
-	CHECK_EQ(emulate(&m.e), EMULATE_FAULT);
+	CHECK_EQ(machine_emulate(&m), EMULATE_FAULT);
 	CHECK(faulted(EXC_PF, PF_USER | PF_FETCH));
 	CHECK_EQ(m.v.regs.cr2, 0x800000);
 	/* code in MMIO is not emulated, and harms nobody */
 	m.v.regs.rip = LONG_MMIO;
-	CHECK_EQ(emulate(&m.e), EMULATE_UNKNOWN);
+	CHECK_EQ(machine_emulate(&m), EMULATE_UNKNOWN);
 	CHECK_EQ(m.e.bytes_count, 0);
 	machine_free(&m);
 }
@@ -160,6 +160,8 @@ TEST(too_long_and_invalid)
 	CHECK_EQ(m.e.insn_len, 2);
 	CHECK_EQ(RUN(&m, MACHINE_MMIO, true, 0xff, 0x2f), EMULATE_UNKNOWN); /* jmp far [rdi] */
 	CHECK_EQ(RUN(&m, MACHINE_MMIO, true, 0x8c, 0x07), EMULATE_UNKNOWN); /* mov [rdi], es */
+	CHECK_EQ(RUN(&m, MACHINE_MMIO, true, 0x50), EMULATE_UNKNOWN);	    /* push rax */
+	CHECK_EQ(RUN(&m, MACHINE_MMIO, true, 0xe8, 0, 0, 0, 0), EMULATE_UNKNOWN); /* call rel */
 	CHECK_EQ(m.v.regs.rip, CODE);
 	CHECK_EQ(m.logged, 0);
 	machine_free(&m);
@@ -405,7 +407,7 @@ TEST(segment_checks)
 		{0xffffffff, 0xc09b, false, true}, {0xffffffff, 0xc099, false, false},
 		{0xffffffff, 0xc09b, true, false}, {0x3f, 0x4097, true, true},
 		{0x40, 0x4097, true, false},	   {0x3f, 0x0097, true, true},
-		{0xffffffff, 0xc097, true, false},
+		{0xffffffff, 0xc097, true, false}, {0xffffffff, 0xc013, false, false},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -514,13 +516,13 @@ TEST(string_in_batches)
 	CHECK_EQ(m.v.regs.gpr[RCX], 36);
 	CHECK_EQ(m.v.regs.rip, CODE);
 	CHECK_EQ(m.v.regs.shadow, 0);
-	CHECK_EQ(emulate(&m.e), EMULATE_DONE);
+	CHECK_EQ(machine_emulate(&m), EMULATE_DONE);
 	CHECK_EQ(m.v.regs.gpr[RCX], 0);
 	CHECK_EQ(m.v.regs.rip, CODE + 2);
 	m.v.regs.rip = CODE;
 	m.v.regs.gpr[RCX] = 2;
 	m.v.regs.rflags |= RFLAGS_TF;
-	CHECK_EQ(emulate(&m.e), EMULATE_DONE);
+	CHECK_EQ(machine_emulate(&m), EMULATE_DONE);
 	CHECK_EQ(m.v.regs.gpr[RCX], 1);
 	CHECK_EQ(m.v.regs.rip, CODE);
 	CHECK(m.v.pending.valid && m.v.pending.vector == EXC_DB);

@@ -395,3 +395,82 @@ TEST(table_in_rom)
 	memcpy(rom + (va >> 12 & 511) * 8, &leaf, 8);
 	CHECK(gives(GWALK_WRITE, frame() | (va & 0xfff)));
 }
+
+/* --- repeated fetches --- */
+
+static struct gwalk_memo memos[GWALK_MEMOS];
+
+/* Changes one thing that a walk depends on, or nothing. */
+static void change_something(void)
+{
+	unsigned level = 1 + (unsigned)(next_random() % levels);
+
+	switch (next_random() % 16) {
+	case 0: m.cr0 ^= CR0_WP; break;
+	case 1: m.cr4 ^= CR4_SMEP; break;
+	case 2: m.efer ^= EFER_NXE; break;
+	case 3: m.cpl ^= 3; break;
+	case 4: put(level, get(level) ^ U); break;
+	case 5: put(level, get(level) ^ NX); break;
+	case 6: put(level, get(level) ^ P); break;
+	case 7: put(level, get(level) & ~(uint64_t)A); break;
+	case 8: put(1, get(1) ^ 0x8000); break;
+	case 9: va ^= next_random() & 0xfff; break;
+	case 10:
+	case 11: /* all is well again */
+		for (unsigned l = levels; l > 1; l--) {
+			put(l, table_below(l) | P | (levels == 3 && l == 3 ? 0 : W | U));
+		}
+		put(1, frame() | P | W | U);
+		m.cr4 &= ~(uint64_t)CR4_SMEP;
+		break;
+	default: break;
+	}
+}
+
+/* A memo never makes a difference, whatever the guest changes between two fetches. */
+TEST(memo_is_never_stale)
+{
+	unsigned hits = 0;
+
+	for (unsigned n = 2; n <= 5; n++) {
+		start(n);
+		put(2, get(2) | A); /* some present from the start, some not */
+		memset(memos, 0, sizeof(memos));
+		for (unsigned i = 0; i < 50000; i++) {
+			struct gwalk_page a = {0}, b = {0};
+			enum gwalk_result with, without;
+			uint8_t before[RAM / 8];
+
+			change_something();
+			memcpy(before, ram, sizeof(before));
+			hits += memos[(va >> 12) % GWALK_MEMOS].count != 0;
+			with = gwalk_fetch(&as, &m, gva(va), memos, &a);
+			CHECK_EQ(!memcmp(before, ram, sizeof(before)) || with == GWALK_OK, 1);
+			without = gwalk(&as, &m, gva(va), GWALK_FETCH, &b);
+			CHECK_EQ(with, without);
+			CHECK(with != GWALK_OK || (a.gpa.v == b.gpa.v && a.range == b.range));
+			CHECK(with != GWALK_FAULT || a.error == b.error);
+			if (with == GWALK_OK) {
+				CHECK(get(1) & A);
+				CHECK(get(n > 3 ? n : 2) & A);
+			}
+		}
+	}
+	CHECK(hits > 10000);
+}
+
+/* Accessed bits that the guest clears are set again by the very fetch that comes next. */
+TEST(memo_marks_again)
+{
+	struct gwalk_page page;
+
+	start(4);
+	memset(memos, 0, sizeof(memos));
+	for (unsigned level = 1; level <= 4; level++) {
+		CHECK_EQ(gwalk_fetch(&as, &m, gva(va), memos, &page), GWALK_OK);
+		put(level, get(level) & ~(uint64_t)A);
+		CHECK_EQ(gwalk_fetch(&as, &m, gva(va), memos, &page), GWALK_OK);
+		CHECK(get(level) & A);
+	}
+}
