@@ -1,6 +1,6 @@
 /*
- * hv/vdev/vpit.c: Linux's calibrations and clock events, the datasheet's modes tick by tick, and
- * hostile accesses.
+ * hv/vdev/vpit.c and vpit_counter.c: Linux's calibrations and clock events, the datasheet's modes
+ * tick by tick, and hostile accesses.
  *
  * TICK host TSC ticks are one tick of the PIT, so that times are easy to state; one test takes a
  * rate that does not divide.
