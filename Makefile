@@ -93,6 +93,23 @@ $(B)/host/test_%: $(B)/host/tests/host/test_%.o $(B)/host/libhv.a
 test-host: $(TESTS)
 	@fail=0; for t in $(TESTS); do $$t || fail=1; done; exit $$fail
 
+# --- fuzzing: `make fuzz-decode` builds the target and runs it for some seconds from a fixed seed ---------
+FUZZ_FLAGS := -std=c17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. -I$(B)/gen
+FUZZ_HV := $(wildcard hv/emulate*.c) hv/gwalk.c hv/decode.c hv/addrspace.c hv/vcpu.c hv/refuse.c hv/lib/printf.c
+FUZZ_FAKE := tests/fake/machine.c tests/fake/fake_simd.c tests/fake/fake_host.c
+FUZZ_RUNS := 200000
+
+$(B)/fuzz/fuzz_decode: tests/fuzz/fuzz_decode.c $(FUZZ_HV) $(FUZZ_FAKE) $(wildcard hv/*.h) $(ZYDIS_DIR)/.fetched
+	@mkdir -p $(@D)
+	clang $(FUZZ_FLAGS) $(ZYDIS_DEFS) -I$(ZYDIS_DIR)/include -I$(ZYDIS_DIR)/src -o $@ $(filter %.c,$^) \
+		$(ZYDIS_SRC:%=$(ZYDIS_DIR)/src/%.c)
+
+.PHONY: fuzz-decode
+fuzz-decode: $(B)/fuzz/fuzz_decode
+	@$< -seed=1 -runs=$(FUZZ_RUNS) -max_len=192 -len_control=0 -artifact_prefix=$(B)/fuzz/ \
+		>$(B)/fuzz/decode.log 2>&1 || { tail -40 $(B)/fuzz/decode.log; exit 1; }
+	@echo "$<: $(FUZZ_RUNS) inputs, no finding"
+
 # --- the host checker ----------------------------------------------------------------------------------
 CONFIG_SRC := $(sort $(wildcard hv/config*.c)) hv/refuse.c hv/lib/printf.c
 $(B)/mullion-config: $(B)/tool/scripts/mullion-config.o $(CONFIG_SRC:%.c=$(B)/tool/%.o)
@@ -106,20 +123,28 @@ docs/config.md: $(B)/mullion-config
 	@mkdir -p $(@D)
 	$(B)/mullion-config reference >$@
 
-# Random configurations against the parser: make fuzz-config [SECONDS=60]
+# Random input against what reads it: make fuzz-config, make fuzz-load [SECONDS=60]
 SECONDS ?= 60
-.PHONY: fuzz-config
+FUZZ_CC := clang -std=c17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I.
+.PHONY: fuzz-config fuzz-load
 fuzz-config: $(B)/fuzz_config
 	@mkdir -p $(B)/fuzz/config
 	$(B)/fuzz_config -max_total_time=$(SECONDS) -max_len=4096 -dict=tests/fuzz/config.dict -print_final_stats=1 \
 		$(B)/fuzz/config tests/fuzz/config
-# The kept corpus alone, once: part of the tests.
+fuzz-load: $(B)/fuzz_load
+	@mkdir -p $(B)/fuzz/load
+	$(B)/fuzz_load -max_total_time=$(SECONDS) -max_len=8192 -print_final_stats=1 $(B)/fuzz/load tests/fuzz/load
+# The kept corpora alone, once: part of the tests.
 .PHONY: fuzz-corpus
-fuzz-corpus: $(B)/fuzz_config
-	$(B)/fuzz_config $(sort $(wildcard tests/fuzz/config/*)) 2>$(B)/fuzz_config.log || { cat $(B)/fuzz_config.log; exit 1; }
+fuzz-corpus: $(B)/fuzz_config $(B)/fuzz_load
+	@for f in config load; do $(B)/fuzz_$$f tests/fuzz/$$f/* 2>$(B)/fuzz_$$f.log || { cat $(B)/fuzz_$$f.log; exit 1; }; done
 $(B)/fuzz_config: tests/fuzz/fuzz_config.c $(CONFIG_SRC) $(wildcard hv/config*.h)
 	@mkdir -p $(@D)
-	clang -std=c17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. -o $@ $(filter %.c,$^)
+	$(FUZZ_CC) -o $@ $(filter %.c,$^)
+LOAD_SRC := $(sort $(wildcard hv/load/*.c)) hv/addrspace.c hv/refuse.c hv/lib/printf.c boot/multiboot2.c drivers/acpi.c
+$(B)/fuzz_load: tests/fuzz/fuzz_load.c $(LOAD_SRC) $(wildcard hv/load/*.h boot/boot_info.h drivers/acpi.h)
+	@mkdir -p $(@D)
+	$(FUZZ_CC) -o $@ $(filter %.c,$^)
 
 # --- the tiny guests: examples in guests/, payloads of the system tests in tests/guest/ --------------------
 # NAME.c is a 64-bit guest in a 32-bit ELF file with a multiboot 1 header, NAME32.c a 32-bit guest,
@@ -195,6 +220,32 @@ $(B)/linux/initrd-poweroff.img: $(INITRD_DEP)
 	$(INITRD) --options mullion.test=poweroff -o $@
 $(B)/linux/initrd32.img: scripts/mkinitramfs $(B)/guests/init32 | $(B)/linux/bzImage-i386
 	scripts/mkinitramfs --init $(B)/guests/init32 -o $@
+
+# --- what users run -----------------------------------------------------------------------------------------
+# Both install what is missing first; that needs root or sudo only when something is.
+.PHONY: run test bench
+run: | deps-run
+	@$(MAKE) --no-print-directory $(B)/demo.img
+	@echo "Starting the demo. Ctrl-a 1 gives Linux the keyboard, Ctrl-a l shows all, Ctrl-a x ends the machine."
+	scripts/run-qemu $(B)/demo.img $(RUN_OPTIONS)
+
+test: | deps-test
+	@$(MAKE) --no-print-directory all $(TESTS_NEED)
+	scripts/run-tests
+
+.PHONY: deps-run deps-test
+deps-run:
+	@scripts/install-deps run
+deps-test:
+	@scripts/install-deps test
+
+$(B)/demo.img: guests/demo.conf $(B)/mullion.elf $(B)/mullion-config scripts/mkimage boot/grub.cfg.in \
+		$(B)/guests/ticker.elf $(B)/linux/bzImage $(B)/linux/initrd.img
+	scripts/mkimage -c guests/demo.conf -o $@
+
+# What run-tests expects to be built, besides `all`.
+TESTS_NEED := $(TESTS) $(B)/fuzz_config \
+	$(addprefix $(B)/linux/,bzImage bzImage-generic bzImage-i386 initrd.img initrd-poweroff.img initrd32.img)
 
 .PHONY: clean
 clean:

@@ -54,7 +54,8 @@ static bool refuse_tag(struct parser *s, const struct tag *t, const char *why)
 
 /* --- memory --------------------------------------------------------------------------------- */
 
-enum { EFI_DESCRIPTOR_MIN = 40 };
+/* The sweep's time is quadratic in the entries: more than this is no map of a machine. */
+enum { EFI_DESCRIPTOR_MIN = 40, MAP_ENTRIES_MAX = 4096 };
 #define EFI_MEMORY_SP BIT(18) /* special purpose: not for general use */
 
 /* UEFI specification, "EFI_BOOT_SERVICES.GetMemoryMap()": what each type is after exit. */
@@ -192,6 +193,9 @@ static bool take_map(struct parser *s, const struct tag *t, struct raw_map *m, u
 	}
 	m->entry = t->p + 16;
 	m->count = (t->size - 16) / m->stride;
+	if (m->count > MAP_ENTRIES_MAX) {
+		return refuse_tag(s, t, "too many entries in the memory map");
+	}
 	m->efi = efi;
 	return true;
 }

@@ -22,22 +22,10 @@ static struct partition partition[MAX_GUESTS];
 
 /* --- files of the boot image --- */
 
-static const char *last_component(const char *name)
-{
-	const char *last = name;
-
-	for (; *name; name++) {
-		if (*name == '/') {
-			last = name + 1;
-		}
-	}
-	return last;
-}
-
 static const struct boot_module *find_module(const struct boot_info *b, const char *name)
 {
 	for (unsigned i = 0; i < b->modules; i++) {
-		if (strcmp(b->module[i].name, last_component(name)) == 0) {
+		if (strcmp(b->module[i].name, config_file_base(name)) == 0) {
 			return &b->module[i];
 		}
 	}
@@ -86,10 +74,31 @@ static void use_consoles(const struct boot_info *b)
 	if (boot_option(b, "console=")) {
 		return;
 	}
+	if (c->framebuffer && config.system.present) {
+		log_line("console: the framebuffer is not a console yet, only serial ports are");
+	}
 	for (unsigned i = 0; i < c->ports; i++) {
 		wanted.port[i] = c->port[i];
 	}
 	console_use(&wanted);
+}
+
+/* What the file may say, but this version cannot do: refused, because a guest would miss its
+ * device. */
+static bool check_supported(struct refusal *r)
+{
+	for (unsigned i = 0; i < config.guests; i++) {
+		const struct config_guest *g = &config.guest[i];
+
+		if (g->pcis) {
+			return refuse(
+				r,
+				"%s:%u:%u: error: guest %s: PCI passthrough is not there yet; "
+				"take the line out",
+				config.file, g->pci[0].place.line, g->pci[0].place.col, g->name);
+		}
+	}
+	return true;
 }
 
 static bool check_machine(const struct boot_info *b, struct refusal *r)
@@ -97,7 +106,6 @@ static bool check_machine(const struct boot_info *b, struct refusal *r)
 	struct config_machine machine = {
 		.cpus = host_cpu_count(),
 		.memory = ram_free(),
-		.largest_block = host_alloc_largest(PAGE_2M),
 		.file_exists = file_exists,
 		.ctx = (void *)(uintptr_t)b,
 		.machine_name = "this machine",
@@ -109,7 +117,7 @@ static bool check_machine(const struct boot_info *b, struct refusal *r)
 			"the TSCs of the CPUs do not run together, so guests would see time jump; "
 			"`tsc = trust` in [system] starts them all the same");
 	}
-	return config_check_machine(&config, &machine, r);
+	return config_check_machine(&config, &machine, r) && check_supported(r);
 }
 
 /* --- virtualization --- */

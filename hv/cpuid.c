@@ -8,11 +8,12 @@
 #include "hv/cpuid.h"
 #include "hv/host.h"
 #include "hv/lib/string.h"
+#include "hv/log.h"
 #include "hv/partition.h"
 #include "hv/pvclock.h"
 
 enum { EAX, EBX, ECX, EDX };
-enum { BASIC = 0x20, EXTENDED = 0x22 };
+enum { BASIC = 0x20, EXTENDED = 0x22, XSAVE_LEGACY = 576 /* legacy region and header */ };
 
 uint32_t virt_controls;
 
@@ -186,6 +187,42 @@ static void cut_controls(void)
 	}
 }
 
+/* The size of the XSAVE area in standard format with these features on. */
+static uint64_t xsave_size(uint64_t xcr0)
+{
+	uint64_t size = XSAVE_LEGACY;
+
+	for (unsigned i = 2; i < 63; i++) {
+		uint32_t r[4];
+
+		if (xcr0 >> i & 1) {
+			host_cpuid(0xd, i, r);
+			size = (uint64_t)r[EBX] + r[EAX] > size ? (uint64_t)r[EBX] + r[EAX] : size;
+		}
+	}
+	return size;
+}
+
+/*
+ * Quirk xsave-size (docs/quirks.md): a CPU that contradicts itself about the size of the XSAVE area is
+ * not trusted with its compacted format.
+ */
+static bool xsave_consistent(void)
+{
+	uint32_t r[4];
+
+	host_xcr0_write(xcr0_allowed);
+	host_cpuid(0xd, 0, r);
+	host_xcr0_write(1);
+	if (r[EBX] == xsave_size(xcr0_allowed)) {
+		return true;
+	}
+	log_line("quirk xsave-size: this CPU's XSAVE area of %u bytes should have %lu; XSAVEC and "
+		 "XSAVES are hidden",
+		 r[EBX], xsave_size(xcr0_allowed));
+	return false;
+}
+
 /* x87, SSE, AVX, AVX-512 and PKRU: what an unmodified XSAVE handles without help. */
 static void init_xsave(void)
 {
@@ -199,7 +236,8 @@ static void init_xsave(void)
 	host_cpuid(0xd, 0, r);
 	xcr0_allowed = r[EAX] & (FIELD(2, 0) | FIELD(7, 5) | BIT(9));
 	host_cpuid(0xd, 1, leafd_1);
-	leafd_1[EAX] &= R(3, 0); /* XSAVEOPT XSAVEC XGETBV1 XSAVES */
+	/* XSAVEOPT XSAVEC XGETBV1 XSAVES */
+	leafd_1[EAX] &= xsave_consistent() ? R(3, 0) : B(0) | B(2);
 	leafd_1[EBX] = leafd_1[ECX] = leafd_1[EDX] = 0;
 }
 
@@ -329,7 +367,7 @@ static void leafb(const struct vcpu *v, uint32_t subleaf, uint32_t out[4])
 
 static void leafd(uint32_t subleaf, uint32_t out[4])
 {
-	uint64_t xcr0, size = 576, max = 576, compact = 576;
+	uint64_t xcr0, compact = XSAVE_LEGACY;
 
 	if (!xcr0_allowed) {
 		return;
@@ -344,20 +382,15 @@ static void leafd(uint32_t subleaf, uint32_t out[4])
 	for (unsigned i = 2; i < 63; i++) {
 		uint32_t r[4];
 
-		if (!(xcr0_allowed >> i & 1)) {
-			continue;
-		}
-		host_cpuid(0xd, i, r);
-		max = r[EBX] + r[EAX] > max ? r[EBX] + r[EAX] : max;
 		if (xcr0 >> i & 1) {
-			size = r[EBX] + r[EAX] > size ? r[EBX] + r[EAX] : size;
+			host_cpuid(0xd, i, r);
 			compact = (r[ECX] & 2 ? ALIGN_UP(compact, 64) : compact) + r[EAX];
 		}
 	}
 	if (subleaf == 0) {
 		out[EAX] = (uint32_t)xcr0_allowed;
-		out[EBX] = (uint32_t)size;
-		out[ECX] = (uint32_t)max;
+		out[EBX] = (uint32_t)xsave_size(xcr0);
+		out[ECX] = (uint32_t)xsave_size(xcr0_allowed);
 		out[EDX] = (uint32_t)(xcr0_allowed >> 32);
 	} else {
 		memcpy(out, leafd_1, sizeof(leafd_1));

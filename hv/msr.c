@@ -188,15 +188,11 @@ static bool emulate_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 /* An armed TSC deadline is a guest TSC value, so it moves on the machine's clock. */
 static void move_tsc(struct vcpu *v, uint64_t by)
 {
-	uint64_t deadline;
-
 	v->tsc_offset += by;
 	v->tsc_adjust += by;
 	v->tsc_offset_dirty = true;
 	pvclock_tsc_moved(v);
-	if (vlapic_rdmsr(&v->apic, MSR_TSC_DEADLINE, host_tsc(), &deadline) && deadline) {
-		vlapic_wrmsr(&v->apic, MSR_TSC_DEADLINE, host_tsc(), deadline);
-	}
+	vlapic_timer_rebase(&v->apic, host_tsc());
 }
 
 static bool emulate_write(struct vcpu *v, uint32_t msr, uint64_t value)

@@ -225,7 +225,7 @@ static bool load(struct partition *p, struct vcpu_regs *regs, enum load_kind *ki
 	struct acpi_guest tables = {.cpus = p->vcpus, .ecam = true};
 
 	if (p->pc.has_uart) {
-		tables.serial = pc_uart_port(p->config->serial);
+		tables.serial = config_serial_port(p->config->serial);
 		tables.serial_irq = p->pc.uart.gsi;
 	}
 	return acpi_guest_build(&tables, &p->as, &p->image.rsdp, r) &&

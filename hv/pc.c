@@ -90,16 +90,6 @@ static bool claim(struct bus *bus, uint64_t base, uint64_t size, uint8_t width,
 	return bus_claim(bus, &c, r);
 }
 
-uint16_t pc_uart_port(enum config_serial s)
-{
-	static const uint16_t port[] = {[SERIAL_COM1] = 0x3f8,
-					[SERIAL_COM2] = 0x2f8,
-					[SERIAL_COM3] = 0x3e8,
-					[SERIAL_COM4] = 0x2e8};
-
-	return port[s];
-}
-
 static bool claim_chipset(struct pc *pc, struct refusal *r)
 {
 	struct bus *b = &pc->ports;
@@ -129,7 +119,7 @@ static bool claim_configured(struct partition *p, struct refusal *r)
 	struct pc *pc = &p->pc;
 
 	if (pc->has_uart &&
-	    !claim(&pc->ports, pc_uart_port(g->serial), 8, 1, &vuart_ops, &pc->uart, r)) {
+	    !claim(&pc->ports, config_serial_port(g->serial), 8, 1, &vuart_ops, &pc->uart, r)) {
 		return false;
 	}
 	if (g->debug_exit && !claim(&pc->ports, g->debug_exit, 4, 4, &debug_exit_ops, p, r)) {

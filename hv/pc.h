@@ -50,5 +50,3 @@ uint8_t pc_pic_ack(struct partition *p);
 void pc_eoi(struct partition *p, uint8_t vector);
 /* Typed bytes arrived or the output ring drained. */
 void pc_uart_update(struct partition *p);
-/* The base port of a configured UART. */
-uint16_t pc_uart_port(enum config_serial s);

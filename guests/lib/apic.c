@@ -57,22 +57,24 @@ uint64_t lapic_timer_hz(void)
 {
 	static uint64_t hz;
 	uint64_t start, ticks;
-	uint32_t left;
+	uint32_t first, last;
 
 	if (hz) {
 		return hz;
 	}
 	lapic_write(LAPIC_TIMER, LVT_MASKED | 0xfe);
 	lapic_write(LAPIC_DIVIDE, 0xb); /* 1 */
-	start = rdtsc();
 	lapic_write(LAPIC_INITIAL, 0xffffffff);
+	/* What a read costs falls out, because both ends pay it. */
+	start = rdtsc();
+	first = lapic_read(LAPIC_CURRENT);
 	while (rdtsc() - start < tsc_hz() / 20) {
 		pause();
 	}
-	left = lapic_read(LAPIC_CURRENT);
 	ticks = rdtsc() - start;
+	last = lapic_read(LAPIC_CURRENT);
 	lapic_write(LAPIC_INITIAL, 0);
-	hz = (uint64_t)(0xffffffff - left) * (tsc_hz() / 1000) / ticks * 1000;
+	hz = (uint64_t)(first - last) * (tsc_hz() / 1000) / ticks * 1000;
 	return hz;
 }
 #endif

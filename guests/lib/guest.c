@@ -223,7 +223,7 @@ extern const char interrupt_stubs[];
 static uint32_t idt[256 * GATE_SIZE / 4] __attribute__((aligned(16)));
 static interrupt_handler *handlers[256];
 volatile struct caught caught;
-volatile uintptr_t recover_ip;
+volatile uintptr_t recover_ip, recover_sp;
 
 void on_interrupt(unsigned vector, interrupt_handler *handler)
 {
@@ -263,6 +263,9 @@ void guest_interrupt(struct frame *f)
 		caught.ip = f->ip;
 		caught.cr2 = read_cr2();
 		f->ip = recover_ip;
+#ifdef __x86_64__
+		f->sp = recover_sp;
+#endif
 		return;
 	}
 	guest_fail("unexpected interrupt %u, error %lx, at %lx, cr2 %lx", (unsigned)f->vector,

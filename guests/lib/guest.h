@@ -177,10 +177,11 @@ struct caught {
 	uintptr_t error, ip, cr2;
 };
 extern volatile struct caught caught;
-extern volatile uintptr_t recover_ip;
+extern volatile uintptr_t recover_ip, recover_sp;
 
 #ifdef __x86_64__
-#define TRY_TARGET_ "leaq 771f(%%rip), %%rax; movq %%rax, recover_ip(%%rip);"
+#define TRY_TARGET_                                                                                \
+	"leaq 771f(%%rip), %%rax; movq %%rax, recover_ip(%%rip); movq %%rsp, recover_sp(%%rip);"
 #define TRY_DONE_ "771: movq $0, recover_ip(%%rip)"
 #else
 #define TRY_TARGET_ "movl $771f, recover_ip;"

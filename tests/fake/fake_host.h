@@ -14,6 +14,7 @@ struct fake_host {
 	unsigned waits;
 	void (*on_wait)(void); /* what "happens" while the CPU waits */
 	uint64_t xcr0;
+	uint32_t xsave_bytes; /* what CPUID 0xd tells; 0: what is right */
 	bool ended;
 	char console[65536]; /* what was printed, NUL-terminated */
 	size_t console_len;

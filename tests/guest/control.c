@@ -13,7 +13,8 @@ static int try_xsetbv(uint32_t index, uint64_t value)
 		   "b"(index), "S"((uint32_t)value), "D"((uint32_t)(value >> 32)));
 }
 
-static void check_cr0(uint64_t cr0)
+/* QEMU 7.2 takes any value that it does not understand: `lax` on the command line leaves those out. */
+static void check_cr0_illegal(uint64_t cr0)
 {
 	CHECK_EQ(TRY_CR(0, cr0 & ~1ul), EXC_GP);		     /* PG without PE */
 	CHECK_EQ(TRY_CR(0, (cr0 | 1ul << 29) & ~(1ul << 30)), EXC_GP); /* NW without CD */
@@ -21,6 +22,10 @@ static void check_cr0(uint64_t cr0)
 	CHECK_EQ(TRY_CR(0, cr0 | 1ul << 63), EXC_GP);
 	CHECK_EQ(TRY_CR(0, cr0 & ~(1ul << 31)), EXC_GP); /* leaving paging in 64-bit mode */
 	CHECK_EQ(read_cr0(), cr0);
+}
+
+static void check_cr0(uint64_t cr0)
+{
 	for (unsigned bit = 1; bit <= 30; bit++) {
 		/* MP, EM, TS, NE, WP, AM, CD */
 		if (0x4005002e >> bit & 1) {
@@ -42,7 +47,7 @@ static void check_cr0(uint64_t cr0)
 	write_cr0(cr0);
 }
 
-static void check_cr4(uint64_t cr4)
+static void check_cr4_illegal(uint64_t cr4)
 {
 	CHECK_EQ(TRY_CR(4, cr4 & ~(1ul << 5)), EXC_GP); /* PAE in 64-bit mode */
 	CHECK_EQ(TRY_CR(4, cr4 | 1ul << 13), EXC_GP);	/* VMXE: no VMX for guests */
@@ -51,6 +56,10 @@ static void check_cr4(uint64_t cr4)
 	CHECK_EQ(TRY_CR(4, cr4 | 1ul << 40), EXC_GP);
 	CHECK_EQ(TRY_CR(4, cr4 ^ 1ul << 12), EXC_GP); /* LA57 in 64-bit mode */
 	CHECK_EQ(read_cr4(), cr4);
+}
+
+static void check_cr4(uint64_t cr4)
+{
 	for (unsigned bit = 2; bit <= 10; bit++) {
 		/* TSD, DE, MCE, PGE, PCE, OSXMMEXCPT */
 		if (bit != 5 && bit != 4 && bit != 9) {
@@ -102,6 +111,10 @@ static void check_xcr0(void)
 
 void guest_main(void)
 {
+	if (!guest_has_word("lax")) {
+		check_cr0_illegal(read_cr0());
+		check_cr4_illegal(read_cr4());
+	}
 	check_cr0(read_cr0());
 	check_cr4(read_cr4());
 	check_others();

@@ -6,7 +6,7 @@
 
 GUEST("io");
 
-enum { SCRATCH = 0x3ff, NOBODY = 0x5658, PCI_ADDRESS = 0xcf8, PCI_DATA = 0xcfc };
+enum { SCRATCH = 0x3ff, NOBODY = 0x2220, PCI_ADDRESS = 0xcf8, PCI_DATA = 0xcfc };
 
 static uint8_t bytes[64];
 static uint32_t words[16];

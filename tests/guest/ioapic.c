@@ -49,11 +49,11 @@ static void check_pit(void)
 	ioapic_route(2, (uint64_t)lapic_id() << 56 | PIT_VECTOR);
 	pit_start(2, PIT_HZ / 100);
 	ticks = 0;
-	while (ticks < 1) {
+	while (ticks < 2) {
 		halt();
 	}
 	start = rdtsc();
-	while (ticks < 21) {
+	while (ticks < 22) {
 		halt();
 	}
 	micros = (rdtsc() - start) * 1000 / (tsc_hz() / 1000);

@@ -7,7 +7,7 @@
 
 GUEST("mmio");
 
-enum { NOBODY = 0xd0000000, ECAM = 0xb0000000 };
+enum { NOBODY = 0xd0000000, ECAM = 0xe0000000 };
 enum { CF = 1, PF = 4, AF = 16, ZF = 64, SF = 128, OF = 2048, FLAGS = CF | PF | AF | ZF | SF | OF };
 
 #define REG (*(volatile uint32_t *)(LAPIC + LAPIC_INITIAL))
@@ -125,7 +125,8 @@ static void check_moves(void)
 	__asm__ volatile("movq %%rsp, %0; pushq $77; popq %2; movq %%rsp, %1"
 			 : "=&r"(rsp_before), "=&r"(rsp_after), "=m"(NONE64));
 	CHECK_EQ(rsp_before, rsp_after);
-	CHECK_EQ(TRY("call *%0", "m"(NONE64)), EXC_GP); /* all ones is no canonical address */
+	CHECK_EQ(TRY("call *%0", "m"(NONE64)), EXC_PF); /* to all ones, where no page is */
+	CHECK_EQ(caught.cr2, ~0ul);
 }
 
 static void check_strings(void)

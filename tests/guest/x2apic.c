@@ -25,6 +25,7 @@ static int write_reg(enum lapic_register r, uint64_t value)
 void guest_main(void)
 {
 	uint64_t base = rdmsr(MSR_APIC_BASE), value;
+	uint32_t count;
 
 	CHECK(base & ENABLED);
 	CHECK(base & 1 << 8);
@@ -76,8 +77,9 @@ void guest_main(void)
 	interrupts_off();
 	CHECK_EQ(taken, 4);
 
+	count = (uint32_t)(lapic_timer_hz() / 1000);
 	lapic_write(LAPIC_TIMER, VECTOR);
-	lapic_write(LAPIC_INITIAL, (uint32_t)(lapic_timer_hz() / 1000));
+	lapic_write(LAPIC_INITIAL, count);
 	halt();
 	CHECK_EQ(taken, 5);
 

@@ -6,7 +6,7 @@
 #include "hv/lib/bytes.h"
 #include "tests/host/test.h"
 
-static uint8_t blob[65536];
+static uint8_t blob[128 << 10];
 static uint32_t blob_len;
 static struct boot_info info;
 static struct refusal why;
@@ -337,7 +337,7 @@ TEST(refusals)
 
 TEST(too_many_regions_and_modules)
 {
-	static uint8_t many[8 + 24 * 1200];
+	static uint8_t many[8 + 24 * 1200], more[8 + 4097 * 20];
 	uint8_t module[16] = {0};
 
 	put_le32(many, 24);
@@ -349,6 +349,13 @@ TEST(too_many_regions_and_modules)
 	begin();
 	tag(6, many, sizeof(many));
 	refused("boot information: the memory map has more than 512 regions");
+	begin();
+	put_le32(more, 20);
+	tag(6, more, 8 + 4096 * 20);
+	refused("boot information: the memory map is empty");
+	begin();
+	tag(6, more, sizeof(more));
+	refused("boot information: tag 6 at offset 0x8: too many entries in the memory map");
 	begin();
 	usual_map();
 	for (int i = 0; i <= BOOT_MODULES; i++) {

@@ -251,3 +251,15 @@ TEST(pvclock_tells_the_frequency)
 	CHECK(!msr_write(v, MSR_PVCLOCK_SYSTEM, 0xa0001)); /* the VGA hole is not RAM */
 	CHECK(!msr_write(v, MSR_PVCLOCK_WALL, ~0ull - 3));
 }
+
+TEST(a_cpu_that_contradicts_itself_about_xsave_does_not_compact)
+{
+	struct vcpu *v = vcpu(1);
+
+	CHECK_EQ(leaf(v, 0xd, 1, 0), 0xf);
+	fake_host.xsave_bytes = 700;
+	cpuid_init();
+	CHECK_EQ(leaf(v, 0xd, 1, 0), 5);
+	CHECK(strstr(fake_log, "quirk xsave-size") != NULL);
+	CHECK_EQ(fake_host.xcr0, 1);
+}

@@ -1,0 +1,149 @@
+"""The harness of the system tests: an image from a configuration, one run of it on one vehicle.
+
+A vehicle is an emulator with a CPU model. A run goes through scripts/mkimage and scripts/run-*, as a
+user's would. A run that reaches its time limit fails the test that asked for it, always.
+"""
+
+import dataclasses
+import os
+import pathlib
+import re
+import subprocess
+import time
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BUILD = TOP / "build"
+GUESTS = BUILD / "guests"
+LINUX = BUILD / "linux"
+
+# Every emulator ends in its own way, and leaves the verdict to the serial line.
+SYSTEM = """\
+[system]
+console = com1
+debug-exit = 0xf4
+bochs-shutdown = yes
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Vehicle:
+    name: str
+    emulator: str
+    cpu: str
+
+    def __str__(self):
+        return self.name
+
+    @property
+    def bochs(self):
+        return self.emulator == "run-bochs"
+
+    @property
+    def svm(self):
+        return not self.name.startswith(("skylake", "haswell"))
+
+
+SKYLAKE = Vehicle("skylake", "run-bochs", "corei7_skylake_x")
+HASWELL = Vehicle("haswell", "run-bochs", "corei7_haswell_4770")
+ZAMBEZI = Vehicle("zambezi", "run-bochs", "zambezi")
+EPYC = Vehicle("epyc", "run-qemu", "EPYC")
+MAX = Vehicle("max", "run-qemu", "max")
+TINY = (SKYLAKE, ZAMBEZI, EPYC, MAX)  # where the tiny guests run
+
+
+def guest(name, kernel, cpus="0", memory="16M", **keys):
+    """One [guest] section; underscores in keys stand for hyphens."""
+    keys = {"cpus": cpus, "memory": memory, "kernel": kernel, "serial": "com1",
+            "debug-exit": "0xf4", **keys}
+    lines = [f"[guest {name}]"]
+    for key, value in keys.items():
+        for one in value if isinstance(value, list) else [value]:
+            if one is not None:
+                lines.append(f"{key.replace('_', '-')} = {one}")
+    return "\n".join(lines) + "\n"
+
+
+@dataclasses.dataclass
+class Run:
+    """What came of it. `status` is the script's, None when the test itself stopped the run."""
+
+    status: int
+    text: str = dataclasses.field(repr=False)
+    seconds: float
+
+    def log(self):
+        """The hypervisor's own lines."""
+        return re.findall(r"^mullion: (.*)$", self.text, re.M)
+
+    def guest(self, name):
+        """A guest's lines."""
+        return re.findall(rf"^{re.escape(name)}\| (.*)$", self.text, re.M)
+
+    def expect(self, pattern, where=None):
+        """The first match of a pattern in the log, a guest's lines, or all; failing when there is none."""
+        match = re.search(pattern, self.text if where is None else "\n".join(where), re.M)
+        assert match, f"no line like {pattern!r}"
+        return match
+
+    def ended(self, ok, failed):
+        """All guests have come to their end, and the script's status says the same."""
+        assert self.log()[-1] == f"all guests ended: {ok} ok, {failed} failed"
+        assert self.status == (1 if failed else 0)
+
+
+def make_image(path, config, files=(), cmdline=""):
+    """Writes the configuration beside links to the files it names, and makes the image."""
+    path = pathlib.Path(path)
+    for file in files:
+        file = pathlib.Path(file)
+        link = path / file.name
+        if not link.exists():
+            link.symlink_to(file)
+    (path / "test.conf").write_text(config, encoding="utf-8")
+    image = path / "test.img"
+    command = [TOP / "scripts/mkimage", "-c", path / "test.conf", "-o", image]
+    if cmdline:
+        command += ["--cmdline", cmdline]
+    subprocess.run(command, check=True, timeout=60)
+    return image
+
+
+def clean(data):
+    return re.sub(r"\x1b\[[0-9;?=]*[A-Za-z]", "", data.decode("latin-1")).replace("\r", "").replace("\0", "")
+
+
+def run(vehicle, image, smp=1, memory=256, timeout=60, options=(), until=None):
+    """Runs an image. With `until`, a pattern, the run is over when all of it has been printed."""
+    serial = pathlib.Path(image).with_suffix(".serial")
+    serial.write_bytes(b"")
+    command = [TOP / "scripts" / vehicle.emulator, image, "--smp", str(smp), "--memory", str(memory),
+               "--cpu", vehicle.cpu, "--serial", serial, "--timeout", str(timeout), *options]
+    start = time.monotonic()
+    process = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL)
+    status = None
+    try:
+        while status is None:
+            try:
+                status = process.wait(0.1)
+            except subprocess.TimeoutExpired:
+                if until and re.search(until, clean(serial.read_bytes()), re.M | re.S):
+                    break
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
+    result = Run(status, clean(serial.read_bytes()), time.monotonic() - start)
+    print(f"--- {vehicle}, status {status}, {result.seconds:.1f} s\n{result.text}")
+    assert status != 124, f"no end after {timeout} s"
+    if until:
+        assert re.search(until, result.text, re.M | re.S), f"never printed: {until!r}"
+    return result
+
+
+def boot(vehicle, path, config, files=(), cmdline="", **options):
+    """make_image and run in one."""
+    return run(vehicle, make_image(path, config, files, cmdline), **options)
+
+
+def elf(name):
+    return GUESTS / f"{name}.elf"
