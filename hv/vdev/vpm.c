@@ -45,13 +45,15 @@ static void update(struct vpm *p, uint64_t now)
 {
 	uint64_t toggles = scale(&p->ticks, now) >> TIMER_TOP_BIT;
 
-	if (toggles != p->timer_toggles) {
-		p->pm1_status |= p->timer_toggles != TOGGLES_UNKNOWN ? PM1_TMR : 0;
+	if (p->timer_toggles == TOGGLES_UNKNOWN) {
 		p->timer_toggles = toggles;
+	} else if (toggles > p->timer_toggles) {
+		p->timer_toggles = toggles;
+		p->pm1_status |= PM1_TMR;
 	}
 	p->deadline = UINT64_MAX;
 	if (p->pm1_enable & PM1_TMR && !(p->pm1_status & PM1_TMR)) {
-		p->deadline = scale_deadline(&p->tsc, (toggles + 1) << TIMER_TOP_BIT);
+		p->deadline = scale_deadline(&p->tsc, (p->timer_toggles + 1) << TIMER_TOP_BIT);
 	}
 	drive_sci(p);
 }

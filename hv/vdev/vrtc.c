@@ -74,6 +74,9 @@ static void advance(struct vrtc *r, uint64_t now)
 		}
 	}
 	at = tick(r, now);
+	if (at <= r->seen_tick) {
+		return; /* or another CPU looked a moment later, and came first */
+	}
 	if (shift && (at ^ r->seen_tick) >> shift) {
 		r->cmos[RTC_C] |= C_PF;
 	}

@@ -1,6 +1,6 @@
 /*
- * hv/vdev/vpit.c: Linux's calibrations and clock events, the datasheet's modes tick by tick, and
- * hostile accesses.
+ * hv/vdev/vpit.c and vpit_counter.c: Linux's calibrations and clock events, the datasheet's modes
+ * tick by tick, and hostile accesses.
  *
  * TICK host TSC ticks are one tick of the PIT, so that times are easy to state; one test takes a
  * rate that does not divide.
@@ -304,6 +304,23 @@ TEST(mode2_output_and_reload)
 	CHECK_EQ(latched(2), 6);
 }
 
+TEST(mode2_new_count_interrupts_after_the_old_one)
+{
+	fresh();
+	load(0, 2, 1000);
+	pass(300);
+	out(0x40, 500 & 0xff);
+	out(0x40, 500 >> 8);
+	pass(699);
+	CHECK_EQ(edges.rises[0], 1);
+	pass(1);
+	CHECK_EQ(edges.rises[0], 2);
+	pass(499);
+	CHECK_EQ(edges.rises[0], 2);
+	pass(1);
+	CHECK_EQ(edges.rises[0], 3);
+}
+
 TEST(mode3_square_wave)
 {
 	static const uint8_t even[6] = {6, 4, 2, 6, 4, 2};
@@ -417,6 +434,10 @@ TEST(latched_count_waits_to_be_read)
 	pass(1 + 1);
 	CHECK_EQ(in(0x40), 0x7f);
 	CHECK_EQ(in(0x40), 0x7f);
+	out(0x43, 0x00);
+	pass(1);
+	CHECK_EQ(in(0x40), 0x7f);
+	CHECK_EQ(in(0x40), 0x7e);
 	out(0x43, 0x24); /* high byte only */
 	out(0x40, 0x80);
 	pass(1 + 1);
@@ -461,6 +482,12 @@ TEST(port61_refresh_toggle_and_bits)
 		before = in(0x61) & 0x10;
 	}
 	CHECK_EQ(toggles, 100);
+	for (unsigned n = 1; n < 10; n++) {
+		pass(18 * n); /* several at once */
+		toggles = (in(0x61) & 0x10) != before;
+		CHECK_EQ(toggles, n & 1);
+		before = in(0x61) & 0x10;
+	}
 }
 
 TEST(illegal_count_makes_no_interrupts)
