@@ -1,8 +1,9 @@
 /*
  * The terminal: see terminal.h. Pure; owned by the console CPU.
  *
- * Mixed view: a finished line always comes out at once. An unfinished one (a prompt) is shown while
- * no other is; when somebody's finished line breaks in, the unfinished one is written again below.
+ * Mixed view: a finished line always comes out at once. An unfinished one (a prompt) is revealed when
+ * its source pauses and no other is shown; what follows on it then comes at once. When somebody's
+ * finished line breaks in, the unfinished one is written again below.
  */
 #include "hv/console/terminal.h"
 #include "hv/lib/printf.h"
