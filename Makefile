@@ -152,7 +152,7 @@ $(B)/fuzz_load: tests/fuzz/fuzz_load.c $(LOAD_SRC) $(wildcard hv/load/*.h boot/b
 GUEST_FLAGS := -std=gnu17 -O2 -ffreestanding -nostdlib -fno-pic -fno-pie -fno-stack-protector -mno-red-zone \
 	-mgeneral-regs-only -fno-asynchronous-unwind-tables -fcf-protection=none -Wall -Wextra -Werror -Iguests/lib
 GUEST_LD := $(LD) -nostdlib -static -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments -T guests/lib/guest.ld
-GUEST_SRC := $(sort $(wildcard guests/*/*.c tests/guest/*.c))
+GUEST_SRC := $(sort $(wildcard guests/*/*.c tests/guest/*.c tests/bench/*.c))
 GUEST_SRC := $(filter-out guests/lib/% guests/initramfs/%,$(GUEST_SRC))
 GUEST_ASM := $(sort $(wildcard tests/guest/*.asm))
 GUEST_LIB := $(sort $(wildcard guests/lib/*.c))
@@ -232,6 +232,10 @@ run: | deps-run
 test: | deps-test
 	@$(MAKE) --no-print-directory all $(TESTS_NEED)
 	scripts/run-tests
+
+bench: | deps-test
+	@$(MAKE) --no-print-directory $(B)/mullion.elf $(B)/mullion-config $(B)/guests/bench.elf
+	scripts/bench
 
 .PHONY: deps-run deps-test
 deps-run:
