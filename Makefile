@@ -223,7 +223,7 @@ $(B)/linux/initrd32.img: scripts/mkinitramfs $(B)/guests/init32 | $(B)/linux/bzI
 
 # --- what users run -----------------------------------------------------------------------------------------
 # Both install what is missing first; that needs root or sudo only when something is.
-.PHONY: run test bench
+.PHONY: run test
 run: | deps-run
 	@$(MAKE) --no-print-directory $(B)/demo.img
 	@echo "Starting the demo. Ctrl-a 1 gives Linux the keyboard, Ctrl-a l shows all, Ctrl-a x ends the machine."
@@ -232,10 +232,6 @@ run: | deps-run
 test: | deps-test
 	@$(MAKE) --no-print-directory all $(TESTS_NEED)
 	scripts/run-tests
-
-bench: | deps-test
-	@$(MAKE) --no-print-directory $(B)/mullion.elf $(B)/mullion-config $(B)/guests/bench.elf
-	scripts/bench
 
 .PHONY: deps-run deps-test
 deps-run:
