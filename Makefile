@@ -203,6 +203,12 @@ $(B)/guests/init32: guests/initramfs/init32.c
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -O2,$(GUEST_FLAGS)) -Os -m32 -static -s -Wl,--build-id=none -o $@ $<
 
+# --- the bench: what exits cost, in counted instructions (docs/performance.md) -----------------------------
+# RECORD=1 keeps the table in docs/performance.md, BENCH="--rounds 0 0" skips the long loop.
+.PHONY: bench
+bench: $(B)/mullion.elf $(B)/mullion-config $(B)/guests/exits.elf
+	tests/bench/bench.py $(if $(RECORD),--record docs/performance.md) $(BENCH)
+
 # --- Linux guests: Debian's kernels, fetched by package ----------------------------------------------------
 $(B)/linux/bzImage:
 	scripts/fetch-linux $(B)/linux cloud
