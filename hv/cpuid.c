@@ -203,23 +203,44 @@ static uint64_t xsave_size(uint64_t xcr0)
 	return size;
 }
 
+/* The same in compacted format (Intel SDM vol. 1, "Compacted Format of the Extended Region"). */
+static uint64_t xsavec_size(uint64_t xcr0)
+{
+	enum { ALIGNED = B(1) };
+	uint64_t size = XSAVE_LEGACY;
+
+	for (unsigned i = 2; i < 63; i++) {
+		uint32_t r[4];
+
+		if (xcr0 >> i & 1) {
+			host_cpuid(0xd, i, r);
+			size = (r[ECX] & ALIGNED ? ALIGN_UP(size, 64) : size) + r[EAX];
+		}
+	}
+	return size;
+}
+
 /*
- * Quirk xsave-size (docs/quirks.md): a CPU that contradicts itself about the size of the XSAVE area is
- * not trusted with its compacted format.
+ * Quirk xsavec-size (docs/quirks.md): a CPU that contradicts itself about the size of a compacted
+ * XSAVE area is not trusted with that format.
  */
-static bool xsave_consistent(void)
+static bool xsavec_consistent(void)
 {
 	uint32_t r[4];
 
-	host_xcr0_write(xcr0_allowed);
-	host_cpuid(0xd, 0, r);
-	host_xcr0_write(1);
-	if (r[EBX] == xsave_size(xcr0_allowed)) {
+	host_cpuid(0xd, 1, r);
+	if (!(r[EAX] & (B(1) | B(3)))) {
 		return true;
 	}
-	log_line("quirk xsave-size: this CPU's XSAVE area of %u bytes should have %lu; XSAVEC and "
-		 "XSAVES are hidden",
-		 r[EBX], xsave_size(xcr0_allowed));
+	host_xcr0_write(xcr0_allowed);
+	host_cpuid(0xd, 1, r);
+	host_xcr0_write(1);
+	if (r[EBX] == xsavec_size(xcr0_allowed)) {
+		return true;
+	}
+	log_line("quirk xsavec-size: this CPU's compacted XSAVE area of %u bytes should have %lu; "
+		 "XSAVEC and XSAVES are hidden",
+		 r[EBX], xsavec_size(xcr0_allowed));
 	return false;
 }
 
@@ -237,7 +258,7 @@ static void init_xsave(void)
 	xcr0_allowed = r[EAX] & (FIELD(2, 0) | FIELD(7, 5) | BIT(9));
 	host_cpuid(0xd, 1, leafd_1);
 	/* XSAVEOPT XSAVEC XGETBV1 XSAVES */
-	leafd_1[EAX] &= xsave_consistent() ? R(3, 0) : B(0) | B(2);
+	leafd_1[EAX] &= xsavec_consistent() ? R(3, 0) : B(0) | B(2);
 	leafd_1[EBX] = leafd_1[ECX] = leafd_1[EDX] = 0;
 }
 
@@ -367,7 +388,7 @@ static void leafb(const struct vcpu *v, uint32_t subleaf, uint32_t out[4])
 
 static void leafd(uint32_t subleaf, uint32_t out[4])
 {
-	uint64_t xcr0, compact = XSAVE_LEGACY;
+	uint64_t xcr0;
 
 	if (!xcr0_allowed) {
 		return;
@@ -379,14 +400,6 @@ static void leafd(uint32_t subleaf, uint32_t out[4])
 		return;
 	}
 	xcr0 = host_xcr0_read();
-	for (unsigned i = 2; i < 63; i++) {
-		uint32_t r[4];
-
-		if (xcr0 >> i & 1) {
-			host_cpuid(0xd, i, r);
-			compact = (r[ECX] & 2 ? ALIGN_UP(compact, 64) : compact) + r[EAX];
-		}
-	}
 	if (subleaf == 0) {
 		out[EAX] = (uint32_t)xcr0_allowed;
 		out[EBX] = (uint32_t)xsave_size(xcr0);
@@ -394,7 +407,7 @@ static void leafd(uint32_t subleaf, uint32_t out[4])
 		out[EDX] = (uint32_t)(xcr0_allowed >> 32);
 	} else {
 		memcpy(out, leafd_1, sizeof(leafd_1));
-		out[EBX] = leafd_1[EAX] & (B(1) | B(3)) ? (uint32_t)compact : 0;
+		out[EBX] = leafd_1[EAX] & (B(1) | B(3)) ? (uint32_t)xsavec_size(xcr0) : 0;
 	}
 }
 

@@ -254,7 +254,7 @@ static inline __attribute__((always_inline)) enum gwalk_result walk_wide(struct 
 	}
 	within = BIT(shift) - 1;
 	w->out->gpa = gpa((entry & PTE_ADDR & ~within) | (va & within));
-	w->all = all;
+	w->all = all | PTE_D; /* which only a leaf has */
 	w->any = any;
 	return take_leaf(w, at, entry, set, true);
 }

@@ -260,6 +260,6 @@ TEST(a_cpu_that_contradicts_itself_about_xsave_does_not_compact)
 	fake_host.xsave_bytes = 700;
 	cpuid_init();
 	CHECK_EQ(leaf(v, 0xd, 1, 0), 5);
-	CHECK(strstr(fake_log, "quirk xsave-size") != NULL);
+	CHECK(strstr(fake_log, "quirk xsavec-size") != NULL);
 	CHECK_EQ(fake_host.xcr0, 1);
 }
