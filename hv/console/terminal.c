@@ -130,6 +130,11 @@ static void feed_mixed(struct terminal *t, int source, uint8_t byte)
 		feed_plain(t, source, byte);
 		return;
 	}
+	if (s->control_len && byte < ' ') { /* cut short */
+		end_control(t, source, 0);
+		feed_plain(t, source, byte);
+		return;
+	}
 	s->control[s->control_len++] = byte;
 	if (s->control_len == 2 ? byte != '['
 				: s->control_len > 2 && byte >= 0x40 && byte <= 0x7e) {

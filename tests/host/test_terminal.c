@@ -144,6 +144,8 @@ TEST(questions_to_the_terminal_are_not_asked_in_the_shared_view)
 	CHECK_STR(seen(), "linux| ~ # \033[1mbold\033[0m\r\n");
 	feed(0, "\033Mup \033[00000000000000000000n\n");
 	CHECK_STR(seen(), "linux| \033Mup \033[00000000000000000000n\r\n");
+	feed(0, "\033[1\nrest\n");
+	CHECK_STR(seen(), "linux| \033[1\r\nlinux| rest\r\n");
 	terminal_type(&t, 1);
 	terminal_type(&t, '1');
 	seen();
