@@ -123,6 +123,13 @@ static void exit_exception(struct vm_exit *exit)
 		__asm__ volatile("int $2" : : : "memory");
 		return;
 	}
+	if (e.type == EVENT_PRIV_SW) {
+		/* INT1 is a trap, but RIP is still at it: delivered as what it is, with its length.
+		 */
+		e.insn_len = (uint8_t)vmread(EXIT_INSN_LENGTH);
+		exit->interrupted = e;
+		return;
+	}
 	if (e.vector == EXC_MC) {
 		__asm__ volatile("int $18" : : : "memory");
 		return;
