@@ -270,6 +270,9 @@ void vmx_run(struct vcpu *v, struct vm_exit *exit)
 		v->tsc_offset_dirty = false;
 		vmwrite(TSC_OFFSET, v->tsc_offset);
 	}
+	if (__builtin_expect(x->window_nmi, 0)) {
+		vmx_arm_nmi_window(x);
+	}
 	write_tpr(v, x);
 	entry = vmx_enter(&v->regs, &v->request, x->launched, &x->host_rsp);
 	if (__builtin_expect(entry != VMX_EXITED, 0)) {
