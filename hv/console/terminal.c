@@ -1,9 +1,9 @@
 /*
  * The terminal: see terminal.h. Pure; owned by the console CPU.
  *
- * Mixed view: a finished line always comes out at once. An unfinished one (a prompt) is revealed when
- * its source pauses and no other is shown; what follows on it then comes at once. When somebody's
- * finished line breaks in, the unfinished one is written again below.
+ * Mixed view: a finished line always comes out at once. An unfinished one (a prompt) is revealed
+ * when its source pauses and no other is shown; what follows on it then comes at once. When
+ * somebody's finished line breaks in, the unfinished one is written again below.
  */
 #include "hv/console/terminal.h"
 #include "hv/lib/printf.h"
@@ -206,6 +206,9 @@ static enum terminal_key type_escaped(struct terminal *t, uint8_t byte)
 	case 'a':
 	case CTRL_A: return t->input >= 0 ? KEY_INPUT : KEY_NONE;
 	default:
+		if (!terminal_room(t)) {
+			return KEY_NONE; /* it would write over what is on its way out */
+		}
 		put_string(t,
 			   "\r\nCtrl-a then: 1-9 guest, l log and all guests, a Ctrl-a, x end\r\n");
 		return KEY_NONE;
