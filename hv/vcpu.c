@@ -82,6 +82,7 @@ void vcpu_reset(struct vcpu *v, bool init)
 	vcpu_touch(v, GROUP_ALL);
 	v->pending.valid = false;
 	v->nmi_pending = 0;
+	v->extint = false;
 	v->cr8 = 0;
 	v->windows = 0;
 	v->tpr_class = 0;
@@ -108,6 +109,19 @@ unsigned vcpu_code_bits(struct vcpu *v)
 	return v->regs.cs.ar & SEG_DB ? 32 : 16;
 }
 
+/* RF has served the instruction that it was set for; TF traps behind it. */
+static void finish_debug(struct vcpu *v)
+{
+	if (v->regs.rflags & RFLAGS_RF) {
+		v->regs.rflags &= ~(uint64_t)RFLAGS_RF;
+		vcpu_touch(v, GROUP_RFLAGS);
+	}
+	if (v->regs.rflags & RFLAGS_TF) {
+		host_dr6_single_step();
+		vcpu_raise(v, EXC_DB, false, 0);
+	}
+}
+
 void vcpu_skip(struct vcpu *v, unsigned len)
 {
 	uint64_t next;
@@ -124,9 +138,8 @@ void vcpu_skip(struct vcpu *v, unsigned len)
 		v->regs.shadow &= SHADOW_NMI;
 		vcpu_touch(v, GROUP_SHADOW);
 	}
-	if (__builtin_expect(v->regs.rflags & RFLAGS_TF, 0)) {
-		host_dr6_single_step();
-		vcpu_raise(v, EXC_DB, false, 0);
+	if (__builtin_expect(v->regs.rflags & (RFLAGS_TF | RFLAGS_RF), 0)) {
+		finish_debug(v);
 	}
 }
 

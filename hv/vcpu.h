@@ -207,7 +207,7 @@ void vcpu_reset(struct vcpu *v, bool init);
 
 /*
  * Ends the emulation of one instruction of len bytes: advances RIP by the mode's width, clears the
- * STI and MOV SS shadow, and makes #DB pending if RFLAGS.TF is set.
+ * STI and MOV SS shadow and RFLAGS.RF, and makes #DB pending if RFLAGS.TF is set.
  */
 void vcpu_skip(struct vcpu *v, unsigned len);
 
