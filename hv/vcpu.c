@@ -118,7 +118,9 @@ static void finish_debug(struct vcpu *v)
 		vcpu_touch(v, GROUP_RFLAGS);
 	}
 	if (v->regs.rflags & RFLAGS_TF) {
-		host_dr6_single_step();
+		vcpu_need(v, GROUP_DR);
+		v->regs.dr6 |= DR6_BS;
+		vcpu_touch(v, GROUP_DR);
 		vcpu_raise(v, EXC_DB, false, 0);
 	}
 }
@@ -139,16 +141,8 @@ void vcpu_skip_slowly(struct vcpu *v, unsigned len)
 		v->regs.shadow &= SHADOW_NMI;
 		vcpu_touch(v, GROUP_SHADOW);
 	}
-<<<<<<< HEAD
 	if (v->regs.rflags & (RFLAGS_TF | RFLAGS_RF)) {
 		finish_debug(v);
-=======
-	if (__builtin_expect(v->regs.rflags & RFLAGS_TF, 0)) {
-		vcpu_need(v, GROUP_DR);
-		v->regs.dr6 |= DR6_BS;
-		vcpu_touch(v, GROUP_DR);
-		vcpu_raise(v, EXC_DB, false, 0);
->>>>>>> virt
 	}
 }
 
