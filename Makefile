@@ -152,7 +152,7 @@ $(B)/fuzz_load: tests/fuzz/fuzz_load.c $(LOAD_SRC) $(wildcard hv/load/*.h boot/b
 GUEST_FLAGS := -std=gnu17 -O2 -ffreestanding -nostdlib -fno-pic -fno-pie -fno-stack-protector -mno-red-zone \
 	-mgeneral-regs-only -fno-asynchronous-unwind-tables -fcf-protection=none -Wall -Wextra -Werror -Iguests/lib
 GUEST_LD := $(LD) -nostdlib -static -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments -T guests/lib/guest.ld
-GUEST_SRC := $(sort $(wildcard guests/*/*.c tests/guest/*.c))
+GUEST_SRC := $(sort $(wildcard guests/*/*.c tests/guest/*.c tests/bench/*.c))
 GUEST_SRC := $(filter-out guests/lib/% guests/initramfs/%,$(GUEST_SRC))
 GUEST_ASM := $(sort $(wildcard tests/guest/*.asm))
 GUEST_LIB := $(sort $(wildcard guests/lib/*.c))
@@ -203,6 +203,12 @@ $(B)/guests/init32: guests/initramfs/init32.c
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -O2,$(GUEST_FLAGS)) -Os -m32 -static -s -Wl,--build-id=none -o $@ $<
 
+# --- the bench: what exits cost, in counted instructions (docs/performance.md) -----------------------------
+# RECORD=1 keeps the table in docs/performance.md, BENCH="--rounds 0 0" skips the long loop.
+.PHONY: bench
+bench: $(B)/mullion.elf $(B)/mullion-config $(B)/guests/exits.elf
+	tests/bench/bench.py $(if $(RECORD),--record docs/performance.md) $(BENCH)
+
 # --- Linux guests: Debian's kernels, fetched by package ----------------------------------------------------
 $(B)/linux/bzImage:
 	scripts/fetch-linux $(B)/linux cloud
@@ -223,7 +229,7 @@ $(B)/linux/initrd32.img: scripts/mkinitramfs $(B)/guests/init32 | $(B)/linux/bzI
 
 # --- what users run -----------------------------------------------------------------------------------------
 # Both install what is missing first; that needs root or sudo only when something is.
-.PHONY: run test bench
+.PHONY: run test
 run: | deps-run
 	@$(MAKE) --no-print-directory $(B)/demo.img
 	@echo "Starting the demo. Ctrl-a 1 gives Linux the keyboard, Ctrl-a l shows all, Ctrl-a x ends the machine."

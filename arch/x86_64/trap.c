@@ -135,6 +135,13 @@ void trap_dispatch(struct trap_frame *f)
 		irq_dispatch((uint8_t)f->vector);
 		return;
 	}
+	if (f->vector == EXC_DB) {
+		/*
+		 * The hypervisor neither steps nor has breakpoints, so this is a guest's: Bochs lets a
+		 * single step outlive an SVM exit. GS base may still be the guest's: touch nothing.
+		 */
+		return;
+	}
 	if (f->vector == EXC_NMI) {
 		nmi_dispatch();
 		if (f->rip >= restart_start && f->rip < restart_end) {

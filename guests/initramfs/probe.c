@@ -1,7 +1,7 @@
 /*
  * What a shell cannot find out about the machine, as `fact:` lines for the system tests.
  *
- * `probe sleep` tells how many TSC ticks a sleep of one second takes. `probe ipi` makes every CPU
+ * `probe sleep` tells how many TSC ticks the shortest of three sleeps of one second takes. `probe ipi` makes every CPU
  * interrupt its neighbour: two processes pinned to the two CPUs pass a byte to and fro.
  */
 #define _GNU_SOURCE
@@ -17,11 +17,18 @@ enum { ROUNDS = 50 };
 
 static void probe_sleep(void)
 {
-	struct timespec second = {.tv_sec = 1};
-	unsigned long long start = __rdtsc();
+	unsigned long long best = ~0ull;
 
-	nanosleep(&second, NULL);
-	printf("fact: sleep_tsc=%llu\n", __rdtsc() - start);
+	/* A sleep is never too short, but on a busy machine it may be too long: the best of three. */
+	for (int i = 0; i < 3; i++) {
+		struct timespec second = {.tv_sec = 1};
+		unsigned long long start = __rdtsc(), ticks;
+
+		nanosleep(&second, NULL);
+		ticks = __rdtsc() - start;
+		best = ticks < best ? ticks : best;
+	}
+	printf("fact: sleep_tsc=%llu\n", best);
 }
 
 static void pin(int cpu)

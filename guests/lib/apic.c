@@ -26,6 +26,7 @@ void lapic_enable(void)
 	out8(0xa1, 0xff);
 	lapic_write(LAPIC_SVR, 0x1ff);
 	lapic_write(LAPIC_TPR, 0);
+	lapic_write(LAPIC_DIVIDE, 0xb); /* 1 */
 	lapic_write(LAPIC_LINT0, LVT_MASKED | LVT_EXTINT);
 }
 
@@ -56,14 +57,22 @@ uint32_t lapic_id(void)
 uint64_t lapic_timer_hz(void)
 {
 	static uint64_t hz;
+
+	if (!hz) {
+		hz = mullion_hz(true);
+	}
+	if (!hz) {
+		hz = lapic_timer_hz_measured();
+	}
+	return hz;
+}
+
+uint64_t lapic_timer_hz_measured(void)
+{
 	uint64_t start, ticks;
 	uint32_t first, last;
 
-	if (hz) {
-		return hz;
-	}
 	lapic_write(LAPIC_TIMER, LVT_MASKED | 0xfe);
-	lapic_write(LAPIC_DIVIDE, 0xb); /* 1 */
 	lapic_write(LAPIC_INITIAL, 0xffffffff);
 	/* What a read costs falls out, because both ends pay it. */
 	start = rdtsc();
@@ -74,8 +83,7 @@ uint64_t lapic_timer_hz(void)
 	ticks = rdtsc() - start;
 	last = lapic_read(LAPIC_CURRENT);
 	lapic_write(LAPIC_INITIAL, 0);
-	hz = (uint64_t)(first - last) * (tsc_hz() / 1000) / ticks * 1000;
-	return hz;
+	return (uint64_t)(first - last) * (tsc_hz() / 1000) / ticks * 1000;
 }
 #endif
 

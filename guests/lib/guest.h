@@ -199,7 +199,10 @@ int try_rdmsr(uint32_t msr, uint64_t *value);
 int try_wrmsr(uint32_t msr, uint64_t value);
 
 /* --- time ------------------------------------------------------------------------------------ */
-uint64_t tsc_hz(void);		 /* measured once against the PM timer */
+/* Frequencies: as Mullion's CPUID leaf tells them, measured where it is not Mullion. */
+uint64_t tsc_hz(void);
+uint64_t mullion_hz(bool apic_timer); /* 0: no such leaf */
+uint64_t tsc_hz_measured(void);	      /* against the PM timer, for 50 ms */
 void delay_us(unsigned microseconds);
 enum { PM_TIMER = 0x608, PM_TIMER_HZ = 3579545, PIT_HZ = 1193182 };
 void pit_start(unsigned mode, unsigned count); /* channel 0 */
@@ -226,7 +229,8 @@ void lapic_enable(void); /* calling CPU: spurious vector 0xff, LINT0 masked, TPR
 void lapic_eoi(void);
 void lapic_send(uint32_t dest, uint32_t icr);
 uint32_t lapic_id(void);
-uint64_t lapic_timer_hz(void); /* with divide 1; measured once against the TSC */
+uint64_t lapic_timer_hz(void); /* with divide 1 */
+uint64_t lapic_timer_hz_measured(void);
 
 uint32_t ioapic_read(uint32_t index);
 void ioapic_write(uint32_t index, uint32_t value);

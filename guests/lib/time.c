@@ -10,15 +10,35 @@ static uint32_t pm_ticks(uint32_t since)
 	return (in32(PM_TIMER) - since) & 0xffffff;
 }
 
+uint64_t mullion_hz(bool apic_timer)
+{
+	struct cpuid id = cpuid(0x40000000, 0);
+
+	if (id.b != 0x6c6c754d || id.a < 0x40000010) { /* "Mull" */
+		return 0;
+	}
+	id = cpuid(0x40000010, 0);
+	return (uint64_t)(apic_timer ? id.b : id.a) * 1000;
+}
+
 uint64_t tsc_hz(void)
 {
 	static uint64_t hz;
+
+	if (!hz) {
+		hz = mullion_hz(false);
+	}
+	if (!hz) {
+		hz = tsc_hz_measured();
+	}
+	return hz;
+}
+
+uint64_t tsc_hz_measured(void)
+{
 	uint32_t start, edge, ticks;
 	uint64_t tsc;
 
-	if (hz) {
-		return hz;
-	}
 	for (edge = in32(PM_TIMER); (start = in32(PM_TIMER)) == edge;) {
 	}
 	tsc = rdtsc();
@@ -27,12 +47,11 @@ uint64_t tsc_hz(void)
 	} while (ticks < MEASURE);
 	tsc = rdtsc() - tsc;
 #ifdef __x86_64__
-	hz = tsc * PM_TIMER_HZ / ticks;
+	return tsc * PM_TIMER_HZ / ticks;
 #else
 	/* 50 ms; close enough for delays, and without a 64-bit division. */
-	hz = tsc << 4 | tsc << 2;
+	return (tsc << 4) + (tsc << 2);
 #endif
-	return hz;
 }
 
 void delay_us(unsigned microseconds)

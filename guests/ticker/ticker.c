@@ -31,7 +31,6 @@ void guest_main(void)
 	on_interrupt(TICK, tick);
 	print("ticker: %lu ticks a second, TSC %lu kHz, APIC timer %lu kHz\n", hz,
 	      (unsigned long)(per_second / 1000), (unsigned long)(lapic_timer_hz() / 1000));
-	/* The tick's true length in TSC ticks: both clocks were measured, so compare them directly. */
 	lapic_write(LAPIC_TIMER, LVT_PERIODIC | TICK);
 	lapic_write(LAPIC_INITIAL, (uint32_t)period);
 	halt();

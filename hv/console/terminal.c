@@ -9,7 +9,7 @@
 #include "hv/lib/printf.h"
 #include "hv/lib/string.h"
 
-enum { CTRL_A = 0x01 };
+enum { CTRL_A = 0x01, ESCAPE = 0x1b };
 
 static void put(struct terminal *t, char c)
 {
@@ -90,7 +90,7 @@ static void finish_line(struct terminal *t, int source)
 	}
 }
 
-static void feed_mixed(struct terminal *t, int source, uint8_t byte)
+static void feed_plain(struct terminal *t, int source, uint8_t byte)
 {
 	struct terminal_source *s = &t->source[source];
 
@@ -105,6 +105,43 @@ static void feed_mixed(struct terminal *t, int source, uint8_t byte)
 		finish_line(t, source);
 	}
 	s->line[s->len++] = (char)byte;
+}
+
+/* Ends a control sequence: a question to the terminal is dropped, everything else goes on. */
+static void end_control(struct terminal *t, int source, uint8_t final)
+{
+	struct terminal_source *s = &t->source[source];
+
+	for (unsigned i = 0; i < s->control_len && final != 'n' && final != 'c'; i++) {
+		feed_plain(t, source, s->control[i]);
+	}
+	s->control_len = 0;
+}
+
+/*
+ * Control sequences (ECMA-48, "CSI") are kept whole. Questions to the terminal (DSR, DA) are not
+ * asked: a line may be written more than once, and the answers would look like typing.
+ */
+static void feed_mixed(struct terminal *t, int source, uint8_t byte)
+{
+	struct terminal_source *s = &t->source[source];
+
+	if (s->control_len == 0 && byte != ESCAPE) {
+		feed_plain(t, source, byte);
+		return;
+	}
+	if (s->control_len && byte < ' ') { /* cut short */
+		end_control(t, source, 0);
+		feed_plain(t, source, byte);
+		return;
+	}
+	s->control[s->control_len++] = byte;
+	if (s->control_len == 2 ? byte != '['
+				: s->control_len > 2 && byte >= 0x40 && byte <= 0x7e) {
+		end_control(t, source, s->control_len == 2 ? 0 : byte);
+	} else if (s->control_len == TERMINAL_CONTROL) {
+		end_control(t, source, 0);
+	}
 }
 
 static int hidden(const struct terminal *t)
@@ -168,7 +205,7 @@ static void show_history(struct terminal *t, int source, unsigned max)
 static void forget_lines(struct terminal *t)
 {
 	for (unsigned i = 0; i < TERMINAL_SOURCES; i++) {
-		t->source[i].len = t->source[i].shown = 0;
+		t->source[i].len = t->source[i].shown = t->source[i].control_len = 0;
 	}
 	t->open = -1;
 }

@@ -10,30 +10,33 @@
 #include "hv/types.h"
 
 enum {
-	TERMINAL_OUT = 16384,	/* output ring, power of two */
-	TERMINAL_LINE = 256,	/* an unfinished line that can be shown again */
+	TERMINAL_OUT = 16384, /* output ring, power of two */
+	TERMINAL_CONTROL = 16,
+	TERMINAL_LINE = 256,	 /* an unfinished line that can be shown again */
 	TERMINAL_HISTORY = 4096, /* of each source, shown when it gets the terminal; power of two */
 	TERMINAL_LOG = MAX_GUESTS, /* the source number of the log; guests are 0.. */
 	TERMINAL_SOURCES = MAX_GUESTS + 1,
 	TERMINAL_MIXED = -1,
 	/* terminal_feed may write this much for one byte; room is asked for before. */
-	TERMINAL_WORST = 3 * (TERMINAL_LINE + MAX_NAME + 8),
+	TERMINAL_WORST = 3 * (TERMINAL_LINE + MAX_NAME + 8) + TERMINAL_CONTROL,
 };
 
 struct terminal_source {
 	char prefix[MAX_NAME + 4];
-	char line[TERMINAL_LINE]; /* the unfinished line */
-	unsigned len, shown;	  /* bytes in it, bytes of it on the terminal */
+	char line[TERMINAL_LINE];	   /* the unfinished line */
+	unsigned len, shown;		   /* bytes in it, bytes of it on the terminal */
+	uint8_t control[TERMINAL_CONTROL]; /* a control sequence that is not complete yet */
+	unsigned control_len;
 	uint8_t history[TERMINAL_HISTORY];
 	uint64_t history_end;
 };
 
 struct terminal {
 	struct terminal_source source[TERMINAL_SOURCES];
-	int focus; /* a source, or TERMINAL_MIXED */
-	int open;  /* whose unfinished line is on the terminal, -1: none */
+	int focus;   /* a source, or TERMINAL_MIXED */
+	int open;    /* whose unfinished line is on the terminal, -1: none */
 	bool escape; /* Ctrl-a was typed */
-	int input; /* the guest that gets what is typed, -1: none */
+	int input;   /* the guest that gets what is typed, -1: none */
 	uint8_t out[TERMINAL_OUT];
 	uint32_t head, tail; /* free-running */
 };

@@ -44,22 +44,27 @@ static void check_registers(void)
 
 static void check_pit(void)
 {
-	uint64_t start, micros;
+	uint64_t start, micros = 0;
 
 	ioapic_route(2, (uint64_t)lapic_id() << 56 | PIT_VECTOR);
 	pit_start(2, PIT_HZ / 100);
-	ticks = 0;
-	while (ticks < 2) {
-		halt();
+	/* The host of an emulator may pause it at any time, so one good try of several is enough. */
+	for (unsigned i = 0; i < 20 && (micros < 95000 || micros > 115000); i++) {
+		ticks = 0;
+		while (ticks < 2) { /* the first may have been pending for long */
+			halt();
+		}
+		start = rdtsc();
+		while (ticks < 12) {
+			halt();
+		}
+		micros = (rdtsc() - start) * 1000 / (tsc_hz() / 1000);
 	}
-	start = rdtsc();
-	while (ticks < 22) {
-		halt();
-	}
-	micros = (rdtsc() - start) * 1000 / (tsc_hz() / 1000);
-	print("20 ticks of 10000 us in %lu us\n", (unsigned long)micros);
-	CHECK(micros > 190000 && micros < 260000);
+	print("10 ticks of 10000 us in %lu us\n", (unsigned long)micros);
+	CHECK(micros >= 95000 && micros <= 115000);
 	ioapic_route(2, LVT_MASKED);
+	interrupts_on(); /* what was pending then */
+	interrupts_off();
 	ticks = 0;
 	interrupts_on();
 	delay_us(30000);

@@ -1,12 +1,12 @@
 /*
  * The APIC timer in its three modes: never early, late only by little, no period lost or doubled.
- * Lateness is judged by the best of several tries: an emulator's host may pause it at any time.
+ * For lateness one good try of several is enough: the host of an emulator may pause it at any time.
  */
 #include "guest.h"
 
 GUEST("timer");
 
-enum { VECTOR = 0x53, ROUNDS = 10 };
+enum { VECTOR = 0x53, ROUNDS = 100 };
 
 static volatile unsigned taken;
 static volatile uint64_t when;
@@ -36,7 +36,7 @@ static void check_one_shot(bool sleep)
 	uint64_t best = ~0ul, wanted = tsc_hz() / 200, hz = lapic_timer_hz();
 
 	lapic_write(LAPIC_TIMER, VECTOR);
-	for (unsigned i = 0; i < ROUNDS; i++) {
+	for (unsigned i = 0; i < ROUNDS && (i < 5 || micros(best) >= 6000); i++) {
 		uint64_t start;
 
 		taken = 0;
@@ -62,20 +62,25 @@ static void check_one_shot(bool sleep)
 
 static void check_periodic(void)
 {
-	uint64_t start, hz = lapic_timer_hz(), elapsed;
+	uint64_t start, hz = lapic_timer_hz(), elapsed = 0;
 
-	taken = 0;
 	lapic_write(LAPIC_TIMER, VECTOR | LVT_PERIODIC);
-	start = rdtsc();
-	lapic_write(LAPIC_INITIAL, (uint32_t)(hz / 50));
-	wait_for(10);
-	elapsed = micros(when - start);
+	for (unsigned i = 0; i < ROUNDS / 5 && (elapsed < 99000 || elapsed > 110000); i++) {
+		taken = 0;
+		start = rdtsc();
+		lapic_write(LAPIC_INITIAL, (uint32_t)(hz / 100));
+		wait_for(10);
+		elapsed = micros(when - start);
+		CHECK(elapsed >= 99000);
+	}
 	CHECK(lapic_read(LAPIC_CURRENT) != 0);
-	CHECK(lapic_read(LAPIC_CURRENT) <= hz / 50);
-	print("10 periods of 20000 us: %lu us\n", (unsigned long)elapsed);
-	CHECK(elapsed >= 198000 && elapsed < 240000);
+	CHECK(lapic_read(LAPIC_CURRENT) <= hz / 100);
+	print("10 periods of 10000 us: %lu us\n", (unsigned long)elapsed);
+	CHECK(elapsed <= 110000);
 	/* Masked it goes on counting, and fires no more. */
 	lapic_write(LAPIC_TIMER, VECTOR | LVT_PERIODIC | LVT_MASKED);
+	interrupts_on(); /* what was pending then */
+	interrupts_off();
 	taken = 0;
 	interrupts_on();
 	delay_us(50000);
@@ -114,7 +119,7 @@ static void check_deadline(void)
 
 	lapic_write(LAPIC_TIMER, VECTOR | LVT_DEADLINE);
 	CHECK_EQ(rdmsr(MSR_TSC_DEADLINE), 0);
-	for (unsigned i = 0; i < ROUNDS; i++) {
+	for (unsigned i = 0; i < ROUNDS && (i < 5 || micros(best) >= 1000); i++) {
 		uint64_t deadline = rdtsc() + tsc_hz() / 200;
 
 		taken = 0;

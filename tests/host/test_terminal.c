@@ -146,3 +146,19 @@ TEST(no_byte_is_written_over_when_nobody_empties_the_ring)
 		CHECK(t.head - t.tail <= TERMINAL_OUT);
 	}
 }
+
+TEST(questions_to_the_terminal_are_not_asked_in_the_shared_view)
+{
+	setup();
+	feed(0, "~ # \033[6n\033[1mbold\033[0m\033[c\n");
+	CHECK_STR(seen(), "linux| ~ # \033[1mbold\033[0m\r\n");
+	feed(0, "\033Mup \033[00000000000000000000n\n");
+	CHECK_STR(seen(), "linux| \033Mup \033[00000000000000000000n\r\n");
+	feed(0, "\033[1\nrest\n");
+	CHECK_STR(seen(), "linux| \033[1\r\nlinux| rest\r\n");
+	terminal_type(&t, 1);
+	terminal_type(&t, '1');
+	seen();
+	feed(0, "\033[6n");
+	CHECK_STR(seen(), "\033[6n");
+}

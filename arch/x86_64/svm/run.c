@@ -97,12 +97,26 @@ static void exit_npt(const struct vmcb *c, struct vm_exit *exit)
 	exit->npt.walk = i & walk;
 }
 
-static void exit_exception(const struct vmcb *c, struct vm_exit *exit, unsigned vector)
+/* DR6 is stored as the handler is to see it; where it is not, a single step is the likely cause. */
+static void finish_debug_exception(struct vmcb *c)
+{
+	enum { CAUSES = FIELD(3, 0) | BIT(13) | BIT(14) | BIT(15), BS = BIT(14) };
+
+	if (!(c->dr6 & CAUSES) && c->rflags & RFLAGS_TF) {
+		c->dr6 |= BS;
+		vmcb_touch(c, CLEAN_DR);
+	}
+}
+
+static void exit_exception(struct vmcb *c, struct vm_exit *exit, unsigned vector)
 {
 	if (vector == EXC_MC) {
 		__asm__ volatile("int $18" : : : "memory");
 		exit->kind = EXIT_INTR;
 		return;
+	}
+	if (vector == EXC_DB) {
+		finish_debug_exception(c);
 	}
 	exit->kind = EXIT_EXCEPTION;
 	exit->exc.vector = (uint8_t)vector;
@@ -150,7 +164,7 @@ static void exit_int1(struct vcpu *v, struct vm_exit *exit)
 static void decode_exit(struct vcpu *v, struct vm_exit *exit)
 {
 	struct svm *x = svm_of(v);
-	const struct vmcb *c = x->vmcb;
+	struct vmcb *c = x->vmcb;
 	uint32_t code = (uint32_t)c->exit_code;
 
 	exit->insn_len = 0;

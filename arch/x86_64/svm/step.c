@@ -8,7 +8,11 @@
  */
 #include "arch/x86_64/svm/svm.h"
 
-enum { DR6_B = FIELD(3, 0), DR6_BS = BIT(14) };
+enum {
+	DR6_B = FIELD(3, 0),
+	DR6_BS = BIT(14),
+	DR7_CAUSES = FIELD(7, 0) | BIT(13), /* breakpoints, and the protection of debug registers */
+};
 
 /* All vectors that exceptions have: each must exit, or TF would be in the RFLAGS that it pushes. */
 #define ALL_EXCEPTIONS ((uint32_t)(FIELD(21, 0) & ~(BIT(2) | BIT(9) | BIT(15))))
@@ -79,6 +83,14 @@ static bool is_guests_trap(struct svm *x)
 	return guest_steps || breakpoint;
 }
 
+/* Not every CPU stores DR6 when #DB is intercepted: then the cause is the one that is left. */
+static bool is_single_step(const struct svm *x)
+{
+	const struct vmcb *c = x->vmcb;
+
+	return c->dr6 & DR6_BS || c->rip != x->step.rip || !(c->dr7 & DR7_CAUSES);
+}
+
 static bool end_of_window(struct svm *x, struct vm_exit *exit)
 {
 	exit->kind = x->window_intr || x->window_nmi ? EXIT_WINDOW : EXIT_NONE;
@@ -107,7 +119,7 @@ bool svm_step_end(struct vcpu *v, struct vm_exit *exit)
 	uint32_t code = (uint32_t)c->exit_code;
 	enum svm_step kind = x->step.kind;
 	bool exception = code >= SVM_EXCEPTION && code <= SVM_EXCEPTION_LAST;
-	bool stepped = code == SVM_EXCEPTION + EXC_DB && c->dr6 & DR6_BS;
+	bool stepped = code == SVM_EXCEPTION + EXC_DB && is_single_step(x);
 
 	restore_intercepts(x);
 	if (kind == STEP_IRET && exception) {

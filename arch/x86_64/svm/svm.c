@@ -7,6 +7,7 @@
 #include "arch/x86_64/exit_bitmap.h"
 #include "arch/x86_64/guest_cpu.h"
 #include "arch/x86_64/percpu.h"
+#include "arch/x86_64/svm/npt_format.h"
 #include "hv/host.h"
 #include "hv/lib/string.h"
 #include "hv/msr_index.h"
@@ -19,20 +20,7 @@ enum {
 };
 #define DR6_RESET 0xffff0ff0ull
 
-/*
- * NPT entries are those of long mode, walked as user accesses. Accessed and dirty are set from the
- * start, so the CPU never has to. Memory types by the host's PAT: entry 0 is WB, entry 3 is UC.
- */
-struct npt_format svm_npt_format = {
-	.name = "NPT",
-	.table = BIT(0) | BIT(1) | BIT(2),
-	.leaf = BIT(0) | BIT(2) | BIT(5) | BIT(6),
-	.large = BIT(7),
-	.write = BIT(1),
-	.write_back = 0,
-	.uncached = BIT(3) | BIT(4),
-	.no_execute = BIT(63),
-};
+struct npt_format svm_npt_format = NPT_FORMAT; /* the probe sets gib_leaves */
 
 bool svm_cpu_enable(struct refusal *r)
 {

@@ -7,6 +7,7 @@
 #include "arch/x86_64/exit_bitmap.h"
 #include "arch/x86_64/guest_cpu.h"
 #include "arch/x86_64/percpu.h"
+#include "arch/x86_64/vmx/ept_format.h"
 #include "hv/crx.h"
 #include "hv/host.h"
 #include "hv/lib/string.h"
@@ -18,17 +19,7 @@ enum { VPID_OF_GUEST = 1 /* one vCPU per CPU: one tag is enough */ };
 /* EPT pointer: write-back tables, walk length 4 minus 1 (Intel SDM vol. 3, "EPT Pointer"). */
 enum { EPTP_WB = 6, EPTP_WALK_4 = 3 << 3 };
 
-/* EPT entries (Intel SDM vol. 3, "Format of an EPT Page-Table Entry"). Gib_leaves: by the probe. */
-struct npt_format vmx_npt_format = {
-	.name = "EPT",
-	.table = BIT(0) | BIT(1) | BIT(2),
-	.leaf = BIT(0) | BIT(2),
-	.large = BIT(7),
-	.write = BIT(1),
-	.write_back = 6 << 3,
-	.uncached = 0 << 3,
-	.execute = BIT(2),
-};
+struct npt_format vmx_npt_format = EPT_FORMAT; /* the probe sets gib_leaves */
 
 static bool vmxon(hpa_t region)
 {
