@@ -122,14 +122,14 @@ static void finish_debug(struct vcpu *v)
 	}
 }
 
-void vcpu_skip(struct vcpu *v, unsigned len)
+void vcpu_skip_slowly(struct vcpu *v, unsigned len)
 {
 	uint64_t next;
 
-	vcpu_need(v, GROUP_RIP | GROUP_SHADOW | GROUP_RFLAGS);
+	vcpu_need(v, GROUP_STEP);
 	next = v->regs.rip + len;
 	/* Only a step across 4 GiB can depend on the width of the mode. */
-	if (__builtin_expect((next ^ v->regs.rip) >> 32, 0) && vcpu_code_bits(v) != 64) {
+	if ((next ^ v->regs.rip) >> 32 && vcpu_code_bits(v) != 64) {
 		next &= 0xffffffff;
 	}
 	v->regs.rip = next;
@@ -138,7 +138,7 @@ void vcpu_skip(struct vcpu *v, unsigned len)
 		v->regs.shadow &= SHADOW_NMI;
 		vcpu_touch(v, GROUP_SHADOW);
 	}
-	if (__builtin_expect(v->regs.rflags & (RFLAGS_TF | RFLAGS_RF), 0)) {
+	if (v->regs.rflags & (RFLAGS_TF | RFLAGS_RF)) {
 		finish_debug(v);
 	}
 }

@@ -239,7 +239,10 @@ static void not_entered(struct vcpu *v, struct vm_exit *exit)
 
 static void prepare(struct vcpu *v, struct svm *x, struct vmcb *c)
 {
-	if (v->dirty) {
+	if (v->dirty == GROUP_RIP) {
+		v->dirty = 0;
+		c->rip = v->regs.rip;
+	} else if (v->dirty) {
 		svm_write_back(v);
 	}
 	if (v->tsc_offset_dirty) {
@@ -282,5 +285,6 @@ void svm_run(struct vcpu *v, struct vm_exit *exit)
 	if (__builtin_expect(x->step.kind != STEP_NONE, 0) && svm_step_end(v, exit)) {
 		return;
 	}
+	svm_fetch_step(v);
 	decode_exit(v, exit);
 }

@@ -86,7 +86,7 @@ static void block_nmi_again(const struct vm_exit *exit)
 	}
 }
 
-static void exit_npt(struct vm_exit *exit)
+static void exit_npt(struct vcpu *v, struct vm_exit *exit)
 {
 	uint64_t q = vmread(EXIT_QUALIFICATION);
 	enum { WRITE = BIT(1), FETCH = BIT(2), LINEAR_VALID = BIT(7), FINAL = BIT(8) };
@@ -99,6 +99,7 @@ static void exit_npt(struct vm_exit *exit)
 	if (q & NMI_UNBLOCKED_BY_IRET) {
 		block_nmi_again(exit);
 	}
+	vmx_fetch_step(v);
 }
 
 /* An intercepted #DB has not changed DR6 and DR7 yet, as its delivery would. */
@@ -173,7 +174,7 @@ static void exit_watchdog(struct vm_exit *exit)
 	exit->kind = EXIT_INTR;
 }
 
-static void decode_exit(struct vm_exit *exit, uint64_t reason)
+static void decode_exit(struct vcpu *v, struct vm_exit *exit, uint64_t reason)
 {
 	exit->insn_len = 0;
 	switch (reason & REASON_BASIC) {
@@ -182,7 +183,7 @@ static void decode_exit(struct vm_exit *exit, uint64_t reason)
 		exit->kind = EXIT_INTR;
 		return;
 	case REASON_EXCEPTION_NMI: exit_exception(exit); return;
-	case REASON_EPT_VIOLATION: exit_npt(exit); return;
+	case REASON_EPT_VIOLATION: exit_npt(v, exit); return;
 	case REASON_INTR_WINDOW:
 	case REASON_NMI_WINDOW:
 	case REASON_TPR_THRESHOLD: exit->kind = EXIT_WINDOW; return;
@@ -214,6 +215,7 @@ static void decode_exit(struct vm_exit *exit, uint64_t reason)
 	default: exit_raw(exit, EXIT_UNKNOWN, reason); return;
 	}
 	exit->insn_len = (uint8_t)vmread(EXIT_INSN_LENGTH);
+	vmx_fetch_step(v);
 }
 
 /* The entry fails if the threshold is above the TPR; below it, nothing is to be waited for. */
@@ -263,7 +265,10 @@ void vmx_run(struct vcpu *v, struct vm_exit *exit)
 	enum vmx_entry entry;
 	uint64_t reason;
 
-	if (v->dirty) {
+	if (v->dirty == GROUP_RIP) {
+		v->dirty = 0;
+		vmwrite(GUEST_RIP, v->regs.rip);
+	} else if (v->dirty) {
 		vmx_write_back(v);
 	}
 	if (v->tsc_offset_dirty) {
@@ -290,5 +295,5 @@ void vmx_run(struct vcpu *v, struct vm_exit *exit)
 	x->launched = true;
 	x->injected.valid = false;
 	read_interrupted(&exit->interrupted);
-	decode_exit(exit, reason);
+	decode_exit(v, exit, reason);
 }
