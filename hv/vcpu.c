@@ -32,6 +32,7 @@ static const struct vcpu_regs reset_state = {
 	.rip = 0xfff0,
 	.rflags = RFLAGS_1,
 	.cr0 = CR0_CD | CR0_NW | CR0_ET,
+	.dr6 = 0xffff0ff0,
 	.dr7 = 0x400,
 	.pat = 0x0007040600070406,
 	.cs = {.selector = 0xf000, .base = 0xffff0000, .limit = 0xffff, .ar = 0x9b},
@@ -117,7 +118,9 @@ static void finish_debug(struct vcpu *v)
 		vcpu_touch(v, GROUP_RFLAGS);
 	}
 	if (v->regs.rflags & RFLAGS_TF) {
-		host_dr6_single_step();
+		vcpu_need(v, GROUP_DR);
+		v->regs.dr6 |= DR6_BS;
+		vcpu_touch(v, GROUP_DR);
 		vcpu_raise(v, EXC_DB, false, 0);
 	}
 }

@@ -28,12 +28,14 @@ enum vcpu_group {
 	GROUP_CR2 = BIT(5),
 	GROUP_CS_SS = BIT(6),
 	GROUP_SEG = BIT(7),    /* es ds fs gs ldtr tr gdtr idtr */
-	GROUP_DR7 = BIT(8),
+	GROUP_DR = BIT(8),     /* dr6 dr7; DR0-3 stay in the registers */
 	GROUP_SYSENTER = BIT(9), /* sysenter_cs, _esp, _eip */
 	GROUP_PAT = BIT(10),
 	GROUP_ALL = BIT(11) - 1,
 	GROUP_STEP = GROUP_RIP | GROUP_RFLAGS | GROUP_SHADOW, /* what ends an instruction */
 };
+
+enum { DR6_BS = BIT(14) /* a single step */ };
 
 enum { SHADOW_STI = BIT(0), SHADOW_MOV_SS = BIT(1), SHADOW_NMI = BIT(2) /* NMIs blocked */ };
 
@@ -67,7 +69,7 @@ struct vcpu_regs {
 	uint64_t rip;
 	uint64_t rflags;
 	uint64_t cr0, cr2, cr3, cr4, efer;
-	uint64_t dr7;
+	uint64_t dr6, dr7;
 	uint64_t pat;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
 	uint32_t shadow;

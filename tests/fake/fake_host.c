@@ -143,10 +143,6 @@ void host_xcr0_write(uint64_t value)
 	fake_host.xcr0 = value;
 }
 
-void host_dr6_single_step(void)
-{
-}
-
 void host_kick(unsigned cpu, bool urgent)
 {
 	fake_host.kicks[cpu]++;

@@ -100,10 +100,10 @@ static void exit_npt(const struct vmcb *c, struct vm_exit *exit)
 /* DR6 is stored as the handler is to see it; where it is not, a single step is the likely cause. */
 static void finish_debug_exception(struct vmcb *c)
 {
-	enum { CAUSES = FIELD(3, 0) | BIT(13) | BIT(14) | BIT(15), BS = BIT(14) };
+	enum { CAUSES = FIELD(3, 0) | BIT(13) | DR6_BS | BIT(15) };
 
 	if (!(c->dr6 & CAUSES) && c->rflags & RFLAGS_TF) {
-		c->dr6 |= BS;
+		c->dr6 |= DR6_BS;
 		vmcb_touch(c, CLEAN_DR);
 	}
 }

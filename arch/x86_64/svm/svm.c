@@ -18,7 +18,6 @@ enum {
 	IOPM_BYTES = 3 * PAGE_SIZE,
 	MSRPM_BYTES = 2 * PAGE_SIZE,
 };
-#define DR6_RESET 0xffff0ff0ull
 
 struct npt_format svm_npt_format = NPT_FORMAT; /* the probe sets gib_leaves */
 
@@ -127,7 +126,6 @@ static void reset_vmcb(struct vcpu *v, bool init)
 
 	memset(c, 0, sizeof(*c));
 	fill_control(v);
-	c->dr6 = DR6_RESET;
 	if (init) {
 		c->star = star;
 		c->lstar = lstar;
