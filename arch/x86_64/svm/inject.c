@@ -2,12 +2,9 @@
  * Events into the guest, and the wish to be told when one can be delivered. Called through virt_ops
  * on the owner CPU, between two runs, and by run.c right before an entry.
  */
-#include "arch/x86_64/asm.h"
 #include "arch/x86_64/event_code.h"
 #include "arch/x86_64/svm/svm.h"
 #include "hv/host.h"
-
-enum { DR6_BS = BIT(14) };
 
 /*
  * INT3, INTO and INT n return behind the instruction. The types that the neutral form has for them
@@ -40,11 +37,6 @@ void svm_inject(struct vcpu *v, const struct event *e)
 		coded.has_error = v->regs.cr0 & CR0_PE; /* real mode has none */
 	}
 	c->inject = (uint64_t)e->error << 32 | event_encode(&coded);
-	if (e->type == EVENT_EXC && e->vector == EXC_DB) {
-		/* VMRUN loads DR6 from the VMCB: what host_dr6_single_step set must be there. */
-		c->dr6 |= read_dr6() & DR6_BS;
-		vmcb_touch(c, CLEAN_DR);
-	}
 	if (e->type == EVENT_NMI) {
 		/* By the neutral state: a shadow that waits to be written must not take it back. */
 		vcpu_need(v, GROUP_SHADOW);
