@@ -18,6 +18,7 @@
 #include "hv/host.h"
 #include "hv/lib/string.h"
 #include "hv/log.h"
+#include "hv/pci.h"
 
 enum { MULTIBOOT2_MAGIC = 0x36d76289, INFORMATION_MAX = 128 * 1024 };
 
@@ -163,6 +164,7 @@ void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta)
 	}
 	clock_init();
 	take_interrupts();
+	pci_enumerate(&acpi);
 	start_cpus(low_page);
 	if (boot_option(&boot, "check-pages")) {
 		check_pages();
