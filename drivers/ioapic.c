@@ -3,6 +3,7 @@
  */
 #include "drivers/ioapic.h"
 #include "hv/host.h"
+#include "hv/lib/lock.h"
 #include "hv/log.h"
 
 enum { IOREGSEL = 0x00, IOWIN = 0x10 }; /* memory offsets */
@@ -16,6 +17,7 @@ struct ioapic {
 
 static struct ioapic ioapic[ACPI_IOAPICS];
 static unsigned ioapics;
+static struct lock lock;
 
 static uint32_t read(const struct ioapic *io, unsigned r)
 {
@@ -57,7 +59,7 @@ void ioapic_init(const struct acpi_info *a)
 	}
 }
 
-bool ioapic_route(uint32_t gsi, uint32_t apic_id, uint8_t vector, bool level, bool low)
+static bool route(uint32_t gsi, uint32_t apic_id, uint32_t low_half)
 {
 	unsigned pin;
 	const struct ioapic *io = find(gsi, &pin);
@@ -65,12 +67,28 @@ bool ioapic_route(uint32_t gsi, uint32_t apic_id, uint8_t vector, bool level, bo
 	if (!io || apic_id > 0xff) {
 		return false;
 	}
+	lock_take(&lock);
 	/* Masked while the two halves do not belong together. */
 	write(io, IOAPIC_PIN_LOW + 2 * pin, PIN_MASKED);
 	write(io, IOAPIC_PIN_HIGH + 2 * pin, apic_id << 24);
-	write(io, IOAPIC_PIN_LOW + 2 * pin,
-	      vector | (level ? PIN_LEVEL : 0) | (low ? PIN_LOW_ACTIVE : 0));
+	write(io, IOAPIC_PIN_LOW + 2 * pin, low_half);
+	lock_drop(&lock);
 	return true;
+}
+
+static uint32_t low_half(uint8_t vector, bool level, bool low)
+{
+	return vector | (level ? PIN_LEVEL : 0) | (low ? PIN_LOW_ACTIVE : 0);
+}
+
+bool ioapic_route(uint32_t gsi, uint32_t apic_id, uint8_t vector, bool level, bool low)
+{
+	return route(gsi, apic_id, low_half(vector, level, low));
+}
+
+bool ioapic_route_masked(uint32_t gsi, uint32_t apic_id, uint8_t vector, bool level, bool low)
+{
+	return route(gsi, apic_id, low_half(vector, level, low) | (uint32_t)PIN_MASKED);
 }
 
 void ioapic_mask(uint32_t gsi, bool masked)
@@ -80,8 +98,10 @@ void ioapic_mask(uint32_t gsi, bool masked)
 	uint32_t v;
 
 	if (io) {
+		lock_take(&lock);
 		v = read(io, IOAPIC_PIN_LOW + 2 * pin) & ~(uint32_t)PIN_MASKED;
 		write(io, IOAPIC_PIN_LOW + 2 * pin, v | (masked ? PIN_MASKED : 0));
+		lock_drop(&lock);
 	}
 }
 

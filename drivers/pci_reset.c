@@ -144,5 +144,5 @@ bool pci_reset_function(const struct pci_function *f)
 		pci_write(f->bdf, header[i].offset, header[i].size, saved[i]);
 	}
 	pci_write(f->bdf, PCI_COMMAND, 2, command);
-	return done;
+	return done && answers(f);
 }

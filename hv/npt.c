@@ -1,6 +1,6 @@
 /*
- * Second-level page tables: see npt.h. Called by partition.c on the boot CPU; the tables belong to
- * the partition and are read-only afterwards.
+ * Second-level page tables: see npt.h. They belong to the partition. npt_map and npt_unmap are
+ * called under its device lock.
  */
 #include "hv/npt.h"
 #include "hv/host.h"
@@ -22,6 +22,13 @@ static unsigned entry_index(unsigned level, uint64_t at)
 
 static bool new_table(struct npt *n, hpa_t *out, struct refusal *r)
 {
+	if (n->reserve) {
+		if (n->spares == 0) {
+			return refuse(r, "all tables are in use");
+		}
+		*out = n->spare[--n->spares];
+		return true;
+	}
 	if (!host_alloc(PAGE_SIZE, PAGE_SIZE, out)) {
 		return refuse(r, "no memory for %s tables (%u pages taken)", n->format->name,
 			      n->tables);
@@ -55,6 +62,12 @@ static unsigned leaf_level(const struct npt_format *f, uint64_t at, uint64_t to,
 	return level;
 }
 
+/* CPUs may walk the tables meanwhile. */
+static void set_entry(uint64_t *e, uint64_t v)
+{
+	__atomic_store_n(e, v, __ATOMIC_RELEASE);
+}
+
 static bool map_leaf(struct npt *n, uint64_t at, unsigned leaf, uint64_t entry, struct refusal *r)
 {
 	uint64_t *table = host_ptr(n->root);
@@ -67,11 +80,11 @@ static bool map_leaf(struct npt *n, uint64_t at, unsigned leaf, uint64_t entry, 
 			if (!new_table(n, &next, r)) {
 				return false;
 			}
-			*e = next.v | n->format->table;
+			set_entry(e, next.v | n->format->table);
 		}
 		table = host_ptr(next);
 	}
-	table[entry_index(leaf, at)] = entry | (leaf > SMALL ? n->format->large : 0);
+	set_entry(&table[entry_index(leaf, at)], entry | (leaf > SMALL ? n->format->large : 0));
 	return true;
 }
 
@@ -110,6 +123,85 @@ bool npt_build(struct npt *n, const struct npt_format *f, const struct addrspace
 		}
 	}
 	return true;
+}
+
+/* --- while the guest runs --- */
+
+bool npt_reserve(struct npt *n, unsigned tables, struct refusal *r)
+{
+	hpa_t lists, at;
+
+	_Static_assert(NPT_RESERVE * sizeof(hpa_t) == PAGE_SIZE, "a list is a page");
+	tables = tables < NPT_RESERVE ? tables : NPT_RESERVE;
+	if (!host_alloc(2 * PAGE_SIZE, PAGE_SIZE, &lists) ||
+	    !host_alloc((uint64_t)tables * PAGE_SIZE, PAGE_SIZE, &at)) {
+		return refuse(r, "no memory for %s tables (%u pages)", n->format->name, tables);
+	}
+	n->spare = host_ptr(lists);
+	n->retired = n->spare + NPT_RESERVE;
+	for (unsigned i = 0; i < tables; i++) {
+		n->spare[i] = hpa(at.v + (uint64_t)i * PAGE_SIZE);
+	}
+	n->spares = n->reserve = tables;
+	return true;
+}
+
+static bool is_empty(const uint64_t *table)
+{
+	for (unsigned i = 0; i < ENTRIES; i++) {
+		if (table[i]) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Clears the leaves of [at, end) below a table of `level`; tables that become empty are retired. */
+static void unmap_level(struct npt *n, uint64_t *table, unsigned level, uint64_t at, uint64_t end)
+{
+	while (at < end) {
+		uint64_t next = ALIGN_DOWN(at, entry_span(level)) + entry_span(level);
+		uint64_t *e = &table[entry_index(level, at)];
+		uint64_t part = next < end ? next : end;
+
+		if (*e && (level == SMALL || (*e & n->format->large))) {
+			set_entry(e, 0);
+		} else if (*e) {
+			hpa_t below = hpa(*e & ENTRY_ADDRESS);
+
+			unmap_level(n, host_ptr(below), level - 1, at, part);
+			if (is_empty(host_ptr(below))) {
+				set_entry(e, 0);
+				n->retired[n->retired_next++ % NPT_RESERVE] = below;
+			}
+		}
+		at = part;
+	}
+}
+
+void npt_unmap(struct npt *n, gpa_t base, uint64_t size)
+{
+	unmap_level(n, host_ptr(n->root), LEVELS, base.v, base.v + size);
+}
+
+bool npt_map(struct npt *n, const struct addr_range *range)
+{
+	struct refusal r = {""};
+
+	if (map_range(n, range, &r)) {
+		return true;
+	}
+	if (range->base.v < GPA_LIMIT && range->size <= GPA_LIMIT - range->base.v) {
+		npt_unmap(n, range->base, range->size); /* what it had come to */
+	}
+	return false;
+}
+
+void npt_flushed(struct npt *n, unsigned until)
+{
+	while (n->retired_first != n->retired_next && (int)(until - n->retired_first) > 0) {
+		n->spare[n->spares++] = n->retired[n->retired_first++ % NPT_RESERVE];
+	}
 }
 
 uint64_t npt_lookup(const struct npt *n, gpa_t gpa, uint64_t *leaf_size)

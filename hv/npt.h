@@ -1,7 +1,9 @@
 /*
  * Second-level page tables: one builder for EPT and NPT, which differ by a const table only.
  *
- * Called by partition.c while it builds a guest; the tables are never changed while a guest runs.
+ * Called by partition.c while it builds a guest. RAM never changes while a guest runs; passthrough.c
+ * maps and unmaps device memory then, one CPU of the partition at a time. Entries change by single
+ * stores, and a table that is taken out is used again only when no CPU can hold it in its caches.
  */
 #pragma once
 
@@ -24,11 +26,25 @@ struct npt {
 	const struct npt_format *format;
 	hpa_t root;	 /* 4-level table */
 	unsigned tables; /* pages used */
+	/* For a running guest: free tables, and a ring of those that caches may still hold. */
+	hpa_t *spare, *retired;
+	unsigned spares, reserve;
+	unsigned retired_first, retired_next; /* both only grow */
 };
 
 /* Maps every range of `as` with the largest leaves that alignment allows. */
 bool npt_build(struct npt *n, const struct npt_format *f, const struct addrspace *as,
 	       struct refusal *r);
+
+/* Boot CPU: keeps `tables` pages for npt_map. At most NPT_RESERVE. */
+enum { NPT_RESERVE = 512 };
+bool npt_reserve(struct npt *n, unsigned tables, struct refusal *r);
+/* Maps a range that is not mapped yet. False: no table is left, and nothing is mapped. */
+bool npt_map(struct npt *n, const struct addr_range *range);
+/* Takes out leaves that npt_map made for this very range. */
+void npt_unmap(struct npt *n, gpa_t base, uint64_t size);
+/* All CPUs have flushed since retired_next was `until`. */
+void npt_flushed(struct npt *n, unsigned until);
 
 /* The leaf that maps gpa: its entry and its size; 0 when nothing is mapped. For tests and reports. */
 uint64_t npt_lookup(const struct npt *n, gpa_t gpa, uint64_t *leaf_size);

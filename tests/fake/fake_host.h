@@ -26,6 +26,13 @@ struct fake_host {
 	uint16_t port_written;
 	/* Answers of CPUID; NULL: the test machine of fake_host.c. */
 	void (*cpuid)(uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+	/* RAM that host_alloc_at can give: ranges with start and end. */
+	uint64_t identity[4][2];
+	unsigned line_cpu[16];
+	uint8_t line_vector[16];
+	bool line_masked[16];
+	uint8_t mmio[0x100000];
+	unsigned mmio_size;  /* of the last access */
 	uint64_t free_bytes; /* that host_alloc may still give */
 };
 
