@@ -187,6 +187,8 @@ $(B)/guests/one32/%.o: %.c
 
 $(B)/guests/%32.elf: $(B)/guests/one32/%32.o $(GUEST_OBJ32) guests/lib/guest.ld
 	$(GUEST_LD) -m elf_i386 -o $@ $< $(GUEST_OBJ32)
+# With unsafe-identity DMA, RAM at low addresses is what firmware and loader have left.
+$(B)/guests/edu.elf64: GUEST_LD := $(subst -T ,--defsym=GUEST_BASE=0x1000000 -T ,$(GUEST_LD))
 # The same code as a 64-bit ELF file (NAME.elf64) and, for loaders that know none, as a 32-bit one.
 $(B)/guests/%.elf64: $(B)/guests/one64/%.o $(GUEST_OBJ64) guests/lib/guest.ld
 	$(GUEST_LD) -o $@ $< $(GUEST_OBJ64)

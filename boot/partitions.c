@@ -307,6 +307,7 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	struct refusal r = {""};
 	unsigned console_cpu;
 
+	device_irq_init(a);
 	if (!read_config(b, &r)) {
 		refused(&r);
 	}

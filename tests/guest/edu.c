@@ -168,7 +168,7 @@ static bool wait_for(volatile unsigned *what, unsigned count)
 
 static void check_msi(unsigned count)
 {
-	config_write16(4, MEMORY | INTX_OFF);
+	config_write16(4, MEMORY | MASTER | INTX_OFF); /* a message is a write of the device */
 	config_write(msi + 8, 0);
 	set_msi(lapic_id(), VECTOR);
 	enable_msi(true);
@@ -215,6 +215,7 @@ static void check_retargeting(void)
 	while (!second_runs) {
 		pause();
 	}
+	config_write16(4, MEMORY | MASTER | INTX_OFF);
 	taken = by_cpu[0] = by_cpu[1] = 0;
 	set_msi(0, VECTOR);
 	enable_msi(true);
