@@ -141,7 +141,7 @@ static void rejected(void *partition, struct vpci_function *f, uint16_t bdf, uns
 			log_line("%s: PCI %02x:%02x.%x register 0x%x: write rejected; guests do "
 				 "not see this register, and no line of the configuration allows "
 				 "it",
-				 p->config->name, bdf >> 8, bdf >> 3 & 31, bdf & 7, reg);
+				 p->config->name, bdf >> 8, bdf >> 3 & 31, bdf & 7, reg & ~3u);
 		}
 		return;
 	}

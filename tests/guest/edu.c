@@ -293,14 +293,14 @@ static void check_dma(void)
 /* Whatever a guest does here, it harms itself alone. */
 static void be_hostile(void)
 {
-	static const uint32_t places[] = {0x00100000, 0xfee00000, 0xfec00000, 0xe0000000, 0xfff00000, 0};
+	static const uint32_t places[] = {0x01000000, 0xfee00000, 0xfec00000, 0xe0000000, 0xfff00000, 0};
 	static const uint32_t addresses[] = {0, 0x1000, 0xfee00000, 0xfeefffff, 0xfed00000, 0xffffffff};
 	uintptr_t home = bar;
 
 	for (unsigned i = 0; i < sizeof(places) / sizeof(*places); i++) {
 		config_write(0x10, places[i]);
 		CHECK_EQ(ioapic_read(1) >> 16 & 0xff, 23);
-		CHECK_EQ(lapic_read(LAPIC_VERSION) & 0xff, 0x15);
+		CHECK_EQ(lapic_read(LAPIC_VERSION) & 0xff, 0x14);
 	}
 	config_write(0x10, (uint32_t)home);
 	CHECK_EQ(mmio_read(home + ID), 0x010000ed);
