@@ -160,7 +160,7 @@ static void update_entry(struct partition *p, struct vpci_function *f, unsigned 
 	struct vpci_message *m = &f->message[i];
 	uint64_t address, packed;
 	uint32_t data;
-	bool active = vpci_message_active(f, i, &address, &data);
+	bool active = vpci_msix_on(f) && vpci_message_active(f, i, &address, &data);
 
 	if (active && !parse(address, data, &packed)) {
 		tell_bad(p, f, address);

@@ -134,7 +134,7 @@ static bool access(struct vpci *p, bool io, uint64_t addr, struct bus_access *a)
 		}
 	}
 	if (claimed && !a->write) {
-		a->value = value;
+		a->value = a->size == 8 ? value : value & (BIT(8 * a->size) - 1);
 	}
 	return claimed;
 }

@@ -98,6 +98,7 @@ static void notice(struct fake_function *f, unsigned offset, uint32_t value)
 	if (f->pcie && offset == f->pcie + 0u + PCIE_DEVICE_CONTROL && (value & PCIE_FLR)) {
 		f->flrs++;
 		reset = true;
+		fake_pci_set(f, offset, 2, value & ~(uint32_t)PCIE_FLR);
 	}
 	if (f->af && offset == f->af + 4u && (value & 1)) {
 		f->flrs++;
