@@ -227,11 +227,11 @@ TEST(efer_and_xcr0_rules)
 	CHECK(crx_write_efer(v, EFER_LME | EFER_NXE | EFER_SCE));
 	v->regs.cr0 = CR0_PE | CR0_PG;
 	CHECK(!crx_write_efer(v, EFER_NXE)); /* LME with paging on */
-	CHECK(!crx_write_xcr0(v, 1, 1));
-	CHECK(!crx_write_xcr0(v, 0, 2));
-	CHECK(!crx_write_xcr0(v, 0, 5));
-	CHECK(!crx_write_xcr0(v, 0, 0x1f));
-	CHECK(crx_write_xcr0(v, 0, 7));
+	CHECK(!crx_write_xcr0(1, 1));
+	CHECK(!crx_write_xcr0(0, 2));
+	CHECK(!crx_write_xcr0(0, 5));
+	CHECK(!crx_write_xcr0(0, 0x1f));
+	CHECK(crx_write_xcr0(0, 7));
 	CHECK_EQ(fake_host.xcr0, 7);
 }
 
