@@ -261,6 +261,8 @@ TEST(pvclock_tells_the_frequency)
 	CHECK(msr_write(v, MSR_TSC, 10000));
 	CHECK(addrspace_read(&v->part->as, gpa(0x3000), words, sizeof(words)));
 	CHECK_EQ(words[1], v->part->start_tsc + 3000);
+	CHECK_EQ(words[0], 4); /* a new version, and an even one */
+	CHECK(!msr_write(v, MSR_PVCLOCK_SYSTEM, 0x3003)); /* not aligned */
 	CHECK(!msr_write(v, MSR_PVCLOCK_SYSTEM, 0xa0001)); /* the VGA hole is not RAM */
 	CHECK(!msr_write(v, MSR_PVCLOCK_WALL, ~0ull - 3));
 }
