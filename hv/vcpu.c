@@ -64,19 +64,20 @@ static void reset_msrs(struct vcpu *v)
 
 void vcpu_reset(struct vcpu *v, bool init)
 {
-	uint64_t pat = reset_state.pat, cr0 = reset_state.cr0;
+	struct vcpu_regs regs = reset_state;
 	uint32_t signature[4];
 
 	if (init) {
-		vcpu_need(v, GROUP_PAT | GROUP_CR);
-		pat = v->regs.pat;
-		cr0 = (v->regs.cr0 & (CR0_CD | CR0_NW)) | CR0_ET;
+		vcpu_need(v, GROUP_PAT | GROUP_CR | GROUP_SYSENTER);
+		regs.pat = v->regs.pat;
+		regs.sysenter_cs = v->regs.sysenter_cs;
+		regs.sysenter_esp = v->regs.sysenter_esp;
+		regs.sysenter_eip = v->regs.sysenter_eip;
+		regs.cr0 = (v->regs.cr0 & (CR0_CD | CR0_NW)) | CR0_ET;
 	} else {
 		reset_msrs(v);
 	}
-	v->regs = reset_state;
-	v->regs.pat = pat;
-	v->regs.cr0 = cr0;
+	v->regs = regs;
 	host_cpuid(1, 0, signature);
 	v->regs.gpr[RDX] = signature[0];
 	vcpu_touch(v, GROUP_ALL);

@@ -185,7 +185,11 @@ static void decode_exit(struct vcpu *v, struct vm_exit *exit)
 	case SVM_WBINVD: skippable(v, exit, EXIT_WBINVD, OPCODE_WBINVD); break;
 	case SVM_XSETBV: skippable(v, exit, EXIT_XSETBV, OPCODE_XSETBV); break;
 	case SVM_IRET:
-		x->iret_next = true;
+		x->next_step = STEP_IRET;
+		exit->kind = EXIT_NONE;
+		break;
+	case SVM_WRITE_CR8:
+		x->next_step = STEP_CR8;
 		exit->kind = EXIT_NONE;
 		break;
 	case SVM_RDPMC: exit_general_protection(exit); break;
@@ -254,7 +258,8 @@ static void prepare(struct vcpu *v, struct svm *x, struct vmcb *c)
 		c->vintr = (c->vintr & ~(uint64_t)VINTR_TPR) | v->cr8;
 		vmcb_touch(c, CLEAN_VINTR);
 	}
-	if (x->window_intr | x->window_nmi | x->iret_next | x->tpr_class || c->vintr & VINTR_IRQ) {
+	if (x->window_intr | x->window_nmi | x->tpr_class || x->next_step != STEP_NONE ||
+	    c->vintr & VINTR_IRQ || c->intercept_cr) {
 		svm_arm_windows(x);
 	}
 	c->rax = v->regs.gpr[RAX];

@@ -135,6 +135,13 @@ static void exit_exception(struct vm_exit *exit)
 		__asm__ volatile("int $18" : : : "memory");
 		return;
 	}
+	if (e.type == EVENT_PRIV_SW) {
+		/* INT1: to be delivered as such, so that it returns behind the instruction. */
+		e.insn_len = (uint8_t)vmread(EXIT_INSN_LENGTH);
+		exit->interrupted = e;
+		exit->kind = EXIT_NONE;
+		return;
+	}
 	exit->kind = EXIT_EXCEPTION;
 	exit->exc.vector = e.vector;
 	exit->exc.has_error = e.has_error;
