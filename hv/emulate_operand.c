@@ -191,7 +191,8 @@ enum emulate_result operand_own(struct emulation *em, int64_t displace, enum acc
 	}
 	if (is_the_exit(em, va, d->size, access)) {
 		out->size = out->first = d->size;
-		out->page[0] = (struct operand_page){.ram = NULL, .gpa = em->e->gpa};
+		out->page[0].ram = NULL;
+		out->page[0].gpa = em->e->gpa;
 		return EMULATE_DONE;
 	}
 	r = operand_translate(em, va, d->size, access, out);

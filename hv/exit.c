@@ -36,10 +36,15 @@ static void port_access(void *ctx, uint16_t port, struct bus_access *a)
 	pc_port(ctx, port, a);
 }
 
-static struct emulate emulator(struct vcpu *v, const struct emulate_bus *bus)
+/* The rest of *e is for emulate() to fill. */
+static void emulator(struct emulate *e, struct vcpu *v, const struct emulate_bus *bus)
 {
-	return (struct emulate){
-		.vcpu = v, .as = &v->part->as, .bus = bus, .maxphyaddr = cpuid_maxphyaddr()};
+	e->vcpu = v;
+	e->as = &v->part->as;
+	e->bus = bus;
+	e->maxphyaddr = cpuid_maxphyaddr();
+	e->pkru = 0;
+	e->gpa_valid = false;
 }
 
 static void stop_unknown(struct vcpu *v, struct emulate *e, const char *what)
@@ -49,25 +54,24 @@ static void stop_unknown(struct vcpu *v, struct emulate *e, const char *what)
 	partition_end(v->part, END_ERROR, "%s at rip 0x%lx", what, (unsigned long)v->regs.rip);
 }
 
-static void finish_emulation(struct vcpu *v, struct emulate *e, enum emulate_result result,
-			     const char *what)
+static inline void finish_emulation(struct vcpu *v, struct emulate *e, enum emulate_result result,
+				    const char *what)
 {
-	switch (result) {
-	case EMULATE_DONE:
-	case EMULATE_RETRY: break;
-	case EMULATE_FAULT:
+	if (result == EMULATE_FAULT) {
 		vcpu_raise(v, e->fault.vector, e->fault.has_error, e->fault.error);
-		break;
-	case EMULATE_UNKNOWN: stop_unknown(v, e, what); break;
+	} else if (result == EMULATE_UNKNOWN) {
+		stop_unknown(v, e, what);
 	}
 }
 
 /* Skips an instruction whose length neither the CPU nor the backend knows. */
 static __attribute__((noinline)) void skip_decoded(struct vcpu *v)
 {
-	struct emulate e = emulator(v, NULL);
-	unsigned len = emulate_length(&e);
+	struct emulate e;
+	unsigned len;
 
+	emulator(&e, v, NULL);
+	len = emulate_length(&e);
 	if (len) {
 		vcpu_skip(v, len);
 	} else {
@@ -95,8 +99,9 @@ static void exit_io(struct vcpu *v, const struct vm_exit *x)
 
 	if (x->io.string) {
 		struct emulate_bus bus = {.ctx = v, .mmio = mmio_access, .port = port_access};
-		struct emulate e = emulator(v, &bus);
+		struct emulate e;
 
+		emulator(&e, v, &bus);
 		finish_emulation(v, &e, emulate(&e),
 				 "a string I/O instruction that is not understood");
 		return;
@@ -113,7 +118,7 @@ static void exit_io(struct vcpu *v, const struct vm_exit *x)
 static void exit_npt(struct vcpu *v, const struct vm_exit *x)
 {
 	struct emulate_bus bus = {.ctx = v, .mmio = mmio_access, .port = port_access};
-	struct emulate e = emulator(v, &bus);
+	struct emulate e;
 
 	if (x->interrupted.valid || x->npt.walk) {
 		exit_report(v, NULL, 0);
@@ -128,6 +133,7 @@ static void exit_npt(struct vcpu *v, const struct vm_exit *x)
 			      x->npt.gpa.v);
 		return;
 	}
+	emulator(&e, v, &bus);
 	e.gpa = x->npt.gpa;
 	e.gpa_valid = true;
 	e.write = x->npt.write;
