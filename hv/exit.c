@@ -106,10 +106,9 @@ static void exit_io(struct vcpu *v, const struct vm_exit *x)
 				 "a string I/O instruction that is not understood");
 		return;
 	}
-	a.value = *rax & mask[a.size];
+	a.value = *rax;
 	pc_port(v, x->io.port, &a);
 	if (x->io.in) {
-		a.value &= mask[a.size];
 		*rax = a.size == 4 ? a.value : (*rax & ~mask[a.size]) | a.value;
 	}
 	skip(v, x);
@@ -258,8 +257,21 @@ static void requeue(struct vcpu *v, const struct event *e)
 	v->pending = *e;
 }
 
+/* Counts an exit and enters it in the history; returns its entry, for what else is worth a note. */
+static inline uint32_t *note(struct vcpu *v, enum exit_kind kind)
+{
+	uint32_t *entry = &v->history[v->history_next++ % EXIT_HISTORY];
+
+	v->exits[kind]++;
+	*entry = (uint32_t)kind << 24;
+	return entry;
+}
+
 void exit_handle(struct vcpu *v, const struct vm_exit *x)
 {
+	enum { DETAIL = FIELD(23, 0) };
+	uint32_t *noted = note(v, x->kind);
+
 	if (__builtin_expect(x->interrupted.valid, 0)) {
 		requeue(v, &x->interrupted);
 	}
@@ -267,17 +279,35 @@ void exit_handle(struct vcpu *v, const struct vm_exit *x)
 	case EXIT_NONE:
 	case EXIT_INTR:
 	case EXIT_WINDOW: break;
-	case EXIT_IO: exit_io(v, x); break;
-	case EXIT_NPT: exit_npt(v, x); break;
-	case EXIT_CPUID: exit_cpuid(v, x); break;
-	case EXIT_RDMSR: exit_rdmsr(v, x); break;
-	case EXIT_WRMSR: exit_wrmsr(v, x); break;
+	case EXIT_IO:
+		*noted |= x->io.port;
+		exit_io(v, x);
+		break;
+	case EXIT_NPT:
+		*noted |= x->npt.gpa.v >> PAGE_SHIFT & DETAIL;
+		exit_npt(v, x);
+		break;
+	case EXIT_CPUID:
+		*noted |= v->regs.gpr[RAX] & DETAIL;
+		exit_cpuid(v, x);
+		break;
+	case EXIT_RDMSR:
+		*noted |= v->regs.gpr[RCX] & DETAIL;
+		exit_rdmsr(v, x);
+		break;
+	case EXIT_WRMSR:
+		*noted |= v->regs.gpr[RCX] & DETAIL;
+		exit_wrmsr(v, x);
+		break;
 	case EXIT_HLT: exit_hlt(v, x); break;
 	case EXIT_CR: exit_cr(v, x); break;
 	case EXIT_XSETBV: exit_xsetbv(v, x); break;
 	case EXIT_VMCALL: exit_vmcall(v, x); break;
 	case EXIT_WBINVD: exit_wbinvd(v, x); break;
-	case EXIT_EXCEPTION: vcpu_raise(v, x->exc.vector, x->exc.has_error, x->exc.error); break;
+	case EXIT_EXCEPTION:
+		*noted |= x->exc.vector;
+		vcpu_raise(v, x->exc.vector, x->exc.has_error, x->exc.error);
+		break;
 	case EXIT_TRIPLE_FAULT:
 		partition_end(v->part, END_TRIPLE_FAULT, "triple fault of vCPU %u", v->index);
 		break;
