@@ -49,9 +49,6 @@ void host_simd_write(unsigned reg, unsigned bytes, bool zero_upper, const void *
 uint64_t host_xcr0_read(void);
 void host_xcr0_write(uint64_t value);
 
-/* Sets BS in the guest's DR6, which stays in the register: an emulated instruction was stepped. */
-void host_dr6_single_step(void);
-
 /* Wall clock: seconds since 1970 at host TSC `now`, from the machine's RTC at boot. */
 int64_t host_epoch(uint64_t now);
 

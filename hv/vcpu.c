@@ -32,6 +32,7 @@ static const struct vcpu_regs reset_state = {
 	.rip = 0xfff0,
 	.rflags = RFLAGS_1,
 	.cr0 = CR0_CD | CR0_NW | CR0_ET,
+	.dr6 = 0xffff0ff0,
 	.dr7 = 0x400,
 	.pat = 0x0007040600070406,
 	.cs = {.selector = 0xf000, .base = 0xffff0000, .limit = 0xffff, .ar = 0x9b},
@@ -82,9 +83,25 @@ void vcpu_reset(struct vcpu *v, bool init)
 	vcpu_touch(v, GROUP_ALL);
 	v->pending.valid = false;
 	v->nmi_pending = 0;
+	v->extint = false;
 	v->cr8 = 0;
 	v->windows = 0;
 	v->tpr_class = 0;
+}
+
+/* RF has served the instruction that it was set for; TF traps behind it. */
+static void finish_debug(struct vcpu *v)
+{
+	if (v->regs.rflags & RFLAGS_RF) {
+		v->regs.rflags &= ~(uint64_t)RFLAGS_RF;
+		vcpu_touch(v, GROUP_RFLAGS);
+	}
+	if (v->regs.rflags & RFLAGS_TF) {
+		vcpu_need(v, GROUP_DR);
+		v->regs.dr6 |= DR6_BS;
+		vcpu_touch(v, GROUP_DR);
+		vcpu_raise(v, EXC_DB, false, 0);
+	}
 }
 
 void vcpu_skip_slowly(struct vcpu *v, unsigned len)
@@ -103,9 +120,8 @@ void vcpu_skip_slowly(struct vcpu *v, unsigned len)
 		v->regs.shadow &= SHADOW_NMI;
 		vcpu_touch(v, GROUP_SHADOW);
 	}
-	if (v->regs.rflags & RFLAGS_TF) {
-		host_dr6_single_step();
-		vcpu_raise(v, EXC_DB, false, 0);
+	if (v->regs.rflags & (RFLAGS_TF | RFLAGS_RF)) {
+		finish_debug(v);
 	}
 }
 

@@ -28,7 +28,7 @@ enum vcpu_group {
 	GROUP_CR2 = BIT(5),
 	GROUP_AR = BIT(6),     /* cs.ar and ss.ar: they tell the mode and the CPL */
 	GROUP_SEG = BIT(7),    /* es ds fs gs ldtr tr gdtr idtr */
-	GROUP_DR7 = BIT(8),
+	GROUP_DR = BIT(8),     /* dr6 dr7; DR0-3 stay in the registers */
 	GROUP_SYSENTER = BIT(9), /* sysenter_cs, _esp, _eip */
 	GROUP_PAT = BIT(10),
 	GROUP_CS_SS_REST = BIT(11), /* selectors, bases and limits */
@@ -36,6 +36,8 @@ enum vcpu_group {
 	GROUP_ALL = BIT(12) - 1,
 	GROUP_STEP = GROUP_RIP | GROUP_RFLAGS | GROUP_SHADOW, /* what ends an instruction */
 };
+
+enum { DR6_BS = BIT(14) /* a single step */ };
 
 enum { SHADOW_STI = BIT(0), SHADOW_MOV_SS = BIT(1), SHADOW_NMI = BIT(2) /* NMIs blocked */ };
 
@@ -69,7 +71,7 @@ struct vcpu_regs {
 	uint64_t rip;
 	uint64_t rflags;
 	uint64_t cr0, cr2, cr3, cr4, efer;
-	uint64_t dr7;
+	uint64_t dr6, dr7;
 	uint64_t pat;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
 	uint32_t shadow;
@@ -210,7 +212,7 @@ void vcpu_reset(struct vcpu *v, bool init);
 
 /*
  * Ends the emulation of one instruction of len bytes: advances RIP by the mode's width, clears the
- * STI and MOV SS shadow, and makes #DB pending if RFLAGS.TF is set.
+ * STI and MOV SS shadow and RFLAGS.RF, and makes #DB pending if RFLAGS.TF is set.
  */
 void vcpu_skip_slowly(struct vcpu *v, unsigned len);
 static inline void vcpu_skip(struct vcpu *v, unsigned len)
@@ -218,7 +220,7 @@ static inline void vcpu_skip(struct vcpu *v, unsigned len)
 	uint64_t next = v->regs.rip + len;
 	bool plain = (v->valid & GROUP_STEP) == GROUP_STEP && !((next ^ v->regs.rip) >> 32) &&
 		     !(v->regs.shadow & (SHADOW_STI | SHADOW_MOV_SS)) &&
-		     !(v->regs.rflags & RFLAGS_TF);
+		     !(v->regs.rflags & (RFLAGS_TF | RFLAGS_RF));
 
 	if (__builtin_expect(plain, 1)) {
 		v->regs.rip = next;

@@ -13,7 +13,7 @@
 /* PAT after reset: what UNCACHED in paging.c and the guests' first values mean. */
 #define PAT_RESET 0x0007040600070406ull
 
-enum { DR6_BS = BIT(14), DR7_RESET = 0x400 };
+enum { DR7_RESET = 0x400 };
 
 extern char boot_stack_guard[], boot_stack_top[];
 
@@ -164,11 +164,6 @@ uint64_t host_xcr0_read(void)
 void host_xcr0_write(uint64_t value)
 {
 	xsetbv(0, value);
-}
-
-void host_dr6_single_step(void)
-{
-	write_dr6(read_dr6() | DR6_BS);
 }
 
 void host_relax(void)

@@ -10,8 +10,7 @@
 #include "hv/msr_index.h"
 #include "hv/vcpu.h"
 
-enum { CPUID_1_ECX_XSAVE = BIT(26), DR6_RESET_LOW = 0x0ff0, XCR0_X87 = BIT(0), XCR0_SSE = BIT(1) };
-#define DR6_RESET (0xffff0000ull | DR6_RESET_LOW)
+enum { CPUID_1_ECX_XSAVE = BIT(26), XCR0_X87 = BIT(0), XCR0_SSE = BIT(1) };
 
 static bool has_xsave(void)
 {
@@ -80,7 +79,6 @@ void guest_cpu_reset_debug(void)
 	write_dr1(0);
 	write_dr2(0);
 	write_dr3(0);
-	write_dr6(DR6_RESET);
 }
 
 void guest_cpu_reset(void)

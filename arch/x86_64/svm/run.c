@@ -15,6 +15,7 @@
 enum {
 	OPCODE_CPUID = 2,
 	OPCODE_HLT = 1,
+	OPCODE_INT1 = 1,
 	OPCODE_MSR = 2,
 	OPCODE_VMMCALL = 3,
 	OPCODE_XSETBV = 3,
@@ -100,10 +101,10 @@ static void exit_npt(const struct vmcb *c, struct vm_exit *exit)
 /* DR6 is stored as the handler is to see it; where it is not, a single step is the likely cause. */
 static void finish_debug_exception(struct vmcb *c)
 {
-	enum { CAUSES = FIELD(3, 0) | BIT(13) | BIT(14) | BIT(15), BS = BIT(14) };
+	enum { CAUSES = FIELD(3, 0) | BIT(13) | DR6_BS | BIT(15) };
 
 	if (!(c->dr6 & CAUSES) && c->rflags & RFLAGS_TF) {
-		c->dr6 |= BS;
+		c->dr6 |= DR6_BS;
 		vmcb_touch(c, CLEAN_DR);
 	}
 }
@@ -140,6 +141,27 @@ static void skippable(struct vcpu *v, struct vm_exit *exit, enum exit_kind kind,
 	exit->insn_len = length(v, opcode);
 }
 
+/*
+ * INT1 has its own intercept, because CPUs and emulators disagree on what it is to the one for #DB.
+ * It is a trap and leaves DR6 alone.
+ */
+static void exit_int1(struct vcpu *v, struct vm_exit *exit)
+{
+	struct vmcb *c = svm_of(v)->vmcb;
+	uint8_t len = length(v, OPCODE_INT1);
+
+	if (!len) {
+		exit->kind = EXIT_UNDEFINED;
+		return;
+	}
+	c->rip += len;
+	c->int_state &= ~(uint64_t)INT_STATE_SHADOW;
+	exit->kind = EXIT_EXCEPTION;
+	exit->exc.vector = EXC_DB;
+	exit->exc.has_error = false;
+	exit->exc.error = 0;
+}
+
 static void decode_exit(struct vcpu *v, struct vm_exit *exit)
 {
 	struct svm *x = svm_of(v);
@@ -157,6 +179,7 @@ static void decode_exit(struct vcpu *v, struct vm_exit *exit)
 		skippable(v, exit, c->exit_info1 & 1 ? EXIT_WRMSR : EXIT_RDMSR, OPCODE_MSR);
 		break;
 	case SVM_HLT: skippable(v, exit, EXIT_HLT, OPCODE_HLT); break;
+	case SVM_ICEBP: exit_int1(v, exit); break;
 	case SVM_VINTR: exit->kind = EXIT_WINDOW; break;
 	case SVM_VMMCALL: skippable(v, exit, EXIT_VMCALL, OPCODE_VMMCALL); break;
 	case SVM_INVD:

@@ -118,7 +118,8 @@ static void fetch_rare(struct vcpu_regs *r, const struct vmcb *c, uint32_t group
 	if (groups & GROUP_CR2) {
 		r->cr2 = c->cr2;
 	}
-	if (groups & GROUP_DR7) {
+	if (groups & GROUP_DR) {
+		r->dr6 = c->dr6;
 		r->dr7 = c->dr7;
 	}
 	if (groups & GROUP_SYSENTER) {
@@ -158,7 +159,8 @@ void svm_fetch(struct vcpu *v, uint32_t groups)
 	if (groups & GROUP_AR) {
 		fetch_ar(r, c);
 	}
-	if (groups & (GROUP_CS_SS_REST | GROUP_SEG | GROUP_CR2 | GROUP_DR7 | GROUP_SYSENTER | GROUP_PAT)) {
+	if (groups &
+	    (GROUP_CS_SS_REST | GROUP_SEG | GROUP_CR2 | GROUP_DR | GROUP_SYSENTER | GROUP_PAT)) {
 		fetch_rare(r, c, groups);
 	}
 }
@@ -180,7 +182,8 @@ static void write_rare(struct vmcb *c, const struct vcpu_regs *r, uint32_t group
 			r->cr2); /* not every VMRUN loads it; between exits it stays the guest's */
 		vmcb_touch(c, CLEAN_CR2);
 	}
-	if (groups & GROUP_DR7) {
+	if (groups & GROUP_DR) {
+		c->dr6 = r->dr6;
 		c->dr7 = r->dr7;
 		vmcb_touch(c, CLEAN_DR);
 	}

@@ -10,7 +10,6 @@
 
 enum {
 	DR6_B = FIELD(3, 0),
-	DR6_BS = BIT(14),
 	DR7_CAUSES = FIELD(7, 0) | BIT(13), /* breakpoints, and the protection of debug registers */
 };
 

@@ -18,7 +18,6 @@ enum {
 	IOPM_BYTES = 3 * PAGE_SIZE,
 	MSRPM_BYTES = 2 * PAGE_SIZE,
 };
-#define DR6_RESET 0xffff0ff0ull
 
 struct npt_format svm_npt_format = NPT_FORMAT; /* the probe sets gib_leaves */
 
@@ -107,8 +106,8 @@ static void fill_control(struct vcpu *v)
 				    INTERCEPT_RDPMC | INTERCEPT_CPUID | INTERCEPT_RSM |
 				    INTERCEPT_INVD | INTERCEPT_HLT | INTERCEPT_INVLPGA |
 				    INTERCEPT_IO | INTERCEPT_MSR | INTERCEPT_SHUTDOWN);
-	c->intercept_4 = INTERCEPT_SVM | INTERCEPT_WBINVD | INTERCEPT_MONITOR | INTERCEPT_MWAIT |
-			 INTERCEPT_XSETBV | INTERCEPT_RDPRU;
+	c->intercept_4 = INTERCEPT_SVM | INTERCEPT_ICEBP | INTERCEPT_WBINVD | INTERCEPT_MONITOR |
+			 INTERCEPT_MWAIT | INTERCEPT_XSETBV | INTERCEPT_RDPRU;
 	c->iopm = x->iopm.v;
 	c->msrpm = x->msrpm.v;
 	c->asid = ASID_OF_GUEST;
@@ -127,7 +126,6 @@ static void reset_vmcb(struct vcpu *v, bool init)
 
 	memset(c, 0, sizeof(*c));
 	fill_control(v);
-	c->dr6 = DR6_RESET;
 	if (init) {
 		c->star = star;
 		c->lstar = lstar;

@@ -124,6 +124,13 @@ static void exit_exception(struct vm_exit *exit)
 		__asm__ volatile("int $2" : : : "memory");
 		return;
 	}
+	if (e.type == EVENT_PRIV_SW) {
+		/* INT1 is a trap, but RIP is still at it: delivered as what it is, with its length.
+		 */
+		e.insn_len = (uint8_t)vmread(EXIT_INSN_LENGTH);
+		exit->interrupted = e;
+		return;
+	}
 	if (e.vector == EXC_MC) {
 		__asm__ volatile("int $18" : : : "memory");
 		return;
@@ -267,6 +274,9 @@ void vmx_run(struct vcpu *v, struct vm_exit *exit)
 	if (v->tsc_offset_dirty) {
 		v->tsc_offset_dirty = false;
 		vmwrite(TSC_OFFSET, v->tsc_offset);
+	}
+	if (__builtin_expect(x->window_nmi, 0)) {
+		vmx_arm_nmi_window(x);
 	}
 	write_tpr(v, x);
 	entry = vmx_enter(&v->regs, &v->request, x->launched, &x->host_rsp);

@@ -166,7 +166,8 @@ static void fetch_rare(struct vcpu *v, uint32_t groups)
 	if (groups & GROUP_CR2) {
 		r->cr2 = read_cr2(); /* stays in the register: the hypervisor has no page faults */
 	}
-	if (groups & GROUP_DR7) {
+	if (groups & GROUP_DR) {
+		r->dr6 = read_dr6(); /* likewise */
 		r->dr7 = vmread(GUEST_DR7);
 	}
 	if (groups & GROUP_SYSENTER) {
@@ -210,7 +211,8 @@ void vmx_fetch(struct vcpu *v, uint32_t groups)
 		r->cs.ar = (uint32_t)vmread(segment_field(GUEST_ES_AR, CS));
 		r->ss.ar = (uint32_t)vmread(segment_field(GUEST_ES_AR, SS));
 	}
-	if (groups & (GROUP_CS_SS_REST | GROUP_SEG | GROUP_CR2 | GROUP_DR7 | GROUP_SYSENTER | GROUP_PAT)) {
+	if (groups &
+	    (GROUP_CS_SS_REST | GROUP_SEG | GROUP_CR2 | GROUP_DR | GROUP_SYSENTER | GROUP_PAT)) {
 		fetch_rare(v, groups);
 	}
 }
@@ -232,7 +234,8 @@ static void write_rare(struct vcpu *v, uint32_t groups)
 	if (groups & GROUP_CR2) {
 		write_cr2(r->cr2);
 	}
-	if (groups & GROUP_DR7) {
+	if (groups & GROUP_DR) {
+		write_dr6(r->dr6);
 		vmwrite(GUEST_DR7, r->dr7);
 	}
 	if (groups & GROUP_SYSENTER) {
