@@ -115,7 +115,8 @@ static uint8_t part_size(const struct bus_claim *c, uint64_t addr, unsigned left
 	return (uint8_t)size;
 }
 
-static __attribute__((noinline)) bool access_parts(struct bus *bus, uint64_t addr, struct bus_access *a)
+static __attribute__((noinline)) bool access_parts(struct bus *bus, uint64_t addr,
+						   struct bus_access *a)
 {
 	uint64_t value = a->write ? 0 : value_mask(a->size);
 	bool claimed = false;

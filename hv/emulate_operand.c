@@ -91,7 +91,9 @@ static inline enum emulate_result linear(struct emulation *em, unsigned segment,
 	if (segment >= SEG_FS) {
 		offset += segment_of(&em->v->regs, segment)->base;
 	}
-	if (!operand_canonical(em, offset) || !operand_canonical(em, offset + size - 1)) {
+	/* Only an operand that crosses pages can leave the canonical addresses on its way. */
+	if (!operand_canonical(em, offset) || ((offset & PAGE_MASK) + size > PAGE_SIZE &&
+					       !operand_canonical(em, offset + size - 1))) {
 		return segment_fault(em, segment);
 	}
 	*out = gva(offset);
