@@ -202,8 +202,14 @@ bool event_wakes(struct vcpu *v)
 {
 	unsigned blocked;
 
-	if (v->nmi_pending || v->pending.valid) {
+	if (v->pending.valid) {
 		return true;
+	}
+	if (v->nmi_pending) {
+		vcpu_need(v, GROUP_SHADOW);
+		if (!(v->regs.shadow & SHADOW_NMI)) {
+			return true;
+		}
 	}
 	vcpu_need(v, GROUP_RFLAGS);
 	return (v->regs.rflags & RFLAGS_IF) &&

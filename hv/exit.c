@@ -215,7 +215,7 @@ static void exit_xsetbv(struct vcpu *v, const struct vm_exit *x)
 	vcpu_need(v, GROUP_CR);
 	if (!(v->regs.cr4 & CR4_OSXSAVE)) {
 		vcpu_raise_ud(v);
-	} else if (vcpu_cpl(v) != 0 || !crx_write_xcr0(v, (uint32_t)v->regs.gpr[RCX], value)) {
+	} else if (vcpu_cpl(v) != 0 || !crx_write_xcr0((uint32_t)v->regs.gpr[RCX], value)) {
 		vcpu_raise_gp0(v);
 	} else {
 		skip(v, x);

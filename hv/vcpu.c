@@ -53,7 +53,6 @@ static void reset_msrs(struct vcpu *v)
 	v->tsc_offset = 0;
 	v->tsc_adjust = 0;
 	v->tsc_offset_dirty = true;
-	v->xcr0 = 1;
 	v->pvclock = 0;
 	v->misc_enable = 1; /* fast strings */
 	memset(&v->mtrr, 0, sizeof(v->mtrr));

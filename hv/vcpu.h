@@ -162,7 +162,6 @@ struct vcpu {
 	uint64_t tsc_offset;  /* guest TSC = host TSC + tsc_offset; GROUP-less, see tsc_offset_dirty */
 	bool tsc_offset_dirty;
 	uint64_t tsc_adjust;  /* IA32_TSC_ADJUST */
-	uint64_t xcr0;	      /* as last set by XSETBV (VMX only knows it so) */
 	uint64_t timer_armed; /* the deadline that the physical timer holds */
 	uint64_t console_deadline; /* of the console, when this CPU serves it; else UINT64_MAX */
 	uint8_t windows;      /* BIT(enum virt_window): the backend was asked for these */

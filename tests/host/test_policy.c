@@ -227,11 +227,11 @@ TEST(efer_and_xcr0_rules)
 	CHECK(crx_write_efer(v, EFER_LME | EFER_NXE | EFER_SCE));
 	v->regs.cr0 = CR0_PE | CR0_PG;
 	CHECK(!crx_write_efer(v, EFER_NXE)); /* LME with paging on */
-	CHECK(!crx_write_xcr0(v, 1, 1));
-	CHECK(!crx_write_xcr0(v, 0, 2));
-	CHECK(!crx_write_xcr0(v, 0, 5));
-	CHECK(!crx_write_xcr0(v, 0, 0x1f));
-	CHECK(crx_write_xcr0(v, 0, 7));
+	CHECK(!crx_write_xcr0(1, 1));
+	CHECK(!crx_write_xcr0(0, 2));
+	CHECK(!crx_write_xcr0(0, 5));
+	CHECK(!crx_write_xcr0(0, 0x1f));
+	CHECK(crx_write_xcr0(0, 7));
 	CHECK_EQ(fake_host.xcr0, 7);
 }
 
@@ -261,6 +261,8 @@ TEST(pvclock_tells_the_frequency)
 	CHECK(msr_write(v, MSR_TSC, 10000));
 	CHECK(addrspace_read(&v->part->as, gpa(0x3000), words, sizeof(words)));
 	CHECK_EQ(words[1], v->part->start_tsc + 3000);
+	CHECK_EQ(words[0], 4); /* a new version, and an even one */
+	CHECK(!msr_write(v, MSR_PVCLOCK_SYSTEM, 0x3003)); /* not aligned */
 	CHECK(!msr_write(v, MSR_PVCLOCK_SYSTEM, 0xa0001)); /* the VGA hole is not RAM */
 	CHECK(!msr_write(v, MSR_PVCLOCK_WALL, ~0ull - 3));
 }

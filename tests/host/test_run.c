@@ -238,6 +238,25 @@ TEST(hlt_with_interrupts_off_is_woken_by_nmi_only)
 	CHECK_EQ(v->state, VCPU_RUNNING);
 }
 
+TEST(a_blocked_nmi_does_not_end_hlt)
+{
+	struct vcpu *v = boot_vcpu(1);
+
+	allow_interrupts(v);
+	fake_virt.hardware.rflags &= ~(uint64_t)RFLAGS_IF;
+	fake_virt.hardware.shadow = SHADOW_NMI; /* HLT in the handler of an NMI */
+	fake_virt_exit(EXIT_HLT, 1);
+	vcpu_turn(v);
+	vcpu_post(v, REQUEST_NMI);
+	vcpu_turn(v);
+	CHECK_EQ(v->state, VCPU_HALTED);
+	fake_virt.hardware.rflags |= RFLAGS_IF;
+	v->valid = 0;
+	vlapic_accept(&v->apic, 0x40, false);
+	vcpu_turn(v);
+	CHECK_EQ(v->state, VCPU_RUNNING);
+}
+
 static struct vcpu *late_target;
 
 static void post_late(struct vcpu *v)
