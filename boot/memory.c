@@ -147,3 +147,24 @@ uint64_t memory_low_page(const struct boot_info *b)
 	}
 	return best;
 }
+
+/* Firmware calls device registers "reserved" too, so only what is surely memory counts. */
+const char *memory_meets(const struct boot_info *b, uint64_t base, uint64_t size)
+{
+	static const char *const name[] = {
+		[MEMORY_RAM] = "RAM",
+		[MEMORY_ACPI] = "ACPI tables",
+		[MEMORY_NVS] = "firmware's memory",
+		[MEMORY_BAD] = "defective RAM",
+	};
+
+	for (unsigned i = 0; i < b->memories; i++) {
+		const struct boot_memory *m = &b->memory[i];
+
+		if (m->type < ARRAY_SIZE(name) && name[m->type] && m->base <= base + (size - 1) &&
+		    base <= m->base + (m->size - 1)) {
+			return name[m->type];
+		}
+	}
+	return NULL;
+}

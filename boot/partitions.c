@@ -9,6 +9,7 @@
 #include "arch/x86_64/vmx/vmx.h"
 #include "boot/console.h"
 #include "boot/main.h"
+#include "boot/memory.h"
 #include "boot/ram.h"
 #include "hv/console/console.h"
 #include "hv/cpuid.h"
@@ -32,9 +33,15 @@ static const struct boot_module *find_module(const struct boot_info *b, const ch
 	return NULL;
 }
 
+struct found {
+	const struct boot_info *boot;
+	const struct acpi_info *acpi;
+};
+
 static bool file_exists(void *ctx, const char *name, uint64_t *size)
 {
-	const struct boot_module *m = find_module(ctx, name);
+	const struct found *f = ctx;
+	const struct boot_module *m = find_module(f->boot, name);
 
 	if (m) {
 		*size = m->size;
@@ -101,13 +108,35 @@ static bool check_supported(struct refusal *r)
 	return true;
 }
 
-static bool check_machine(const struct boot_info *b, struct refusal *r)
+static bool meets_page(uint64_t base, uint64_t size, hpa_t page)
 {
+	return page.v < base + size && base < page.v + PAGE_SIZE;
+}
+
+static const char *mmio_taken(void *ctx, uint64_t base, uint64_t size)
+{
+	const struct found *f = ctx;
+
+	if (meets_page(base, size, f->acpi->lapic)) {
+		return "the local APIC";
+	}
+	for (unsigned i = 0; i < f->acpi->ioapics; i++) {
+		if (meets_page(base, size, f->acpi->ioapic[i].base)) {
+			return "an I/O APIC";
+		}
+	}
+	return memory_meets(f->boot, base, size);
+}
+
+static bool check_machine(const struct boot_info *b, const struct acpi_info *a, struct refusal *r)
+{
+	struct found found = {.boot = b, .acpi = a};
 	struct config_machine machine = {
 		.cpus = host_cpu_count(),
 		.memory = ram_free(),
 		.file_exists = file_exists,
-		.ctx = (void *)(uintptr_t)b,
+		.mmio_taken = mmio_taken,
+		.ctx = &found,
 		.machine_name = "this machine",
 	};
 
@@ -257,12 +286,11 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	struct refusal r = {""};
 	unsigned console_cpu;
 
-	(void)a;
 	if (!read_config(b, &r)) {
 		refused(&r);
 	}
 	use_consoles(b);
-	if (!choose_backend(&r) || !check_machine(b, &r) || !enable_cpus(&r)) {
+	if (!choose_backend(&r) || !check_machine(b, a, &r) || !enable_cpus(&r)) {
 		refused(&r);
 	}
 	cpuid_init();

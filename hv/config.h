@@ -114,6 +114,11 @@ struct config_machine {
 	uint64_t memory;	/* bytes usable for guests; 0: not known */
 	uint64_t largest_block; /* bytes in the largest block; 0: not known */
 	bool (*file_exists)(void *ctx, const char *name, uint64_t *size);
+	/*
+	 * What of the machine, in words, meets the addresses and is not a guest's to have (RAM,
+	 * interrupt controllers); NULL: nothing. The function may be NULL: not checked.
+	 */
+	const char *(*mmio_taken)(void *ctx, uint64_t base, uint64_t size);
 	void *ctx;
 	const char *machine_name; /* for messages: "this machine" */
 };

@@ -94,6 +94,26 @@ static bool check_files(const struct config *c, const struct config_guest *g,
 	return true;
 }
 
+/* A guest that could reach the machine's RAM would own the hypervisor and its neighbours. */
+static bool check_mmio(const struct config *c, const struct config_guest *g,
+		       const struct config_machine *m, struct refusal *r)
+{
+	for (unsigned i = 0; m->mmio_taken && i < g->mmios; i++) {
+		const struct config_range *range = &g->mmio[i];
+		const char *what = m->mmio_taken(m->ctx, range->base, range->size);
+
+		if (what) {
+			return config_refuse(r, c, range->place,
+					     "guest '%s': mmio 0x%llx-0x%llx meets %s of %s; only "
+					     "registers of a device can be passed through",
+					     g->name, (unsigned long long)range->base,
+					     (unsigned long long)(range->base + range->size - 1),
+					     what, machine_name(m));
+		}
+	}
+	return true;
+}
+
 bool config_check_machine(const struct config *c, const struct config_machine *m, struct refusal *r)
 {
 	uint64_t left = m->memory ? m->memory : UINT64_MAX;
@@ -101,7 +121,8 @@ bool config_check_machine(const struct config *c, const struct config_machine *m
 	for (unsigned i = 0; i < c->guests; i++) {
 		const struct config_guest *g = &c->guest[i];
 
-		if (!check_cpus(c, g, m, r) || !check_memory(c, g, m, &left, r)) {
+		if (!check_cpus(c, g, m, r) || !check_memory(c, g, m, &left, r) ||
+		    !check_mmio(c, g, m, r)) {
 			return false;
 		}
 	}

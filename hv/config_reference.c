@@ -136,6 +136,7 @@ static const char rules[] =
 	"- `ports`, `mmio` and `debug-exit` keep clear of the devices that Mullion emulates for "
 	"the\n"
 	"  guest, of its RAM, and of the ports that [system] uses;\n"
+	"- at boot, `mmio` meets no memory and no interrupt controller of the machine;\n"
 	"- the CPUs exist, the memory is there, and so are the files. On another machine, say what "
 	"the\n"
 	"  target has: `mullion-config check FILE --cpus 4 --memory 8G`.\n";

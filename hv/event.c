@@ -149,7 +149,15 @@ static void inject_vector(struct vcpu *v, int vector)
 	virt->inject(v, &e);
 }
 
-void event_next(struct vcpu *v)
+/* Nothing to deliver, and the backend waits for nothing: how most exits end. */
+static bool is_idle(const struct vcpu *v)
+{
+	return !(v->pending.valid | v->nmi_pending | v->windows | v->tpr_class |
+		 v->part->pc.pic.output) &&
+	       vlapic_is_idle(&v->apic);
+}
+
+static void deliver(struct vcpu *v)
 {
 	bool injected = false;
 	unsigned blocked = 0;
@@ -180,6 +188,13 @@ void event_next(struct vcpu *v)
 		v->tpr_class = (uint8_t)blocked;
 		virt->tpr_threshold(v, blocked);
 	}
+}
+
+void event_next(struct vcpu *v)
+{
+	if (!is_idle(v)) {
+		deliver(v);
+	}
 	v->cr8 = v->apic.tpr >> 4;
 }
 
@@ -187,8 +202,14 @@ bool event_wakes(struct vcpu *v)
 {
 	unsigned blocked;
 
-	if (v->nmi_pending || v->pending.valid) {
+	if (v->pending.valid) {
 		return true;
+	}
+	if (v->nmi_pending) {
+		vcpu_need(v, GROUP_SHADOW);
+		if (!(v->regs.shadow & SHADOW_NMI)) {
+			return true;
+		}
 	}
 	vcpu_need(v, GROUP_RFLAGS);
 	return (v->regs.rflags & RFLAGS_IF) &&

@@ -62,30 +62,26 @@ static void finish_emulation(struct vcpu *v, struct emulate *e, enum emulate_res
 	}
 }
 
-/* The length of the instruction that exited, decoded where the CPU does not tell it; 0: a fault. */
-static unsigned length(struct vcpu *v, const struct vm_exit *x)
+/* Skips an instruction whose length neither the CPU nor the backend knows. */
+static __attribute__((noinline)) void skip_decoded(struct vcpu *v)
 {
-	struct emulate e;
-	unsigned len;
+	struct emulate e = emulator(v, NULL);
+	unsigned len = emulate_length(&e);
 
-	if (__builtin_expect(x->insn_len, 2)) {
-		return x->insn_len;
-	}
-	e = emulator(v, NULL);
-	len = emulate_length(&e);
-	if (len == 0) {
+	if (len) {
+		vcpu_skip(v, len);
+	} else {
 		finish_emulation(v, &e, e.fault.valid ? EMULATE_FAULT : EMULATE_UNKNOWN,
 				 "an instruction that does not decode");
 	}
-	return len;
 }
 
 static void skip(struct vcpu *v, const struct vm_exit *x)
 {
-	unsigned len = length(v, x);
-
-	if (len) {
-		vcpu_skip(v, len);
+	if (__builtin_expect(x->insn_len, 2)) {
+		vcpu_skip(v, x->insn_len);
+	} else {
+		skip_decoded(v);
 	}
 }
 
@@ -214,7 +210,7 @@ static void exit_xsetbv(struct vcpu *v, const struct vm_exit *x)
 	vcpu_need(v, GROUP_CR);
 	if (!(v->regs.cr4 & CR4_OSXSAVE)) {
 		vcpu_raise_ud(v);
-	} else if (vcpu_cpl(v) != 0 || !crx_write_xcr0(v, (uint32_t)v->regs.gpr[RCX], value)) {
+	} else if (vcpu_cpl(v) != 0 || !crx_write_xcr0((uint32_t)v->regs.gpr[RCX], value)) {
 		vcpu_raise_gp0(v);
 	} else {
 		skip(v, x);

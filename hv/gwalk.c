@@ -159,7 +159,8 @@ static inline __attribute__((always_inline)) enum gwalk_result take_leaf(struct 
 
 /*
  * The four upper entries of PAE paging. Intel CPUs keep them in registers that MOV to CR3 loads;
- * AMD CPUs read them at each walk, as we do. They carry no rights and no accessed bit.
+ * AMD CPUs read them at each walk, as we do. They carry no rights and no accessed bit; QEMU sets bit 5
+ * in them all the same, so it is let pass (docs/quirks.md).
  */
 static enum gwalk_result walk_pdpte(struct walk *w, uint64_t va, uint64_t *table)
 {
@@ -173,7 +174,7 @@ static enum gwalk_result walk_pdpte(struct walk *w, uint64_t va, uint64_t *table
 	if (!(entry & PTE_P)) {
 		return fault(w, 0);
 	}
-	if (entry & (FIELD(2, 1) | FIELD(8, 5) | (~0ull << w->m->maxphyaddr))) {
+	if (entry & (FIELD(2, 1) | FIELD(8, 6) | (~0ull << w->m->maxphyaddr))) {
 		return fault(w, PF_PRESENT | PF_RESERVED);
 	}
 	*table = entry & PTE_ADDR;

@@ -161,6 +161,13 @@ static bool mtrr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 	return true;
 }
 
+/*
+ * What IA32_ARCH_CAPABILITIES says of the CPU itself (..._NO, IBRS_ALL, RSBA, FB_CLEAR, ...). The
+ * other bits announce MSRs that a guest does not get: TSX_CTRL, MCU_OPT_CTRL, XAPIC_DISABLE_STATUS.
+ */
+#define ARCH_CAPABILITIES_SHOWN                                                                    \
+	(FIELD(6, 0) | BIT(8) | FIELD(15, 13) | BIT(17) | FIELD(20, 19) | BIT(24) | FIELD(28, 26))
+
 static bool emulate_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
 	switch (msr) {
@@ -172,6 +179,7 @@ static bool emulate_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 		if (!host_rdmsr(msr, value)) {
 			*value = 0;
 		}
+		*value &= msr == MSR_ARCH_CAPABILITIES ? ARCH_CAPABILITIES_SHOWN : UINT64_MAX;
 		return true;
 	case MSR_PVCLOCK_WALL: *value = 0; return true;
 	case MSR_PVCLOCK_SYSTEM: *value = v->pvclock; return true;

@@ -271,6 +271,7 @@ static void start(struct vcpu *v)
 	reset_vcpu(v);
 	v->generation = atomic_fetch_add(&p->generation, 1) + 1;
 	if (!load(p, &v->regs, &kind, &r)) {
+		p->unloadable = true;
 		partition_end(p, END_ERROR, "%s", r.text);
 		return;
 	}
@@ -301,6 +302,9 @@ static bool succeeded(const struct partition *p)
 
 static bool again(const struct partition *p)
 {
+	if (p->unloadable) {
+		return false; /* the same image would be refused again */
+	}
 	switch (atomic_load(&p->end)) {
 	case END_RESET: return p->config->on_reset == CONFIG_RESTART;
 	case END_TRIPLE_FAULT:
@@ -340,6 +344,22 @@ static void finish(struct partition *p)
 	console_wake(); /* the console CPU ends the machine when all have finished */
 }
 
+/* A guest that ends again and again may not flood the log: then a second passes between starts. */
+static bool too_soon(const struct partition *p)
+{
+	enum { RESTARTS_AT_ONCE = 4 };
+
+	return p->restarts >= RESTARTS_AT_ONCE && host_tsc() - p->start_tsc < host_tsc_hz;
+}
+
+/* Until an interrupt comes, unless the console was asked for by this CPU itself. */
+static void idle_wait(struct vcpu *v)
+{
+	if (!(atomic_load(&v->request) & REQUEST_CONSOLE)) {
+		host_wait();
+	}
+}
+
 /* The boot vCPU's part of an end: waits for the others, tells, and restarts or not. */
 static void boot_idle(struct vcpu *v)
 {
@@ -350,11 +370,16 @@ static void boot_idle(struct vcpu *v)
 		return;
 	}
 	if (atomic_load(&p->finished)) {
-		host_wait();
+		idle_wait(v);
 		return;
 	}
 	if (atomic_load(&p->stopped) < p->vcpus - 1) {
 		host_relax();
+		return;
+	}
+	if (again(p) && too_soon(p)) {
+		host_timer_set(p->start_tsc + host_tsc_hz);
+		idle_wait(v);
 		return;
 	}
 	finish(p);
@@ -374,7 +399,7 @@ static void other_idle(struct vcpu *v)
 		atomic_fetch_add(&p->stopped, 1);
 	}
 	if (generation == v->generation) {
-		host_wait();
+		idle_wait(v);
 		return;
 	}
 	v->generation = generation;

@@ -38,6 +38,7 @@ struct partition {
 	uint64_t start_tsc;	     /* host TSC of the last start */
 	unsigned restarts;
 	_Atomic bool finished;	     /* ended for good */
+	bool unloadable;	     /* the image was refused: no restart helps */
 	bool failed;		     /* ended for good without success */
 };
 

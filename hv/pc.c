@@ -51,7 +51,9 @@ static void debug_exit_access(void *dev, struct bus_access *a)
 		a->value = 0;
 		return;
 	}
-	p->end_status = (uint32_t)a->value;
+	if (atomic_load(&p->end) == END_NONE) { /* the first one counts; the lock is held */
+		p->end_status = (uint32_t)a->value;
+	}
 	partition_end(p, END_DEBUG_EXIT, "debug-exit with status %u", p->end_status);
 }
 
@@ -213,8 +215,8 @@ static bool locked_access(struct vcpu *v, struct bus *bus, uint64_t addr, struct
 	uint64_t before;
 	bool claimed;
 
-	a->now = host_tsc();
 	lock_take(&pc->lock);
+	a->now = host_tsc(); /* here, so that devices never see time go back */
 	before = pc->deadline;
 	claimed = bus_access(bus, addr, a);
 	after_access(v, before);

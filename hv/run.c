@@ -44,6 +44,14 @@ static void run_once(struct vcpu *v)
 	exit_handle(v, &x);
 }
 
+/* What other CPUs ask for comes with an interrupt; what this CPU has asked itself for does not. */
+static void wait(struct vcpu *v)
+{
+	if (!atomic_load_explicit(&v->request, memory_order_acquire)) {
+		host_wait();
+	}
+}
+
 static void halt(struct vcpu *v)
 {
 	if (event_wakes(v)) {
@@ -51,9 +59,7 @@ static void halt(struct vcpu *v)
 		return;
 	}
 	event_arm_timer(v);
-	if (!atomic_load_explicit(&v->request, memory_order_acquire)) {
-		host_wait();
-	}
+	wait(v);
 }
 
 void vcpu_turn(struct vcpu *v)
@@ -68,7 +74,7 @@ void vcpu_turn(struct vcpu *v)
 	switch (v->state) {
 	case VCPU_RUNNING: run_once(v); break;
 	case VCPU_HALTED: halt(v); break;
-	case VCPU_WAIT_SIPI: host_wait(); break;
+	case VCPU_WAIT_SIPI: wait(v); break;
 	default: break;
 	}
 }

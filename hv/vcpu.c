@@ -53,7 +53,6 @@ static void reset_msrs(struct vcpu *v)
 	v->tsc_offset = 0;
 	v->tsc_adjust = 0;
 	v->tsc_offset_dirty = true;
-	v->xcr0 = 1;
 	v->pvclock = 0;
 	v->misc_enable = 1; /* fast strings */
 	memset(&v->mtrr, 0, sizeof(v->mtrr));
@@ -84,6 +83,7 @@ void vcpu_reset(struct vcpu *v, bool init)
 	vcpu_touch(v, GROUP_ALL);
 	v->pending.valid = false;
 	v->nmi_pending = 0;
+	v->extint = false;
 	v->cr8 = 0;
 	v->windows = 0;
 	v->tpr_class = 0;
@@ -110,14 +110,29 @@ unsigned vcpu_code_bits(struct vcpu *v)
 	return v->regs.cs.ar & SEG_DB ? 32 : 16;
 }
 
-void vcpu_skip(struct vcpu *v, unsigned len)
+/* RF has served the instruction that it was set for; TF traps behind it. */
+static void finish_debug(struct vcpu *v)
+{
+	if (v->regs.rflags & RFLAGS_RF) {
+		v->regs.rflags &= ~(uint64_t)RFLAGS_RF;
+		vcpu_touch(v, GROUP_RFLAGS);
+	}
+	if (v->regs.rflags & RFLAGS_TF) {
+		vcpu_need(v, GROUP_DR);
+		v->regs.dr6 |= DR6_BS;
+		vcpu_touch(v, GROUP_DR);
+		vcpu_raise(v, EXC_DB, false, 0);
+	}
+}
+
+void vcpu_skip_slowly(struct vcpu *v, unsigned len)
 {
 	uint64_t next;
 
-	vcpu_need(v, GROUP_RIP | GROUP_SHADOW | GROUP_RFLAGS);
+	vcpu_need(v, GROUP_STEP);
 	next = v->regs.rip + len;
 	/* Only a step across 4 GiB can depend on the width of the mode. */
-	if (__builtin_expect((next ^ v->regs.rip) >> 32, 0) && vcpu_code_bits(v) != 64) {
+	if ((next ^ v->regs.rip) >> 32 && vcpu_code_bits(v) != 64) {
 		next &= 0xffffffff;
 	}
 	v->regs.rip = next;
@@ -126,11 +141,8 @@ void vcpu_skip(struct vcpu *v, unsigned len)
 		v->regs.shadow &= SHADOW_NMI;
 		vcpu_touch(v, GROUP_SHADOW);
 	}
-	if (__builtin_expect(v->regs.rflags & RFLAGS_TF, 0)) {
-		vcpu_need(v, GROUP_DR);
-		v->regs.dr6 |= DR6_BS;
-		vcpu_touch(v, GROUP_DR);
-		vcpu_raise(v, EXC_DB, false, 0);
+	if (v->regs.rflags & (RFLAGS_TF | RFLAGS_RF)) {
+		finish_debug(v);
 	}
 }
 

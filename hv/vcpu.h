@@ -32,6 +32,7 @@ enum vcpu_group {
 	GROUP_SYSENTER = BIT(9), /* sysenter_cs, _esp, _eip */
 	GROUP_PAT = BIT(10),
 	GROUP_ALL = BIT(11) - 1,
+	GROUP_STEP = GROUP_RIP | GROUP_RFLAGS | GROUP_SHADOW, /* what ends an instruction */
 };
 
 enum { DR6_BS = BIT(14) /* a single step */ };
@@ -159,7 +160,6 @@ struct vcpu {
 	uint64_t tsc_offset;  /* guest TSC = host TSC + tsc_offset; GROUP-less, see tsc_offset_dirty */
 	bool tsc_offset_dirty;
 	uint64_t tsc_adjust;  /* IA32_TSC_ADJUST */
-	uint64_t xcr0;	      /* as last set by XSETBV (VMX only knows it so) */
 	uint64_t timer_armed; /* the deadline that the physical timer holds */
 	uint64_t console_deadline; /* of the console, when this CPU serves it; else UINT64_MAX */
 	uint8_t windows;      /* BIT(enum virt_window): the backend was asked for these */
@@ -209,9 +209,23 @@ void vcpu_reset(struct vcpu *v, bool init);
 
 /*
  * Ends the emulation of one instruction of len bytes: advances RIP by the mode's width, clears the
- * STI and MOV SS shadow, and makes #DB pending if RFLAGS.TF is set.
+ * STI and MOV SS shadow and RFLAGS.RF, and makes #DB pending if RFLAGS.TF is set.
  */
-void vcpu_skip(struct vcpu *v, unsigned len);
+void vcpu_skip_slowly(struct vcpu *v, unsigned len);
+static inline void vcpu_skip(struct vcpu *v, unsigned len)
+{
+	uint64_t next = v->regs.rip + len;
+	bool plain = (v->valid & GROUP_STEP) == GROUP_STEP && !((next ^ v->regs.rip) >> 32) &&
+		     !(v->regs.shadow & (SHADOW_STI | SHADOW_MOV_SS)) &&
+		     !(v->regs.rflags & (RFLAGS_TF | RFLAGS_RF));
+
+	if (__builtin_expect(plain, 1)) {
+		v->regs.rip = next;
+		vcpu_touch(v, GROUP_RIP);
+	} else {
+		vcpu_skip_slowly(v, len);
+	}
+}
 
 /* Makes an exception pending, with the double- and triple-fault rules of the manuals. */
 void vcpu_raise(struct vcpu *v, enum exception vector, bool has_error, uint32_t error);

@@ -91,7 +91,7 @@ struct virt_ops {
 	void (*vcpu_reset)(struct vcpu *v, bool init);
 	/*
 	 * Owner CPU, interrupts off: writes dirty groups, runs the guest until an exit, sets
-	 * v->valid to nothing but what came for free, fills *exit. Returns with interrupts off.
+	 * v->valid to what came for free (GROUP_STEP for most instructions), fills *exit. Returns with interrupts off.
 	 * Returns EXIT_NONE without running when v->request is not 0 at the last moment; an event
 	 * that was to be injected then comes back in exit->interrupted, as from any exit.
 	 */

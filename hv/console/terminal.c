@@ -243,6 +243,9 @@ static enum terminal_key type_escaped(struct terminal *t, uint8_t byte)
 	case 'a':
 	case CTRL_A: return t->input >= 0 ? KEY_INPUT : KEY_NONE;
 	default:
+		if (!terminal_room(t)) {
+			return KEY_NONE; /* it would write over what is on its way out */
+		}
 		put_string(t,
 			   "\r\nCtrl-a then: 1-9 guest, l log and all guests, a Ctrl-a, x end\r\n");
 		return KEY_NONE;

@@ -8,6 +8,11 @@
 #include "hv/lib/string.h"
 #include "hv/types.h"
 
+#undef memcpy
+#undef memmove
+#undef memset
+#undef memcmp
+
 #define NO_PATTERNS __attribute__((optimize("no-tree-loop-distribute-patterns")))
 
 /* A word that may alias anything and stand anywhere. */

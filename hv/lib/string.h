@@ -15,3 +15,9 @@ size_t strnlen(const char *s, size_t max);
 int strcmp(const char *a, const char *b);
 int strncmp(const char *a, const char *b, size_t n);
 char *strchr(const char *s, int c);
+
+/* -ffreestanding makes these calls; as built-ins, short copies of constant size are moves. */
+#define memcpy	__builtin_memcpy
+#define memmove __builtin_memmove
+#define memset	__builtin_memset
+#define memcmp	__builtin_memcmp

@@ -171,6 +171,11 @@ static inline bool vlapic_software_enabled(const struct vlapic *a)
 	       (atomic_load_explicit(&a->svr, memory_order_relaxed) & APIC_SVR_ENABLE);
 }
 
+/* Nothing in IRR and nothing posted. */
+static inline bool vlapic_is_idle(const struct vlapic *a)
+{
+	return !(atomic_load_explicit(&a->posted_any, memory_order_relaxed) | a->irr_words);
+}
 /* vlapic_pending when something may be pending. */
 int vlapic_highest(struct vlapic *a, unsigned *blocked_by_tpr);
 /*
@@ -181,7 +186,7 @@ int vlapic_highest(struct vlapic *a, unsigned *blocked_by_tpr);
 static inline int vlapic_pending(struct vlapic *a, unsigned *blocked_by_tpr)
 {
 	*blocked_by_tpr = 0;
-	if (!(atomic_load_explicit(&a->posted_any, memory_order_relaxed) | a->irr_words)) {
+	if (vlapic_is_idle(a)) {
 		return -1;
 	}
 	return vlapic_highest(a, blocked_by_tpr);

@@ -81,7 +81,7 @@ static void test_machine(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 		{4, 0, {0x1c004121, 0x01c0003f, 63, 0}},
 		{4, 3, {0x1c03c163, 0x03c0003f, 8191, 6}},
 		{6, 0, {0x27f7, 2, 9, 0}},
-		{7, 0, {0, 0x029c6fbf, 0x40000000, 0x9c000000}},
+		{7, 0, {0, 0x029c6fbf, 0x40000000, 0xbc000000}},
 		{0xd, 0, {0x1f, 832, 1088, 0}},
 		{0xd, 1, {0xf, 832, 0x100, 0}},
 		{0xd, 2, {256, 576, 0, 0}},
@@ -109,7 +109,7 @@ void host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 
 bool host_rdmsr(uint32_t msr, uint64_t *value)
 {
-	*value = msr;
+	*value = fake_host.msr ? fake_host.msr : msr;
 	return msr != 0xbad;
 }
 

@@ -9,6 +9,7 @@
 struct fake_host {
 	uint64_t tsc;
 	unsigned cpu;
+	uint64_t msr; /* what host_rdmsr reads; 0: the number of the MSR */
 	unsigned kicks[MAX_CPUS], urgent_kicks[MAX_CPUS];
 	uint64_t timer; /* last host_timer_set */
 	unsigned waits;

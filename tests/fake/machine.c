@@ -1,5 +1,6 @@
 #include "tests/fake/machine.h"
 #include "hv/virt.h"
+#include "tests/fake/fake_host.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,7 +81,7 @@ void machine_init(struct machine *m, enum machine_mode mode)
 	m->bus = (struct emulate_bus){.ctx = m, .mmio = mmio, .port = port};
 	m->tables = MACHINE_TABLES + PAGE_SIZE;
 	m->v.valid = GROUP_ALL;
-	m->v.xcr0 = 7;
+	fake_host.xcr0 = 7;
 	r->rflags = RFLAGS_1;
 	r->cr0 = mode == MACHINE_REAL ? 0 : CR0_PE | CR0_PG | CR0_WP;
 	r->cr3 = MACHINE_TABLES;

@@ -1,8 +1,6 @@
 /*
  * Debug exceptions and NMIs where a hypervisor has a hand in them: steps over emulated instructions,
  * INT1, an NMI that falls into an interrupt shadow, IRET that ends an NMI under single step.
- *
- * `lax`: the CPU model has no INT1.
  */
 #include "guest.h"
 
@@ -182,9 +180,7 @@ void guest_main(void)
 {
 	lapic_enable();
 	check_steps();
-	if (!guest_has_word("lax")) {
-		check_int1();
-	}
+	check_int1();
 	check_nmi();
 	check_flags_in_shadow();
 }

@@ -794,6 +794,24 @@ TEST(machine_cpus_and_memory)
 			   "test is 16380K; make it smaller");
 }
 
+static const char *taken(void *ctx, uint64_t base, uint64_t size)
+{
+	(void)ctx;
+	return base < 0x80001000 && base + size > 0x80000000 ? "RAM" : NULL;
+}
+
+TEST(machine_memory_is_not_passed_through)
+{
+	machine = (struct config_machine){.mmio_taken = taken};
+	ACCEPTED(BASE "mmio = 0x80001000+4K\n");
+	CHECK_STR(check(), "");
+	ACCEPTED(BASE "mmio = 0x90000000+4K, 0x7fff0000+64K\n" SECOND);
+	CHECK_STR(check(), "");
+	ACCEPTED(BASE "mmio = 0x90000000+4K, 0x7ffff000+8K\n");
+	CHECK_STR(check(), "t.conf:5:23: error: guest 'a': mmio 0x7ffff000-0x80000fff meets RAM of "
+			   "this machine; only registers of a device can be passed through");
+}
+
 TEST(machine_files)
 {
 	machine = (struct config_machine){.file_exists = files, .ctx = &machine};

@@ -171,6 +171,19 @@ TEST(full_list_loses_memory_but_stays_true)
 	}
 }
 
+TEST(what_is_memory_is_told_from_devices)
+{
+	reset();
+	ram(MIB(1), MIB(63));
+	b.memory[b.memories++] = (struct boot_memory){0xe0000000, MIB(256), MEMORY_RESERVED};
+	CHECK_STR(memory_meets(&b, MIB(64) - PAGE_SIZE, PAGE_SIZE), "RAM");
+	CHECK_STR(memory_meets(&b, 0, GIB(1)), "RAM");
+	CHECK(!memory_meets(&b, MIB(64), PAGE_SIZE));
+	CHECK(!memory_meets(&b, MIB(1) - PAGE_SIZE, PAGE_SIZE));
+	CHECK(!memory_meets(&b, 0xe0000000, PAGE_SIZE));
+	CHECK(!memory_meets(&b, UINT64_MAX - PAGE_MASK, PAGE_SIZE));
+}
+
 TEST(low_page_is_the_highest_that_is_free)
 {
 	reset();

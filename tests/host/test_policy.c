@@ -71,6 +71,19 @@ TEST(osxsave_ospke_and_apic_follow_the_vcpu)
 	CHECK(!(leaf(v, 1, 0, 3) & BIT(9)));
 }
 
+TEST(arch_capabilities_announces_no_msr_that_faults)
+{
+	struct vcpu *v = vcpu(1);
+	uint64_t value;
+
+	fake_host.msr = UINT64_MAX;
+	CHECK(msr_read(v, MSR_ARCH_CAPABILITIES, &value));
+	CHECK(value & BIT(0)); /* RDCL_NO */
+	/* TSX_CTRL, energy filtering, DOITM, FB_CLEAR_CTRL, XAPIC_DISABLE, overclocking, GDS_CTRL */
+	CHECK_EQ(value & (BIT(7) | BIT(10) | BIT(12) | BIT(18) | BIT(21) | BIT(23) | BIT(25)), 0);
+	CHECK_EQ(value >> 29, 0);
+}
+
 TEST(features_without_their_control_are_not_shown)
 {
 	struct vcpu *v = vcpu(1);
@@ -214,11 +227,11 @@ TEST(efer_and_xcr0_rules)
 	CHECK(crx_write_efer(v, EFER_LME | EFER_NXE | EFER_SCE));
 	v->regs.cr0 = CR0_PE | CR0_PG;
 	CHECK(!crx_write_efer(v, EFER_NXE)); /* LME with paging on */
-	CHECK(!crx_write_xcr0(v, 1, 1));
-	CHECK(!crx_write_xcr0(v, 0, 2));
-	CHECK(!crx_write_xcr0(v, 0, 5));
-	CHECK(!crx_write_xcr0(v, 0, 0x1f));
-	CHECK(crx_write_xcr0(v, 0, 7));
+	CHECK(!crx_write_xcr0(1, 1));
+	CHECK(!crx_write_xcr0(0, 2));
+	CHECK(!crx_write_xcr0(0, 5));
+	CHECK(!crx_write_xcr0(0, 0x1f));
+	CHECK(crx_write_xcr0(0, 7));
 	CHECK_EQ(fake_host.xcr0, 7);
 }
 

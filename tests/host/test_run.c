@@ -145,6 +145,19 @@ TEST(skip_clears_the_shadow_and_steps)
 	CHECK(v->pending.valid && v->pending.vector == EXC_DB);
 }
 
+TEST(skip_ends_what_rf_was_set_for)
+{
+	struct vcpu *v = boot_vcpu(1);
+
+	v->regs.rflags = RFLAGS_1 | RFLAGS_RF;
+	v->valid = GROUP_ALL;
+	v->dirty = 0;
+	vcpu_skip(v, 2);
+	CHECK_EQ(v->regs.rflags, RFLAGS_1);
+	CHECK(v->dirty & GROUP_RFLAGS);
+	CHECK(!v->pending.valid);
+}
+
 TEST(skip_wraps_at_4_gib_outside_64_bit_code)
 {
 	struct vcpu *v = boot_vcpu(1);
@@ -221,6 +234,25 @@ TEST(hlt_with_interrupts_off_is_woken_by_nmi_only)
 	vcpu_turn(v);
 	CHECK_EQ(v->state, VCPU_HALTED);
 	vcpu_post(v, REQUEST_NMI);
+	vcpu_turn(v);
+	CHECK_EQ(v->state, VCPU_RUNNING);
+}
+
+TEST(a_blocked_nmi_does_not_end_hlt)
+{
+	struct vcpu *v = boot_vcpu(1);
+
+	allow_interrupts(v);
+	fake_virt.hardware.rflags &= ~(uint64_t)RFLAGS_IF;
+	fake_virt.hardware.shadow = SHADOW_NMI; /* HLT in the handler of an NMI */
+	fake_virt_exit(EXIT_HLT, 1);
+	vcpu_turn(v);
+	vcpu_post(v, REQUEST_NMI);
+	vcpu_turn(v);
+	CHECK_EQ(v->state, VCPU_HALTED);
+	fake_virt.hardware.rflags |= RFLAGS_IF;
+	v->valid = 0;
+	vlapic_accept(&v->apic, 0x40, false);
 	vcpu_turn(v);
 	CHECK_EQ(v->state, VCPU_RUNNING);
 }
@@ -333,6 +365,63 @@ TEST(a_crash_restarts_when_the_config_says_so)
 	vcpu_turn(ap);
 	CHECK_EQ(ap->state, VCPU_WAIT_SIPI);
 	CHECK(strstr(fake_log, "; restarting\n") != NULL);
+}
+
+static void crash(struct vcpu *v)
+{
+	fake_virt_exit(EXIT_TRIPLE_FAULT, 0);
+	vcpu_turn(v);
+	vcpu_turn(v); /* takes the stop */
+}
+
+TEST(a_guest_that_crashes_at_once_restarts_once_a_second_at_last)
+{
+	struct vcpu *v = fake_guest(1, "on-crash = restart", code, sizeof(code))->vcpu[0];
+	struct partition *p = v->part;
+
+	for (unsigned i = 1; i <= 4; i++) {
+		crash(v);
+		vcpu_turn(v);
+		CHECK_EQ(p->generation, i + 1);
+	}
+	crash(v);
+	fake_log_reset();
+	fake_host.tsc = host_tsc_hz - 1;
+	for (unsigned i = 0; i < 10; i++) {
+		vcpu_turn(v);
+	}
+	CHECK_EQ(p->generation, 5);
+	CHECK_STR(fake_log, "");
+	CHECK_EQ(fake_host.timer, host_tsc_hz);
+	fake_host.tsc = host_tsc_hz;
+	vcpu_turn(v);
+	CHECK_EQ(p->generation, 6);
+	CHECK_EQ(v->state, VCPU_RUNNING);
+}
+
+TEST(an_image_that_cannot_be_loaded_is_not_tried_again)
+{
+	struct partition *p = fake_guest(1, "on-crash = restart", code, sizeof(code));
+	struct vcpu *v = p->vcpu[0];
+
+	p->image.flat_load = p->image.flat_entry = GUEST_VGA_HOLE;
+	crash(v);
+	for (unsigned i = 0; i < 10; i++) {
+		vcpu_turn(v);
+	}
+	CHECK(p->finished && p->failed);
+	CHECK_EQ(p->generation, 2);
+}
+
+TEST(the_first_status_of_debug_exit_counts)
+{
+	struct vcpu *v = boot_vcpu(1);
+	struct bus_access a = {.value = 0, .size = 1, .write = true};
+
+	pc_port(v, 0xf4, &a);
+	a.value = 3;
+	pc_port(v, 0xf4, &a);
+	CHECK_EQ(v->part->end_status, 0);
 }
 
 TEST(debug_exit_ends_with_its_status)

@@ -124,6 +124,16 @@ TEST(a_guest_that_does_not_exist_is_not_switched_to)
 	CHECK_EQ(t.focus, TERMINAL_MIXED);
 }
 
+TEST(help_is_not_written_over_what_waits)
+{
+	setup();
+	for (unsigned i = 0; i < 1000; i++) {
+		terminal_type(&t, 1);
+		CHECK_EQ(terminal_type(&t, '?'), KEY_NONE);
+		CHECK(t.head - t.tail <= TERMINAL_OUT);
+	}
+}
+
 TEST(no_byte_is_written_over_when_nobody_empties_the_ring)
 {
 	static const uint8_t newline = '\n';

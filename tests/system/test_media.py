@@ -25,10 +25,3 @@ def test_reproducible(tmp_path):
         (tmp_path / name).mkdir()
         images.append(make_image(tmp_path / name, CONFIG, [elf("basic64")]).read_bytes())
     assert images[0] == images[1]
-
-
-def test_no_writable_code(tmp_path):
-    """Mullion walks its own page tables at boot; nothing may be writable and executable."""
-    for options in ([], ["--uefi"]):
-        result = run(EPYC, make_image(tmp_path, CONFIG, [elf("basic64")]), options=options)
-        result.expect(r"^page tables: \d+ leaves, 0 writable and executable", result.log())

@@ -15,6 +15,7 @@
 enum {
 	OPCODE_CPUID = 2,
 	OPCODE_HLT = 1,
+	OPCODE_INT1 = 1,
 	OPCODE_MSR = 2,
 	OPCODE_VMMCALL = 3,
 	OPCODE_XSETBV = 3,
@@ -139,6 +140,28 @@ static void skippable(struct vcpu *v, struct vm_exit *exit, enum exit_kind kind,
 	exit->insn_len = length(v, opcode);
 }
 
+/*
+ * INT1 has its own intercept, because CPUs and emulators disagree on what it is to the one for #DB.
+ * It is a trap and leaves DR6 alone.
+ */
+static void exit_int1(struct vcpu *v, struct vm_exit *exit)
+{
+	struct vmcb *c = svm_of(v)->vmcb;
+	uint8_t len = length(v, OPCODE_INT1);
+
+	if (!len) {
+		exit->kind = EXIT_UNDEFINED;
+		return;
+	}
+	c->rip += len;
+	c->int_state &= ~(uint64_t)INT_STATE_SHADOW;
+	v->valid &= ~(uint32_t)GROUP_STEP;
+	exit->kind = EXIT_EXCEPTION;
+	exit->exc.vector = EXC_DB;
+	exit->exc.has_error = false;
+	exit->exc.error = 0;
+}
+
 static void decode_exit(struct vcpu *v, struct vm_exit *exit)
 {
 	struct svm *x = svm_of(v);
@@ -156,6 +179,7 @@ static void decode_exit(struct vcpu *v, struct vm_exit *exit)
 		skippable(v, exit, c->exit_info1 & 1 ? EXIT_WRMSR : EXIT_RDMSR, OPCODE_MSR);
 		break;
 	case SVM_HLT: skippable(v, exit, EXIT_HLT, OPCODE_HLT); break;
+	case SVM_ICEBP: exit_int1(v, exit); break;
 	case SVM_VINTR: exit->kind = EXIT_WINDOW; break;
 	case SVM_VMMCALL: skippable(v, exit, EXIT_VMCALL, OPCODE_VMMCALL); break;
 	case SVM_INVD:
@@ -220,7 +244,10 @@ static void not_entered(struct vcpu *v, struct vm_exit *exit)
 
 static void prepare(struct vcpu *v, struct svm *x, struct vmcb *c)
 {
-	if (v->dirty) {
+	if (v->dirty == GROUP_RIP) {
+		v->dirty = 0;
+		c->rip = v->regs.rip;
+	} else if (v->dirty) {
 		svm_write_back(v);
 	}
 	if (v->tsc_offset_dirty) {
@@ -264,5 +291,6 @@ void svm_run(struct vcpu *v, struct vm_exit *exit)
 	if (__builtin_expect(x->step.kind != STEP_NONE, 0) && svm_step_end(v, exit)) {
 		return;
 	}
+	svm_fetch_step(v);
 	decode_exit(v, exit);
 }

@@ -76,11 +76,21 @@ static void write_cr(struct vmcb *c, const struct vcpu_regs *r)
 	vmcb_touch(c, CLEAN_CR);
 }
 
-static uint32_t read_shadow(const struct svm *x)
+static inline uint32_t read_shadow(const struct svm *x)
 {
 	/* The VMCB does not tell STI from MOV SS. */
 	return (x->vmcb->int_state & INT_STATE_SHADOW ? SHADOW_STI : 0) |
 	       (x->nmi_blocked ? SHADOW_NMI : 0);
+}
+
+void svm_fetch_step(struct vcpu *v)
+{
+	const struct svm *x = svm_of(v);
+
+	v->regs.rip = x->vmcb->rip;
+	v->regs.rflags = x->vmcb->rflags;
+	v->regs.shadow = read_shadow(x);
+	v->valid |= GROUP_STEP;
 }
 
 static void write_shadow(struct svm *x, uint32_t shadow)

@@ -75,6 +75,7 @@ void svm_vcpu_reset(struct vcpu *v, bool init);
 
 /* state.c */
 void svm_fetch(struct vcpu *v, uint32_t groups);
+void svm_fetch_step(struct vcpu *v); /* GROUP_STEP, right after an exit */
 void svm_write_back(struct vcpu *v);
 
 /* inject.c */

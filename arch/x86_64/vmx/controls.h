@@ -86,6 +86,20 @@ static inline bool controls_allow(uint32_t bit, uint64_t allowed)
 	return ((uint32_t)(allowed >> 32) & bit) == bit;
 }
 
+/*
+ * The primary controls with the windows that are wanted. An NMI-window exit may come at once in the
+ * shadow of STI, where no NMI can be injected on every CPU: that would go round for ever. STI has
+ * set IF, so there the interrupt window is the one that opens behind the shadow.
+ */
+static inline uint32_t windows_primary(uint32_t primary, bool intr, bool nmi, bool sti)
+{
+	primary &= ~(uint32_t)(PRIMARY_INTR_WINDOW | PRIMARY_NMI_WINDOW);
+	if (intr || (nmi && sti)) {
+		primary |= PRIMARY_INTR_WINDOW;
+	}
+	return nmi && !sti ? primary | PRIMARY_NMI_WINDOW : primary;
+}
+
 /* What the boot CPU has; set by vmx_probe, read-only afterwards. */
 extern struct vmx_caps vmx_caps;
 

@@ -39,16 +39,31 @@ void vmx_inject_undo(struct vcpu *v, struct event *e)
 	}
 }
 
-void vmx_want_window(struct vcpu *v, enum virt_window w, bool on)
+static void write_primary(struct vmx *x, uint32_t primary)
 {
-	struct vmx *x = vmx_of(v);
-	uint32_t bit = w == WINDOW_INTR ? PRIMARY_INTR_WINDOW : PRIMARY_NMI_WINDOW;
-	uint32_t primary = on ? x->primary | bit : x->primary & ~bit;
-
 	if (primary != x->primary) {
 		x->primary = primary;
 		vmwrite(PRIMARY_CONTROLS, primary);
 	}
+}
+
+void vmx_want_window(struct vcpu *v, enum virt_window w, bool on)
+{
+	struct vmx *x = vmx_of(v);
+
+	if (w == WINDOW_INTR) {
+		x->window_intr = on;
+	} else {
+		x->window_nmi = on;
+	}
+	write_primary(x, windows_primary(x->primary, x->window_intr, x->window_nmi, false));
+}
+
+void vmx_arm_nmi_window(struct vmx *x)
+{
+	bool sti = vmread(GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_STI;
+
+	write_primary(x, windows_primary(x->primary, x->window_intr, x->window_nmi, sti));
 }
 
 void vmx_tpr_threshold(struct vcpu *v, unsigned class)

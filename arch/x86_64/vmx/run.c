@@ -86,7 +86,7 @@ static void block_nmi_again(const struct vm_exit *exit)
 	}
 }
 
-static void exit_npt(struct vm_exit *exit)
+static void exit_npt(struct vcpu *v, struct vm_exit *exit)
 {
 	uint64_t q = vmread(EXIT_QUALIFICATION);
 	enum { WRITE = BIT(1), FETCH = BIT(2), LINEAR_VALID = BIT(7), FINAL = BIT(8) };
@@ -99,6 +99,7 @@ static void exit_npt(struct vm_exit *exit)
 	if (q & NMI_UNBLOCKED_BY_IRET) {
 		block_nmi_again(exit);
 	}
+	vmx_fetch_step(v);
 }
 
 /* An intercepted #DB has not changed DR6 and DR7 yet, as its delivery would. */
@@ -123,15 +124,14 @@ static void exit_exception(struct vm_exit *exit)
 		__asm__ volatile("int $2" : : : "memory");
 		return;
 	}
-	if (e.vector == EXC_MC) {
-		__asm__ volatile("int $18" : : : "memory");
-		return;
-	}
 	if (e.type == EVENT_PRIV_SW) {
-		/* INT1: to be delivered as such, so that it returns behind the instruction. */
+		/* INT1 is a trap, but RIP is still at it: deliver it with its length. */
 		e.insn_len = (uint8_t)vmread(EXIT_INSN_LENGTH);
 		exit->interrupted = e;
-		exit->kind = EXIT_NONE;
+		return;
+	}
+	if (e.vector == EXC_MC) {
+		__asm__ volatile("int $18" : : : "memory");
 		return;
 	}
 	exit->kind = EXIT_EXCEPTION;
@@ -173,7 +173,7 @@ static void exit_watchdog(struct vm_exit *exit)
 	exit->kind = EXIT_INTR;
 }
 
-static void decode_exit(struct vm_exit *exit, uint64_t reason)
+static void decode_exit(struct vcpu *v, struct vm_exit *exit, uint64_t reason)
 {
 	exit->insn_len = 0;
 	switch (reason & REASON_BASIC) {
@@ -182,7 +182,7 @@ static void decode_exit(struct vm_exit *exit, uint64_t reason)
 		exit->kind = EXIT_INTR;
 		return;
 	case REASON_EXCEPTION_NMI: exit_exception(exit); return;
-	case REASON_EPT_VIOLATION: exit_npt(exit); return;
+	case REASON_EPT_VIOLATION: exit_npt(v, exit); return;
 	case REASON_INTR_WINDOW:
 	case REASON_NMI_WINDOW:
 	case REASON_TPR_THRESHOLD: exit->kind = EXIT_WINDOW; return;
@@ -214,6 +214,7 @@ static void decode_exit(struct vm_exit *exit, uint64_t reason)
 	default: exit_raw(exit, EXIT_UNKNOWN, reason); return;
 	}
 	exit->insn_len = (uint8_t)vmread(EXIT_INSN_LENGTH);
+	vmx_fetch_step(v);
 }
 
 /* The entry fails if the threshold is above the TPR; below it, nothing is to be waited for. */
@@ -263,12 +264,18 @@ void vmx_run(struct vcpu *v, struct vm_exit *exit)
 	enum vmx_entry entry;
 	uint64_t reason;
 
-	if (v->dirty) {
+	if (v->dirty == GROUP_RIP) {
+		v->dirty = 0;
+		vmwrite(GUEST_RIP, v->regs.rip);
+	} else if (v->dirty) {
 		vmx_write_back(v);
 	}
 	if (v->tsc_offset_dirty) {
 		v->tsc_offset_dirty = false;
 		vmwrite(TSC_OFFSET, v->tsc_offset);
+	}
+	if (__builtin_expect(x->window_nmi, 0)) {
+		vmx_arm_nmi_window(x);
 	}
 	write_tpr(v, x);
 	entry = vmx_enter(&v->regs, &v->request, x->launched, &x->host_rsp);
@@ -287,5 +294,5 @@ void vmx_run(struct vcpu *v, struct vm_exit *exit)
 	x->launched = true;
 	x->injected.valid = false;
 	read_interrupted(&exit->interrupted);
-	decode_exit(exit, reason);
+	decode_exit(v, exit, reason);
 }

@@ -176,6 +176,14 @@ static void fetch_rare(struct vcpu *v, uint32_t groups)
 	}
 }
 
+void vmx_fetch_step(struct vcpu *v)
+{
+	v->regs.rip = vmread(GUEST_RIP);
+	v->regs.rflags = vmread(GUEST_RFLAGS);
+	v->regs.shadow = read_shadow();
+	v->valid |= GROUP_STEP;
+}
+
 void vmx_fetch(struct vcpu *v, uint32_t groups)
 {
 	struct vcpu_regs *r = &v->regs;

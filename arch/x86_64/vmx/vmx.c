@@ -8,6 +8,7 @@
 #include "arch/x86_64/guest_cpu.h"
 #include "arch/x86_64/percpu.h"
 #include "arch/x86_64/vmx/ept_format.h"
+#include "hv/crx.h"
 #include "hv/host.h"
 #include "hv/lib/string.h"
 #include "hv/msr_index.h"
@@ -142,7 +143,8 @@ static void write_controls(struct vcpu *v)
 	vmwrite(ENTRY_EVENT, 0);
 	vmwrite(TPR_THRESHOLD, 0);
 	vmwrite(CR0_MASK, CR0_OWNED);
-	vmwrite(CR4_MASK, CR4_OWNED);
+	/* A bit of a feature that is hidden exits too, and gives #GP. */
+	vmwrite(CR4_MASK, CR4_OWNED | ~crx_cr4_allowed());
 	vmwrite(IO_BITMAP_A, x->io_bitmap.v);
 	vmwrite(IO_BITMAP_B, x->io_bitmap.v + PAGE_SIZE);
 	vmwrite(MSR_BITMAP, x->msr_bitmap.v);
@@ -265,6 +267,8 @@ void vmx_vcpu_reset(struct vcpu *v, bool init)
 	x->tpr_class = 0;
 	x->tpr_threshold = 0;
 	x->injected.valid = false;
+	x->window_intr = false;
+	x->window_nmi = false;
 	write_controls(v);
 	write_timer();
 	write_host_state();

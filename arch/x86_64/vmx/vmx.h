@@ -15,7 +15,8 @@ struct vmx {
 	uint8_t tpr_threshold; /* as the VMCS has it */
 	uint32_t primary;      /* as the VMCS has it */
 	uint64_t cr0_shadow, cr4_shadow;
-	struct event injected; /* by the entry field, until an exit */
+	struct event injected;	      /* by the entry field, until an exit */
+	bool window_intr, window_nmi; /* asked for */
 	uint8_t *virtual_apic;
 	hpa_t vmcs, virtual_apic_hpa, io_bitmap, msr_bitmap;
 	void *vmcs_ptr;
@@ -44,6 +45,7 @@ void vmx_vcpu_reset(struct vcpu *v, bool init);
 
 /* state.c */
 void vmx_fetch(struct vcpu *v, uint32_t groups);
+void vmx_fetch_step(struct vcpu *v); /* GROUP_STEP, right after an exit */
 void vmx_write_back(struct vcpu *v);
 /* A single-step trap that a shadow holds back must be pending, or the entry fails. */
 void vmx_fix_pending_debug(void);
@@ -52,6 +54,8 @@ void vmx_fix_pending_debug(void);
 void vmx_inject(struct vcpu *v, const struct event *e);
 void vmx_inject_undo(struct vcpu *v, struct event *e); /* the entry was abandoned: hands it back */
 void vmx_want_window(struct vcpu *v, enum virt_window w, bool on);
+/* Right before an entry, while an NMI window is asked for: see windows_primary. */
+void vmx_arm_nmi_window(struct vmx *x);
 void vmx_tpr_threshold(struct vcpu *v, unsigned class);
 
 /* run.c */
