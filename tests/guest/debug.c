@@ -1,8 +1,6 @@
 /*
  * Debug exceptions and NMIs where a hypervisor has a hand in them: steps over emulated instructions,
- * INT1, an NMI that falls into an interrupt shadow, IRET that ends an NMI under single step.
- *
- * `lax`: the CPU model has no INT1.
+ * an NMI that falls into an interrupt shadow, IRET that ends an NMI under single step.
  */
 #include "guest.h"
 
@@ -105,17 +103,6 @@ static void check_steps(void)
 	on_interrupt(EXC_DB, on_debug);
 }
 
-/* INT1 is an event of its own kind: it returns behind itself. */
-static void check_int1(void)
-{
-	uintptr_t after;
-
-	steps = 0;
-	__asm__ volatile("leaq 1f(%%rip), %0; .byte 0xf1; 1: nop" : "=&r"(after) : : "memory");
-	CHECK_EQ(steps, 1);
-	CHECK_EQ(where, after);
-}
-
 static void check_nmi(void)
 {
 	uint64_t flags;
@@ -182,9 +169,6 @@ void guest_main(void)
 {
 	lapic_enable();
 	check_steps();
-	if (!guest_has_word("lax")) {
-		check_int1();
-	}
 	check_nmi();
 	check_flags_in_shadow();
 }

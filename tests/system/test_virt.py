@@ -26,8 +26,7 @@ def test_registers_do_not_leak(tmp_path, vehicle):
 
 @pytest.mark.parametrize("vehicle", BACKENDS, ids=str)
 def test_debug_exceptions_and_nmis(tmp_path, vehicle):
-    # QEMU takes INT1 for a breakpoint of its own debugger.
-    passes(vehicle, tmp_path, "debug", "" if vehicle.bochs else "lax")
+    passes(vehicle, tmp_path, "debug")
 
 
 @pytest.mark.parametrize("vehicle", BACKENDS, ids=str)

@@ -38,8 +38,10 @@ void svm_inject(struct vcpu *v, const struct event *e)
 	}
 	c->inject = (uint64_t)e->error << 32 | event_encode(&coded);
 	if (e->type == EVENT_NMI) {
-		svm_block_nmi(x, true);
-		v->regs.shadow |= SHADOW_NMI; /* the group may be waiting to be written back */
+		/* By the neutral state: a shadow that waits to be written must not take it back. */
+		vcpu_need(v, GROUP_SHADOW);
+		v->regs.shadow |= SHADOW_NMI;
+		vcpu_touch(v, GROUP_SHADOW);
 	}
 }
 

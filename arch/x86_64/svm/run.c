@@ -156,6 +156,7 @@ static void exit_int1(struct vcpu *v, struct vm_exit *exit)
 	}
 	c->rip += len;
 	c->int_state &= ~(uint64_t)INT_STATE_SHADOW;
+	v->valid &= ~(uint32_t)GROUP_STEP;
 	exit->kind = EXIT_EXCEPTION;
 	exit->exc.vector = EXC_DB;
 	exit->exc.has_error = false;

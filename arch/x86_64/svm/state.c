@@ -97,7 +97,7 @@ void svm_fetch_step(struct vcpu *v)
 	v->regs.rip = x->vmcb->rip;
 	v->regs.rflags = x->vmcb->rflags;
 	v->regs.shadow = read_shadow(x);
-	v->valid = GROUP_STEP;
+	v->valid |= GROUP_STEP;
 }
 
 static void write_shadow(struct svm *x, uint32_t shadow)

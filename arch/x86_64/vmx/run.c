@@ -125,21 +125,13 @@ static void exit_exception(struct vm_exit *exit)
 		return;
 	}
 	if (e.type == EVENT_PRIV_SW) {
-		/* INT1 is a trap, but RIP is still at it: delivered as what it is, with its length.
-		 */
+		/* INT1 is a trap, but RIP is still at it: deliver it with its length. */
 		e.insn_len = (uint8_t)vmread(EXIT_INSN_LENGTH);
 		exit->interrupted = e;
 		return;
 	}
 	if (e.vector == EXC_MC) {
 		__asm__ volatile("int $18" : : : "memory");
-		return;
-	}
-	if (e.type == EVENT_PRIV_SW) {
-		/* INT1: to be delivered as such, so that it returns behind the instruction. */
-		e.insn_len = (uint8_t)vmread(EXIT_INSN_LENGTH);
-		exit->interrupted = e;
-		exit->kind = EXIT_NONE;
 		return;
 	}
 	exit->kind = EXIT_EXCEPTION;

@@ -185,7 +185,7 @@ void vmx_fetch_step(struct vcpu *v)
 	v->regs.rip = vmread(GUEST_RIP);
 	v->regs.rflags = vmread(GUEST_RFLAGS);
 	v->regs.shadow = read_shadow();
-	v->valid = GROUP_STEP;
+	v->valid |= GROUP_STEP;
 }
 
 void vmx_fetch(struct vcpu *v, uint32_t groups)
