@@ -40,7 +40,7 @@ static bool change_paging(struct vcpu *v, bool on)
 		return true;
 	}
 	if (on) {
-		vcpu_need(v, GROUP_CS_SS);
+		vcpu_need(v, GROUP_AR);
 		if (!(r->cr4 & CR4_PAE) || (r->cs.ar & SEG_L)) {
 			return false;
 		}

@@ -421,21 +421,29 @@ static void memo_make(struct gwalk_memo *memo, const struct addrspace *as,
 	memo->range = page.range;
 }
 
-enum gwalk_result gwalk_fetch(const struct addrspace *as, const struct gwalk_mode *m, gva_t va,
-			      struct gwalk_memo memos[GWALK_MEMOS], struct gwalk_page *out)
+static __attribute__((noinline)) enum gwalk_result fetch_anew(const struct addrspace *as,
+							      const struct gwalk_mode *m, gva_t va,
+							      struct gwalk_memo *memo,
+							      struct gwalk_page *out)
 {
-	struct gwalk_memo *memo = &memos[(va.v >> PAGE_SHIFT) % GWALK_MEMOS];
-	enum gwalk_result r;
+	enum gwalk_result r = gwalk(as, m, va, GWALK_FETCH, out);
 
-	if (__builtin_expect(memo_holds(memo, m, va.v & ~PAGE_MASK), 1)) {
-		out->gpa = gpa(memo->gpa.v | (va.v & PAGE_MASK));
-		out->range = memo->range;
-		return GWALK_OK;
-	}
-	r = gwalk(as, m, va, GWALK_FETCH, out);
 	memo->count = 0;
 	if (r == GWALK_OK && (m->cr0 & CR0_PG) && (m->efer & EFER_LMA)) {
 		memo_make(memo, as, m, va);
 	}
 	return r;
+}
+
+enum gwalk_result gwalk_fetch(const struct addrspace *as, const struct gwalk_mode *m, gva_t va,
+			      struct gwalk_memo memos[GWALK_MEMOS], struct gwalk_page *out)
+{
+	struct gwalk_memo *memo = &memos[(va.v >> PAGE_SHIFT) % GWALK_MEMOS];
+
+	if (__builtin_expect(!memo_holds(memo, m, va.v & ~PAGE_MASK), 0)) {
+		return fetch_anew(as, m, va, memo, out);
+	}
+	out->gpa = gpa(memo->gpa.v | (va.v & PAGE_MASK));
+	out->range = memo->range;
+	return GWALK_OK;
 }

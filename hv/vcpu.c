@@ -14,8 +14,8 @@ enum { REQUEST_URGENT = REQUEST_NMI | REQUEST_INIT | REQUEST_SIPI | REQUEST_STOP
 
 void vcpu_fetch(struct vcpu *v, uint32_t groups)
 {
-	virt->fetch(v, groups);
 	v->valid |= groups;
+	virt->fetch(v, groups);
 }
 
 void vcpu_post(struct vcpu *v, uint32_t requests)
@@ -87,27 +87,6 @@ void vcpu_reset(struct vcpu *v, bool init)
 	v->cr8 = 0;
 	v->windows = 0;
 	v->tpr_class = 0;
-}
-
-unsigned vcpu_cpl(struct vcpu *v)
-{
-	vcpu_need(v, GROUP_CS_SS | GROUP_CR | GROUP_RFLAGS);
-	if (!(v->regs.cr0 & CR0_PE)) {
-		return 0;
-	}
-	if (v->regs.rflags & RFLAGS_VM) {
-		return 3;
-	}
-	return (unsigned)field_get(SEG_DPL, v->regs.ss.ar);
-}
-
-unsigned vcpu_code_bits(struct vcpu *v)
-{
-	vcpu_need(v, GROUP_CS_SS | GROUP_CR);
-	if ((v->regs.efer & EFER_LMA) && (v->regs.cs.ar & SEG_L)) {
-		return 64;
-	}
-	return v->regs.cs.ar & SEG_DB ? 32 : 16;
 }
 
 /* RF has served the instruction that it was set for; TF traps behind it. */

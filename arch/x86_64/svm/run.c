@@ -31,7 +31,7 @@ static unsigned fetch_bytes(struct vcpu *v, const uint8_t **bytes)
 	struct gwalk_mode m = {.cr0 = c->cr0,
 			       .cr3 = c->cr3,
 			       .cr4 = c->cr4,
-			       .efer = c->efer,
+			       .efer = c->efer & ~(uint64_t)EFER_SVME,
 			       .rflags = c->rflags,
 			       .cpl = c->cpl,
 			       .maxphyaddr = cpuid_maxphyaddr()};
@@ -39,11 +39,12 @@ static unsigned fetch_bytes(struct vcpu *v, const uint8_t **bytes)
 	struct gwalk_page page;
 
 	left = left < INSN_MAX ? left : INSN_MAX;
-	if (gwalk(&v->part->as, &m, gva(linear), GWALK_FETCH, &page) != GWALK_OK) {
+	if (gwalk_fetch(&v->part->as, &m, gva(linear), v->fetches, &page) != GWALK_OK ||
+	    !page.range || !page.range->ptr) {
 		return 0;
 	}
-	*bytes = addrspace_ptr(&v->part->as, page.gpa, left);
-	return *bytes ? (unsigned)left : 0;
+	*bytes = page.range->ptr + (page.gpa.v - page.range->base.v);
+	return (unsigned)left;
 }
 
 static uint8_t length(struct vcpu *v, unsigned opcode)
