@@ -80,7 +80,7 @@ static __attribute__((noinline)) void skip_decoded(struct vcpu *v)
 	}
 }
 
-static void skip(struct vcpu *v, const struct vm_exit *x)
+static inline void skip(struct vcpu *v, const struct vm_exit *x)
 {
 	if (__builtin_expect(x->insn_len, 2)) {
 		vcpu_skip(v, x->insn_len);

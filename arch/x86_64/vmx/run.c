@@ -218,7 +218,7 @@ static void decode_exit(struct vcpu *v, struct vm_exit *exit, uint64_t reason)
 }
 
 /* The entry fails if the threshold is above the TPR; below it, nothing is to be waited for. */
-static void write_tpr(struct vcpu *v, struct vmx *x)
+static inline void write_tpr(struct vcpu *v, struct vmx *x)
 {
 	uint8_t threshold = x->tpr_class < v->cr8 ? x->tpr_class : v->cr8;
 
