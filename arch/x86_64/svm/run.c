@@ -103,7 +103,7 @@ static void finish_debug_exception(struct vmcb *c)
 {
 	enum { CAUSES = FIELD(3, 0) | BIT(13) | DR6_BS | BIT(15) };
 
-	if (!(c->dr6 & CAUSES) && c->rflags & RFLAGS_TF) {
+	if (!(c->dr6 & CAUSES) && (c->rflags & RFLAGS_TF || !(c->dr7 & DR7_CAUSES))) {
 		c->dr6 |= DR6_BS;
 		vmcb_touch(c, CLEAN_DR);
 	}

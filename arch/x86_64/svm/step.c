@@ -9,10 +9,7 @@
  */
 #include "arch/x86_64/svm/svm.h"
 
-enum {
-	DR6_B = FIELD(3, 0),
-	DR7_CAUSES = FIELD(7, 0) | BIT(13), /* breakpoints, and the protection of debug registers */
-};
+enum { DR6_B = FIELD(3, 0) };
 
 /* All vectors that exceptions have: each must exit, or TF would be in the RFLAGS that it pushes. */
 #define ALL_EXCEPTIONS ((uint32_t)(FIELD(21, 0) & ~(BIT(2) | BIT(9) | BIT(15))))

@@ -64,6 +64,9 @@ enum {
 	SVM_EXCEPTIONS = BIT(1) | BIT(17) | BIT(18), /* #DB #AC #MC */
 };
 
+/* What besides a single step gives #DB: breakpoints, and the protection of debug registers. */
+enum { DR7_CAUSES = FIELD(7, 0) | BIT(13) };
+
 /* probe.c */
 bool svm_probe(void);
 bool svm_check_cpu(struct refusal *r);
