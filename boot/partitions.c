@@ -14,6 +14,7 @@
 #include "hv/console/console.h"
 #include "hv/cpuid.h"
 #include "hv/host.h"
+#include "hv/iommu.h"
 #include "hv/lib/string.h"
 #include "hv/log.h"
 #include "hv/partition.h"
@@ -113,6 +114,18 @@ static bool meets_page(uint64_t base, uint64_t size, hpa_t page)
 	return page.v < base + size && base < page.v + PAGE_SIZE;
 }
 
+static bool meets_iommu(uint64_t base, uint64_t size)
+{
+	uint64_t at, bytes;
+
+	for (unsigned i = 0; iommu && iommu->registers(i, &at, &bytes); i++) {
+		if (at < base + size && base < at + bytes) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static const char *mmio_taken(void *ctx, uint64_t base, uint64_t size)
 {
 	const struct found *f = ctx;
@@ -124,6 +137,9 @@ static const char *mmio_taken(void *ctx, uint64_t base, uint64_t size)
 		if (meets_page(base, size, f->acpi->ioapic[i].base)) {
 			return "an I/O APIC";
 		}
+	}
+	if (meets_iommu(base, size)) {
+		return "an IOMMU";
 	}
 	return memory_meets(f->boot, base, size);
 }

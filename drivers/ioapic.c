@@ -3,14 +3,16 @@
  */
 #include "drivers/ioapic.h"
 #include "hv/host.h"
+#include "hv/iommu.h"
 #include "hv/log.h"
 
 enum { IOREGSEL = 0x00, IOWIN = 0x10 }; /* memory offsets */
 enum { IOAPIC_VERSION = 0x01, IOAPIC_PIN_LOW = 0x10, IOAPIC_PIN_HIGH = 0x11 };
-enum { PIN_LOW_ACTIVE = BIT(13), PIN_LEVEL = BIT(15), PIN_MASKED = BIT(16) };
+enum { PIN_LOW_ACTIVE = BIT(13), PIN_MASKED = BIT(16) };
 
 struct ioapic {
 	volatile uint32_t *at;
+	uint8_t id; /* as the MADT tells */
 	uint32_t first, pins;
 };
 
@@ -46,6 +48,7 @@ void ioapic_init(const struct acpi_info *a)
 		struct ioapic *io = &ioapic[ioapics];
 
 		io->at = host_map_mmio(a->ioapic[ioapics].base, PAGE_SIZE);
+		io->id = (uint8_t)a->ioapic[ioapics].id;
 		io->first = a->ioapic[ioapics].gsi_base;
 		io->pins = (read(io, IOAPIC_VERSION) >> 16 & 0xff) + 1;
 		for (unsigned pin = 0; pin < io->pins; pin++) {
@@ -61,15 +64,16 @@ bool ioapic_route(uint32_t gsi, uint32_t apic_id, uint8_t vector, bool level, bo
 {
 	unsigned pin;
 	const struct ioapic *io = find(gsi, &pin);
+	uint64_t entry;
 
-	if (!io || apic_id > 0xff) {
+	if (!io || !(iommu ? iommu->ioapic(io->id, pin, apic_id, vector, level, &entry)
+			   : iommu_plain_ioapic(apic_id, vector, level, &entry))) {
 		return false;
 	}
 	/* Masked while the two halves do not belong together. */
 	write(io, IOAPIC_PIN_LOW + 2 * pin, PIN_MASKED);
-	write(io, IOAPIC_PIN_HIGH + 2 * pin, apic_id << 24);
-	write(io, IOAPIC_PIN_LOW + 2 * pin,
-	      vector | (level ? PIN_LEVEL : 0) | (low ? PIN_LOW_ACTIVE : 0));
+	write(io, IOAPIC_PIN_HIGH + 2 * pin, (uint32_t)(entry >> 32));
+	write(io, IOAPIC_PIN_LOW + 2 * pin, (uint32_t)entry | (low ? PIN_LOW_ACTIVE : 0));
 	return true;
 }
 
