@@ -232,12 +232,12 @@ $(B)/linux/initrd32.img: scripts/mkinitramfs $(B)/guests/init32 | $(B)/linux/bzI
 # Both install what is missing first; that needs root or sudo only when something is.
 .PHONY: run test
 run: | deps-run
-	@$(MAKE) --no-print-directory $(B)/demo.img
+	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/demo.img
 	@echo "Starting the demo. Ctrl-a 1 gives Linux the keyboard, Ctrl-a l shows all, Ctrl-a x ends the machine."
-	scripts/run-qemu $(B)/demo.img $(RUN_OPTIONS)
+	scripts/run-qemu $(B)/demo.img $(RUN_OPTIONS) || [ $$? = 1 ] # 1: also after Ctrl-a x
 
 test: | deps-test
-	@$(MAKE) --no-print-directory all $(TESTS_NEED)
+	@$(MAKE) --no-print-directory -j$$(nproc) all $(TESTS_NEED)
 	scripts/run-tests
 
 .PHONY: deps-run deps-test

@@ -44,11 +44,13 @@ struct bus_claim {
 	uint8_t width; /* widest access the device takes: 1, 2, 4 or 8; wider ones are split */
 };
 
-enum { BUS_CLAIMS = 48 };
+enum { BUS_CLAIMS = 48, BUS_LOW_BLOCKS = 256, BUS_BLOCK = 16 /* addresses */ };
 
 struct bus {
 	struct bus_claim claim[BUS_CLAIMS]; /* sorted by base, without overlap */
 	unsigned count;
+	/* Claims that begin in a block of low addresses or below it: nearly all ports are there. */
+	uint8_t begun[BUS_LOW_BLOCKS];
 };
 
 /*

@@ -1,332 +1,16 @@
 /*
- * CPUID of the virtual CPU: this machine's leaves, cut by const masks, with a few words of our own.
+ * CPUID as a vCPU sees it: the words of cpuid_table.c, and those that follow the vCPU.
  *
- * cpuid_init runs once on the boot CPU; then everything is read-only and exits only copy four
- * words. A leaf that no table names reads as zeros. See docs/architecture.md for what is hidden and
- * why.
+ * Called by exit.c on the owner CPU; an exit only copies four words. A leaf that no table names
+ * reads as zeros.
  */
-#include "hv/cpuid.h"
+#include "hv/cpuid_part.h"
 #include "hv/host.h"
 #include "hv/lib/string.h"
-#include "hv/log.h"
 #include "hv/partition.h"
 #include "hv/pvclock.h"
 
-enum { EAX, EBX, ECX, EDX };
-enum { BASIC = 0x20, EXTENDED = 0x22, XSAVE_LEGACY = 576 /* legacy region and header */ };
-
-uint32_t virt_controls;
-
-static uint32_t basic[BASIC][4], extended[EXTENDED][4], leaf7_1[4], leafd_1[4];
-static uint32_t max_basic, max_extended;
-static uint64_t xcr0_allowed;
-static bool amd;
-
-/* Bits of a register that a guest may see; `forced` are shown whatever the machine has. */
-struct mask {
-	uint32_t leaf;
-	uint8_t reg;
-	uint32_t allow, force;
-};
-
-#define B(n)	  (1u << (n))
-#define R(hi, lo) ((uint32_t)FIELD(hi, lo))
-
-/*
- * Hidden: what needs a device or a table that a guest does not get (performance counters, thermal,
- * debug store, MONITOR, SGX, TXT, PT, CET, AMX, MPX, TSX), and nested virtualization.
- */
-static const struct mask masks[] = {
-	/* SSE3 PCLMULQDQ SSSE3 FMA CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND;
-	 * x2APIC, TSC-deadline and HYPERVISOR are ours */
-	{1, ECX,
-	 B(0) | B(1) | B(9) | B(12) | B(13) | B(17) | B(19) | B(20) | B(22) | B(23) | B(25) |
-		 B(26) | B(28) | B(29) | B(30),
-	 B(21) | B(24) | B(31)},
-	/* FPU..CX8, APIC, SEP..CLFSH, MMX..SS; HTT follows the number of vCPUs */
-	{1, EDX, R(9, 0) | R(17, 11) | B(19) | R(27, 23), B(9)},
-	/* only ARAT: the virtual timer never stops */
-	{6, EAX, 0, B(2)},
-	{6, EBX, 0, 0},
-	{6, ECX, 0, 0}, /* APERF and MPERF count the machine's CPU, not the guest's */
-	{6, EDX, 0, 0},
-	/* FSGSBASE BMI1 AVX2 FDP SMEP BMI2 ERMS INVPCID, FPU CS/DS, AVX512, RDSEED ADX SMAP,
-	 * CLFLUSHOPT CLWB SHA; TSC_ADJUST is ours */
-	{7, EBX,
-	 B(0) | B(3) | B(5) | R(10, 6) | B(13) | R(21, 16) | R(24, 23) | R(31, 28) | B(26) | B(27),
-	 B(1)},
-	/* VBMI UMIP PKU, WAITPKG VBMI2, GFNI VAES VPCLMULQDQ VNNI BITALG, VPOPCNTDQ LA57 RDPID
-	 * CLDEMOTE MOVDIRI MOVDIR64B */
-	{7, ECX,
-	 B(1) | B(2) | B(3) | R(6, 5) | R(12, 8) | B(14) | B(16) | B(22) | B(25) | R(28, 27), 0},
-	/* 4VNNIW 4FMAPS FSRM VP2INTERSECT MD_CLEAR SERIALIZE FP16; SPEC_CTRL STIBP FLUSH_CMD
-	 * ARCH_CAPABILITIES SSBD */
-	{7, EDX, R(4, 2) | B(8) | B(10) | B(14) | B(23) | R(29, 26) | B(31), 0},
-	/* LAHF, CmpLegacy, CR8, ABM SSE4A misaligned SSE, PREFETCHW, XOP, FMA4, TCE, TBM, topology
-	 */
-	{0x80000001, ECX, B(0) | B(1) | R(8, 4) | B(11) | R(17, 16) | B(21) | B(22) | B(30), 0},
-	/* the copies of leaf 1, SYSCALL, NX, MMXEXT, FFXSR, 1 GiB pages, RDTSCP, LM, 3DNow */
-	{0x80000001, EDX, R(9, 0) | R(17, 11) | B(20) | R(27, 22) | B(29) | R(31, 30), 0},
-	{0x80000007, EAX, 0, 0},
-	{0x80000007, EBX, 0, 0},
-	{0x80000007, ECX, 0, 0},
-	{0x80000007, EDX, 0, 0}, /* invariant TSC: set below when the TSCs run together */
-	/* CLZERO XSAVEERPTR WBNOINVD IBPB IBRS STIBP, their always-on hints, SSBD */
-	{0x80000008, EDX, 0, 0}, /* RDPRU, INVLPGB */
-	{0x80000008, EBX, B(0) | B(2) | B(9) | B(12) | R(19, 14) | R(25, 24) | B(26), 0},
-};
-
-/* Leaves copied whole; topology words in them are patched per vCPU. */
-static const uint32_t copied[] = {0,	      1,	  2,	      3,	  6,
-				  7,	      0x80000000, 0x80000001, 0x80000002, 0x80000003,
-				  0x80000004, 0x80000005, 0x80000006, 0x80000007, 0x80000008,
-				  0x80000019, 0x8000001a};
-
-/* Features by name: where the guest sees them, and which control they need. */
-static const struct {
-	uint32_t leaf;
-	uint8_t reg, bit;
-	uint8_t control; /* enum virt_control, 0: none */
-} features[FEATURES] = {
-	[FEATURE_X2APIC] = {1, ECX, 21, 0},
-	[FEATURE_TSC_DEADLINE] = {1, ECX, 24, 0},
-	[FEATURE_RDTSCP] = {0x80000001, EDX, 27, CONTROL_RDTSCP},
-	[FEATURE_INVPCID] = {7, EBX, 10, CONTROL_INVPCID},
-	[FEATURE_XSAVE] = {1, ECX, 26, 0},
-	[FEATURE_XSAVES] = {0xd, EAX, 3, CONTROL_XSAVES},
-	[FEATURE_NX] = {0x80000001, EDX, 20, 0},
-	[FEATURE_GIB_PAGES] = {0x80000001, EDX, 26, 0},
-	[FEATURE_LA57] = {7, ECX, 16, 0},
-	[FEATURE_FSGSBASE] = {7, EBX, 0, 0},
-	[FEATURE_SMEP] = {7, EBX, 7, 0},
-	[FEATURE_SMAP] = {7, EBX, 20, 0},
-	[FEATURE_PKU] = {7, ECX, 3, 0},
-	[FEATURE_PCID] = {1, ECX, 17, 0},
-	[FEATURE_UMIP] = {7, ECX, 2, 0},
-	[FEATURE_FFXSR] = {0x80000001, EDX, 25, 0},
-	[FEATURE_TCE] = {0x80000001, ECX, 17, 0},
-	[FEATURE_SPEC_CTRL] = {7, EDX, 26, 0},
-	[FEATURE_IBPB] = {7, EDX, 26, 0},
-	[FEATURE_SYSCALL] = {0x80000001, EDX, 11, 0},
-	[FEATURE_LONG_MODE] = {0x80000001, EDX, 29, 0},
-	[FEATURE_TSC_AUX] = {0x80000001, EDX, 27, 0},
-	[FEATURE_ARCH_CAPABILITIES] = {7, EDX, 29, 0},
-	[FEATURE_AVX] = {1, ECX, 28, 0},
-	[FEATURE_PCE] = {1, EDX, 23, 0}, /* MMX stands in: every CPU with PCE has it */
-	[FEATURE_MCE] = {1, EDX, 7, 0},
-	[FEATURE_VME] = {1, EDX, 1, 0},
-	[FEATURE_PSE] = {1, EDX, 3, 0},
-	[FEATURE_PAE] = {1, EDX, 6, 0},
-	[FEATURE_DE] = {1, EDX, 2, 0},
-	[FEATURE_PGE] = {1, EDX, 13, 0},
-	[FEATURE_FXSR] = {1, EDX, 24, 0},
-	[FEATURE_SSE] = {1, EDX, 25, 0},
-	[FEATURE_TSC] = {1, EDX, 4, 0},
-	[FEATURE_FLUSH_CMD] = {7, EDX, 28, 0},
-};
-
-/* Bits outside the list above that also need a control: {leaf, reg, bit, control}. */
-static const struct {
-	uint32_t leaf;
-	uint8_t reg, bit, control;
-} needs[] = {
-	{7, ECX, 22, CONTROL_RDTSCP}, /* RDPID */
-	{7, ECX, 5, CONTROL_WAITPKG},
-};
-
-static uint32_t *word(uint32_t leaf, unsigned reg)
-{
-	if (leaf == 0xd) {
-		return &leafd_1[reg];
-	}
-	if (leaf >= 0x80000000) {
-		return &extended[leaf - 0x80000000][reg];
-	}
-	return &basic[leaf][reg];
-}
-
-bool cpuid_has(enum cpuid_feature f)
-{
-	if (f == FEATURE_IBPB && amd) {
-		return extended[8][EBX] & B(12);
-	}
-	if (f == FEATURE_SPEC_CTRL && amd) {
-		return extended[8][EBX] & (B(14) | B(15) | B(24));
-	}
-	return (*word(features[f].leaf, features[f].reg) >> features[f].bit) & 1;
-}
-
-static void copy_leaves(void)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(copied); i++) {
-		uint32_t leaf = copied[i];
-		bool there = leaf & 0x80000000 ? leaf <= max_extended : leaf <= max_basic;
-
-		if (there && (leaf & 0xff) < BASIC) {
-			host_cpuid(leaf, 0, word(leaf, EAX));
-		}
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(masks); i++) {
-		uint32_t *w = word(masks[i].leaf, masks[i].reg);
-
-		*w = (*w & masks[i].allow) | masks[i].force;
-	}
-}
-
-static void cut_controls(void)
-{
-	for (unsigned i = 0; i < FEATURES; i++) {
-		if (features[i].control & ~virt_controls) {
-			*word(features[i].leaf, features[i].reg) &= ~B(features[i].bit);
-		}
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(needs); i++) {
-		if (needs[i].control & ~virt_controls) {
-			*word(needs[i].leaf, needs[i].reg) &= ~B(needs[i].bit);
-		}
-	}
-}
-
-/* The size of the XSAVE area in standard format with these features on. */
-static uint64_t xsave_size(uint64_t xcr0)
-{
-	uint64_t size = XSAVE_LEGACY;
-
-	for (unsigned i = 2; i < 63; i++) {
-		uint32_t r[4];
-
-		if (xcr0 >> i & 1) {
-			host_cpuid(0xd, i, r);
-			size = (uint64_t)r[EBX] + r[EAX] > size ? (uint64_t)r[EBX] + r[EAX] : size;
-		}
-	}
-	return size;
-}
-
-/* The same in compacted format (Intel SDM vol. 1, "Compacted Format of the Extended Region"). */
-static uint64_t xsavec_size(uint64_t xcr0)
-{
-	enum { ALIGNED = B(1) };
-	uint64_t size = XSAVE_LEGACY;
-
-	for (unsigned i = 2; i < 63; i++) {
-		uint32_t r[4];
-
-		if (xcr0 >> i & 1) {
-			host_cpuid(0xd, i, r);
-			size = (r[ECX] & ALIGNED ? ALIGN_UP(size, 64) : size) + r[EAX];
-		}
-	}
-	return size;
-}
-
-/*
- * Quirk xsavec-size (docs/quirks.md): a CPU that contradicts itself about the size of a compacted
- * XSAVE area is not trusted with that format.
- */
-static bool xsavec_consistent(void)
-{
-	uint32_t r[4];
-
-	host_cpuid(0xd, 1, r);
-	if (!(r[EAX] & (B(1) | B(3)))) {
-		return true;
-	}
-	host_xcr0_write(xcr0_allowed);
-	host_cpuid(0xd, 1, r);
-	host_xcr0_write(1);
-	if (r[EBX] == xsavec_size(xcr0_allowed)) {
-		return true;
-	}
-	log_line("quirk xsavec-size: this CPU's compacted XSAVE area of %u bytes should have %lu; "
-		 "XSAVEC and XSAVES are hidden",
-		 r[EBX], xsavec_size(xcr0_allowed));
-	return false;
-}
-
-/* x87, SSE, AVX, AVX-512 and PKRU: what an unmodified XSAVE handles without help. */
-static void init_xsave(void)
-{
-	uint32_t r[4];
-
-	memset(leafd_1, 0, sizeof(leafd_1));
-	if (!(basic[1][ECX] & B(26)) || max_basic < 0xd) {
-		basic[1][ECX] &= ~(B(26) | B(28));
-		return;
-	}
-	host_cpuid(0xd, 0, r);
-	xcr0_allowed = r[EAX] & (FIELD(2, 0) | FIELD(7, 5) | BIT(9));
-	host_cpuid(0xd, 1, leafd_1);
-	/* XSAVEOPT XSAVEC XGETBV1 XSAVES */
-	leafd_1[EAX] &= xsavec_consistent() ? R(3, 0) : B(0) | B(2);
-	leafd_1[EBX] = leafd_1[ECX] = leafd_1[EDX] = 0;
-}
-
-/*
- * TSC and APIC timer frequencies. Leaf 0x15: the core crystal is the TSC itself, which is also what
- * the virtual APIC timer counts; only Intel's kernels look there.
- */
-static void init_clocks(void)
-{
-	if (host_tsc_reliable) {
-		extended[7][EDX] |= B(8);
-	}
-	if (amd) {
-		max_basic = max_basic > 0x10 ? 0x10 : max_basic;
-		return;
-	}
-	max_basic = max_basic < 0x15 ? 0x15 : max_basic > 0x1f ? 0x1f : max_basic;
-	if (host_tsc_reliable && host_tsc_hz <= UINT32_MAX) {
-		basic[0x15][EAX] = 1;
-		basic[0x15][EBX] = 1;
-		basic[0x15][ECX] = (uint32_t)host_tsc_hz;
-	}
-}
-
-void cpuid_init(void)
-{
-	uint32_t r[4];
-
-	memset(basic, 0, sizeof(basic));
-	memset(extended, 0, sizeof(extended));
-	xcr0_allowed = 0;
-	host_cpuid(0, 0, r);
-	max_basic = r[EAX];
-	amd = r[EBX] == 0x68747541 || r[EBX] == 0x6f677948; /* Auth(enticAMD), Hygo(nGenuine) */
-	host_cpuid(0x80000000, 0, r);
-	max_extended = r[EAX] < 0x80000000 ? 0 : r[EAX] > 0x80000021 ? 0x80000021 : r[EAX];
-	copy_leaves();
-	host_cpuid(7, 1, leaf7_1);
-	leaf7_1[EAX] &= R(5, 4) | R(12, 10) | B(23); /* AVX-VNNI BF16, FZRM FSRS FSRCS, AVX-IFMA */
-	leaf7_1[EBX] = leaf7_1[ECX] = leaf7_1[EDX] = 0;
-	init_xsave();
-	cut_controls();
-	init_clocks();
-	basic[0][EAX] = max_basic;
-	extended[0][EAX] = max_extended;
-	if (max_basic < 7) {
-		memset(basic[7], 0, sizeof(basic[7]));
-	}
-}
-
-unsigned cpuid_maxphyaddr(void)
-{
-	unsigned bits = extended[8][EAX] & 0xff;
-
-	return bits ? bits : 36;
-}
-
-uint64_t cpuid_xcr0_allowed(void)
-{
-	return xcr0_allowed;
-}
-
-uint64_t cpuid_xss_allowed(void)
-{
-	return 0;
-}
-
-/* --- what follows the vCPU --- */
+static const struct cpuid_machine *const m = &cpuid_machine;
 
 static unsigned id_bits(unsigned n)
 {
@@ -358,7 +42,7 @@ static void leaf4(const struct vcpu *v, uint32_t subleaf, uint32_t out[4])
 {
 	unsigned n = v->part->vcpus;
 
-	if (amd || max_basic < 4) {
+	if (m->amd || m->max_basic < 4) {
 		return;
 	}
 	host_cpuid(4, subleaf, out);
@@ -390,24 +74,24 @@ static void leafd(uint32_t subleaf, uint32_t out[4])
 {
 	uint64_t xcr0;
 
-	if (!xcr0_allowed) {
+	if (!m->xcr0_allowed) {
 		return;
 	}
 	if (subleaf >= 2) {
-		if (subleaf < 63 && (xcr0_allowed >> subleaf & 1)) {
+		if (subleaf < 63 && (m->xcr0_allowed >> subleaf & 1)) {
 			host_cpuid(0xd, subleaf, out);
 		}
 		return;
 	}
 	xcr0 = host_xcr0_read();
 	if (subleaf == 0) {
-		out[EAX] = (uint32_t)xcr0_allowed;
-		out[EBX] = (uint32_t)xsave_size(xcr0);
-		out[ECX] = (uint32_t)xsave_size(xcr0_allowed);
-		out[EDX] = (uint32_t)(xcr0_allowed >> 32);
+		out[EAX] = (uint32_t)m->xcr0_allowed;
+		out[EBX] = (uint32_t)cpuid_xsave_size(xcr0);
+		out[ECX] = (uint32_t)cpuid_xsave_size(m->xcr0_allowed);
+		out[EDX] = (uint32_t)(m->xcr0_allowed >> 32);
 	} else {
-		memcpy(out, leafd_1, sizeof(leafd_1));
-		out[EBX] = leafd_1[EAX] & (B(1) | B(3)) ? (uint32_t)xsavec_size(xcr0) : 0;
+		memcpy(out, m->leafd_1, sizeof(m->leafd_1));
+		out[EBX] = m->leafd_1[EAX] & (B(1) | B(3)) ? (uint32_t)cpuid_xsavec_size(xcr0) : 0;
 	}
 }
 
@@ -435,7 +119,7 @@ static void amd_leaf(const struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint
 	case 0x80000001: out[ECX] = n > 1 ? out[ECX] : out[ECX] & ~B(1); break;
 	case 0x80000008: out[ECX] = (n - 1) | id_bits(n) << 12; break;
 	case 0x8000001d:
-		if (max_extended >= leaf && (extended[1][ECX] & B(22))) {
+		if (m->max_extended >= leaf && (m->extended[1][ECX] & B(22))) {
 			host_cpuid(leaf, subleaf, out);
 			out[EAX] = (out[EAX] & R(13, 0)) | (((out[EAX] >> 5) & 7) >= 3 ? n - 1 : 0)
 								   << 14;
@@ -457,10 +141,10 @@ static void special(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t ou
 		if (subleaf) {
 			memset(out, 0, 16);
 			if (subleaf == 1) {
-				memcpy(out, leaf7_1, 16);
+				memcpy(out, m->leaf7_1, 16);
 			}
 		} else {
-			out[EAX] = (leaf7_1[EAX]) != 0;
+			out[EAX] = (m->leaf7_1[EAX]) != 0;
 			/* OSPKE follows CR4.PKE */
 			vcpu_need(v, GROUP_CR);
 			out[ECX] |= v->regs.cr4 & CR4_PKE ? B(4) : 0;
@@ -468,13 +152,13 @@ static void special(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t ou
 		break;
 	case 0xb:
 	case 0x1f:
-		if (!amd || leaf == 0xb) {
+		if (!m->amd || leaf == 0xb) {
 			leafb(v, subleaf, out);
 		}
 		break;
 	case 0xd: leafd(subleaf, out); break;
 	default:
-		if (amd) {
+		if (m->amd) {
 			amd_leaf(v, leaf, subleaf, out);
 		}
 	}
@@ -489,13 +173,14 @@ void cpuid_guest(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t out[4
 		hypervisor_leaf(leaf, out);
 		return;
 	}
-	if (leaf <= max_basic) {
-		from = basic[leaf];
-	} else if (leaf >= 0x80000000 && leaf <= max_extended) {
-		from = extended[leaf - 0x80000000];
-	} else if (!amd) { /* beyond the end, Intel's CPUs answer with the highest basic leaf */
-		leaf = max_basic;
-		from = basic[leaf];
+	if (leaf <= m->max_basic) {
+		from = m->basic[leaf];
+	} else if (leaf >= 0x80000000 && leaf <= m->max_extended) {
+		from = m->extended[leaf - 0x80000000];
+	} else if (!m->amd) { /* beyond the end, Intel's CPUs answer with the highest m->basic leaf
+			       */
+		leaf = m->max_basic;
+		from = m->basic[leaf];
 	}
 	if (!from) {
 		memset(out, 0, 16);

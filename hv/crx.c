@@ -40,7 +40,7 @@ static bool change_paging(struct vcpu *v, bool on)
 		return true;
 	}
 	if (on) {
-		vcpu_need(v, GROUP_CS_SS);
+		vcpu_need(v, GROUP_AR);
 		if (!(r->cr4 & CR4_PAE) || (r->cs.ar & SEG_L)) {
 			return false;
 		}
@@ -123,7 +123,7 @@ bool crx_write_efer(struct vcpu *v, uint64_t value)
 
 enum { XCR0_X87 = BIT(0), XCR0_SSE = BIT(1), XCR0_AVX = BIT(2), XCR0_AVX512 = FIELD(7, 5) };
 
-bool crx_write_xcr0(struct vcpu *v, uint32_t index, uint64_t value)
+bool crx_write_xcr0(uint32_t index, uint64_t value)
 {
 	if (index != 0 || (value & ~cpuid_xcr0_allowed()) || !(value & XCR0_X87)) {
 		return false;
@@ -135,7 +135,6 @@ bool crx_write_xcr0(struct vcpu *v, uint32_t index, uint64_t value)
 	    ((value & XCR0_AVX512) != XCR0_AVX512 || !(value & XCR0_AVX))) {
 		return false;
 	}
-	v->xcr0 = value;
 	host_xcr0_write(value);
 	return true;
 }

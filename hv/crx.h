@@ -10,7 +10,8 @@
 bool crx_write_cr0(struct vcpu *v, uint64_t value);
 bool crx_write_cr4(struct vcpu *v, uint64_t value);
 bool crx_write_efer(struct vcpu *v, uint64_t value);
-bool crx_write_xcr0(struct vcpu *v, uint32_t index, uint64_t value); /* also sets the real XCR0 */
+/* XSETBV: sets XCR0 itself, which always holds the guest's value. */
+bool crx_write_xcr0(uint32_t index, uint64_t value);
 
 /* Bits of CR4 that a guest may set with the CPUID that it is shown. */
 uint64_t crx_cr4_allowed(void);

@@ -253,7 +253,7 @@ static void take_string(struct decoded *out, const ZydisDecodedInstruction *in)
 	}
 }
 
-/* The groups that the instruction reads beyond RIP, RFLAGS, CR and CS_SS. */
+/* The groups that the instruction reads beyond RIP, RFLAGS, CR and, outside 64-bit code, CS_SS. */
 static uint16_t groups_of(const struct decoded *d)
 {
 	bool stack = d->op == OP_PUSH || d->op == OP_POP || d->op == OP_CALL;

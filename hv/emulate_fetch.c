@@ -9,10 +9,13 @@ void emulate_begin(struct emulation *em, struct emulate *e)
 {
 	struct vcpu *v = e->vcpu;
 
-	vcpu_need(v, GROUP_RIP | GROUP_RFLAGS | GROUP_CR | GROUP_CS_SS);
+	vcpu_need(v, GROUP_RIP | GROUP_RFLAGS | GROUP_CR | GROUP_AR);
 	em->e = e;
 	em->v = v;
 	em->bits = vcpu_code_bits(v);
+	if (em->bits != 64) {
+		vcpu_need(v, GROUP_CS_SS);
+	}
 	em->mode.cr0 = v->regs.cr0;
 	em->mode.cr3 = v->regs.cr3;
 	em->mode.cr4 = v->regs.cr4;

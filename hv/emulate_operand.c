@@ -91,7 +91,9 @@ static inline enum emulate_result linear(struct emulation *em, unsigned segment,
 	if (segment >= SEG_FS) {
 		offset += segment_of(&em->v->regs, segment)->base;
 	}
-	if (!operand_canonical(em, offset) || !operand_canonical(em, offset + size - 1)) {
+	/* Only an operand that crosses pages can leave the canonical addresses on its way. */
+	if (!operand_canonical(em, offset) || ((offset & PAGE_MASK) + size > PAGE_SIZE &&
+					       !operand_canonical(em, offset + size - 1))) {
 		return segment_fault(em, segment);
 	}
 	*out = gva(offset);
@@ -191,7 +193,8 @@ enum emulate_result operand_own(struct emulation *em, int64_t displace, enum acc
 	}
 	if (is_the_exit(em, va, d->size, access)) {
 		out->size = out->first = d->size;
-		out->page[0] = (struct operand_page){.ram = NULL, .gpa = em->e->gpa};
+		out->page[0].ram = NULL;
+		out->page[0].gpa = em->e->gpa;
 		return EMULATE_DONE;
 	}
 	r = operand_translate(em, va, d->size, access, out);

@@ -16,7 +16,7 @@ static enum emulate_result check_enabled(struct emulation *em)
 
 	if (em->d->flags & DECODE_VEX) {
 		ud = !(r->cr0 & CR0_PE) || (r->rflags & RFLAGS_VM) || !(r->cr4 & CR4_OSXSAVE) ||
-		     (em->v->xcr0 & XCR0_SSE_AVX) != XCR0_SSE_AVX;
+		     (host_xcr0_read() & XCR0_SSE_AVX) != XCR0_SSE_AVX;
 	} else {
 		ud = (r->cr0 & CR0_EM) || (em->d->arg != SIMD_MMX && !(r->cr4 & CR4_OSFXSR));
 	}

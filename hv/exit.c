@@ -36,10 +36,15 @@ static void port_access(void *ctx, uint16_t port, struct bus_access *a)
 	pc_port(ctx, port, a);
 }
 
-static struct emulate emulator(struct vcpu *v, const struct emulate_bus *bus)
+/* The rest of *e is for emulate() to fill. */
+static void emulator(struct emulate *e, struct vcpu *v, const struct emulate_bus *bus)
 {
-	return (struct emulate){
-		.vcpu = v, .as = &v->part->as, .bus = bus, .maxphyaddr = cpuid_maxphyaddr()};
+	e->vcpu = v;
+	e->as = &v->part->as;
+	e->bus = bus;
+	e->maxphyaddr = cpuid_maxphyaddr();
+	e->pkru = 0;
+	e->gpa_valid = false;
 }
 
 static void stop_unknown(struct vcpu *v, struct emulate *e, const char *what)
@@ -49,25 +54,24 @@ static void stop_unknown(struct vcpu *v, struct emulate *e, const char *what)
 	partition_end(v->part, END_ERROR, "%s at rip 0x%lx", what, (unsigned long)v->regs.rip);
 }
 
-static void finish_emulation(struct vcpu *v, struct emulate *e, enum emulate_result result,
-			     const char *what)
+static inline void finish_emulation(struct vcpu *v, struct emulate *e, enum emulate_result result,
+				    const char *what)
 {
-	switch (result) {
-	case EMULATE_DONE:
-	case EMULATE_RETRY: break;
-	case EMULATE_FAULT:
+	if (result == EMULATE_FAULT) {
 		vcpu_raise(v, e->fault.vector, e->fault.has_error, e->fault.error);
-		break;
-	case EMULATE_UNKNOWN: stop_unknown(v, e, what); break;
+	} else if (result == EMULATE_UNKNOWN) {
+		stop_unknown(v, e, what);
 	}
 }
 
 /* Skips an instruction whose length neither the CPU nor the backend knows. */
 static __attribute__((noinline)) void skip_decoded(struct vcpu *v)
 {
-	struct emulate e = emulator(v, NULL);
-	unsigned len = emulate_length(&e);
+	struct emulate e;
+	unsigned len;
 
+	emulator(&e, v, NULL);
+	len = emulate_length(&e);
 	if (len) {
 		vcpu_skip(v, len);
 	} else {
@@ -76,7 +80,7 @@ static __attribute__((noinline)) void skip_decoded(struct vcpu *v)
 	}
 }
 
-static void skip(struct vcpu *v, const struct vm_exit *x)
+static inline void skip(struct vcpu *v, const struct vm_exit *x)
 {
 	if (__builtin_expect(x->insn_len, 2)) {
 		vcpu_skip(v, x->insn_len);
@@ -95,16 +99,16 @@ static void exit_io(struct vcpu *v, const struct vm_exit *x)
 
 	if (x->io.string) {
 		struct emulate_bus bus = {.ctx = v, .mmio = mmio_access, .port = port_access};
-		struct emulate e = emulator(v, &bus);
+		struct emulate e;
 
+		emulator(&e, v, &bus);
 		finish_emulation(v, &e, emulate(&e),
 				 "a string I/O instruction that is not understood");
 		return;
 	}
-	a.value = *rax & mask[a.size];
+	a.value = *rax;
 	pc_port(v, x->io.port, &a);
 	if (x->io.in) {
-		a.value &= mask[a.size];
 		*rax = a.size == 4 ? a.value : (*rax & ~mask[a.size]) | a.value;
 	}
 	skip(v, x);
@@ -113,7 +117,7 @@ static void exit_io(struct vcpu *v, const struct vm_exit *x)
 static void exit_npt(struct vcpu *v, const struct vm_exit *x)
 {
 	struct emulate_bus bus = {.ctx = v, .mmio = mmio_access, .port = port_access};
-	struct emulate e = emulator(v, &bus);
+	struct emulate e;
 
 	if (x->interrupted.valid || x->npt.walk) {
 		exit_report(v, NULL, 0);
@@ -128,6 +132,7 @@ static void exit_npt(struct vcpu *v, const struct vm_exit *x)
 			      x->npt.gpa.v);
 		return;
 	}
+	emulator(&e, v, &bus);
 	e.gpa = x->npt.gpa;
 	e.gpa_valid = true;
 	e.write = x->npt.write;
@@ -210,7 +215,7 @@ static void exit_xsetbv(struct vcpu *v, const struct vm_exit *x)
 	vcpu_need(v, GROUP_CR);
 	if (!(v->regs.cr4 & CR4_OSXSAVE)) {
 		vcpu_raise_ud(v);
-	} else if (vcpu_cpl(v) != 0 || !crx_write_xcr0(v, (uint32_t)v->regs.gpr[RCX], value)) {
+	} else if (vcpu_cpl(v) != 0 || !crx_write_xcr0((uint32_t)v->regs.gpr[RCX], value)) {
 		vcpu_raise_gp0(v);
 	} else {
 		skip(v, x);
@@ -252,8 +257,21 @@ static void requeue(struct vcpu *v, const struct event *e)
 	v->pending = *e;
 }
 
+/* Counts an exit and enters it in the history; returns its entry, for what else is worth a note. */
+static inline uint32_t *note(struct vcpu *v, enum exit_kind kind)
+{
+	uint32_t *entry = &v->history[v->history_next++ % EXIT_HISTORY];
+
+	v->exits[kind]++;
+	*entry = (uint32_t)kind << 24;
+	return entry;
+}
+
 void exit_handle(struct vcpu *v, const struct vm_exit *x)
 {
+	enum { DETAIL = FIELD(23, 0) };
+	uint32_t *noted = note(v, x->kind);
+
 	if (__builtin_expect(x->interrupted.valid, 0)) {
 		requeue(v, &x->interrupted);
 	}
@@ -261,17 +279,35 @@ void exit_handle(struct vcpu *v, const struct vm_exit *x)
 	case EXIT_NONE:
 	case EXIT_INTR:
 	case EXIT_WINDOW: break;
-	case EXIT_IO: exit_io(v, x); break;
-	case EXIT_NPT: exit_npt(v, x); break;
-	case EXIT_CPUID: exit_cpuid(v, x); break;
-	case EXIT_RDMSR: exit_rdmsr(v, x); break;
-	case EXIT_WRMSR: exit_wrmsr(v, x); break;
+	case EXIT_IO:
+		*noted |= x->io.port;
+		exit_io(v, x);
+		break;
+	case EXIT_NPT:
+		*noted |= x->npt.gpa.v >> PAGE_SHIFT & DETAIL;
+		exit_npt(v, x);
+		break;
+	case EXIT_CPUID:
+		*noted |= v->regs.gpr[RAX] & DETAIL;
+		exit_cpuid(v, x);
+		break;
+	case EXIT_RDMSR:
+		*noted |= v->regs.gpr[RCX] & DETAIL;
+		exit_rdmsr(v, x);
+		break;
+	case EXIT_WRMSR:
+		*noted |= v->regs.gpr[RCX] & DETAIL;
+		exit_wrmsr(v, x);
+		break;
 	case EXIT_HLT: exit_hlt(v, x); break;
 	case EXIT_CR: exit_cr(v, x); break;
 	case EXIT_XSETBV: exit_xsetbv(v, x); break;
 	case EXIT_VMCALL: exit_vmcall(v, x); break;
 	case EXIT_WBINVD: exit_wbinvd(v, x); break;
-	case EXIT_EXCEPTION: vcpu_raise(v, x->exc.vector, x->exc.has_error, x->exc.error); break;
+	case EXIT_EXCEPTION:
+		*noted |= x->exc.vector;
+		vcpu_raise(v, x->exc.vector, x->exc.has_error, x->exc.error);
+		break;
 	case EXIT_TRIPLE_FAULT:
 		partition_end(v->part, END_TRIPLE_FAULT, "triple fault of vCPU %u", v->index);
 		break;

@@ -159,7 +159,8 @@ static inline __attribute__((always_inline)) enum gwalk_result take_leaf(struct 
 
 /*
  * The four upper entries of PAE paging. Intel CPUs keep them in registers that MOV to CR3 loads;
- * AMD CPUs read them at each walk, as we do. They carry no rights and no accessed bit.
+ * AMD CPUs read them at each walk, as we do. They carry no rights and no accessed bit; QEMU sets bit 5
+ * in them all the same, so it is let pass (docs/quirks.md).
  */
 static enum gwalk_result walk_pdpte(struct walk *w, uint64_t va, uint64_t *table)
 {
@@ -173,7 +174,7 @@ static enum gwalk_result walk_pdpte(struct walk *w, uint64_t va, uint64_t *table
 	if (!(entry & PTE_P)) {
 		return fault(w, 0);
 	}
-	if (entry & (FIELD(2, 1) | FIELD(8, 5) | (~0ull << w->m->maxphyaddr))) {
+	if (entry & (FIELD(2, 1) | FIELD(8, 6) | (~0ull << w->m->maxphyaddr))) {
 		return fault(w, PF_PRESENT | PF_RESERVED);
 	}
 	*table = entry & PTE_ADDR;
@@ -420,21 +421,29 @@ static void memo_make(struct gwalk_memo *memo, const struct addrspace *as,
 	memo->range = page.range;
 }
 
-enum gwalk_result gwalk_fetch(const struct addrspace *as, const struct gwalk_mode *m, gva_t va,
-			      struct gwalk_memo memos[GWALK_MEMOS], struct gwalk_page *out)
+static __attribute__((noinline)) enum gwalk_result fetch_anew(const struct addrspace *as,
+							      const struct gwalk_mode *m, gva_t va,
+							      struct gwalk_memo *memo,
+							      struct gwalk_page *out)
 {
-	struct gwalk_memo *memo = &memos[(va.v >> PAGE_SHIFT) % GWALK_MEMOS];
-	enum gwalk_result r;
+	enum gwalk_result r = gwalk(as, m, va, GWALK_FETCH, out);
 
-	if (__builtin_expect(memo_holds(memo, m, va.v & ~PAGE_MASK), 1)) {
-		out->gpa = gpa(memo->gpa.v | (va.v & PAGE_MASK));
-		out->range = memo->range;
-		return GWALK_OK;
-	}
-	r = gwalk(as, m, va, GWALK_FETCH, out);
 	memo->count = 0;
 	if (r == GWALK_OK && (m->cr0 & CR0_PG) && (m->efer & EFER_LMA)) {
 		memo_make(memo, as, m, va);
 	}
 	return r;
+}
+
+enum gwalk_result gwalk_fetch(const struct addrspace *as, const struct gwalk_mode *m, gva_t va,
+			      struct gwalk_memo memos[GWALK_MEMOS], struct gwalk_page *out)
+{
+	struct gwalk_memo *memo = &memos[(va.v >> PAGE_SHIFT) % GWALK_MEMOS];
+
+	if (__builtin_expect(!memo_holds(memo, m, va.v & ~PAGE_MASK), 0)) {
+		return fetch_anew(as, m, va, memo, out);
+	}
+	out->gpa = gpa(memo->gpa.v | (va.v & PAGE_MASK));
+	out->range = memo->range;
+	return GWALK_OK;
 }

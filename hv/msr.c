@@ -21,6 +21,7 @@ enum action {
 	IGNORE,	 /* the write is dropped */
 };
 
+/* In the order of their numbers: find() halves it. */
 static const struct policy {
 	uint32_t first, last;
 	uint8_t read, write;
@@ -49,10 +50,10 @@ static const struct policy {
 	{MSR_MTRR_FIX4K_C0000, MSR_MTRR_FIX4K_F8000, EMULATE, EMULATE, FEATURES, 0},
 	{MSR_PAT, MSR_PAT, PASS, PASS, FEATURES, 0},
 	{MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE, EMULATE, EMULATE, FEATURES, 0},
-	{MSR_PVCLOCK_WALL, MSR_PVCLOCK_SYSTEM, EMULATE, EMULATE, FEATURES, 0},
 	{MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, EMULATE, EMULATE, FEATURES, 0},
 	{MSR_X2APIC_FIRST, MSR_X2APIC_LAST, EMULATE, EMULATE, FEATURES, 0},
 	{MSR_XSS, MSR_XSS, EMULATE, EMULATE, FEATURES, 0},
+	{MSR_PVCLOCK_WALL, MSR_PVCLOCK_SYSTEM, EMULATE, EMULATE, FEATURES, 0},
 	{MSR_EFER, MSR_EFER, EMULATE, EMULATE, FEATURES, 0},
 	{MSR_STAR, MSR_SFMASK, PASS, PASS, FEATURES, 0},
 	{MSR_FS_BASE, MSR_KERNEL_GS_BASE, PASS, PASS, FEATURES, 0},
@@ -62,19 +63,20 @@ static const struct policy {
 	{MSR_AMD_HWCR, MSR_AMD_HWCR, FIXED, IGNORE, FEATURES, BIT(24)}, /* TscFreqSel */
 	{MSR_AMD_NB_CFG, MSR_AMD_NB_CFG, FIXED, IGNORE, FEATURES, 0},
 	{MSR_AMD_INT_PENDING, MSR_AMD_INT_PENDING, FIXED, IGNORE, FEATURES, 0},
-	{MSR_AMD_VM_CR, MSR_AMD_VM_CR, FIXED, IGNORE, FEATURES, BIT(4)},   /* SVMDIS */
-	{MSR_AMD_DE_CFG, MSR_AMD_DE_CFG, FIXED, IGNORE, FEATURES, BIT(1)}, /* LFENCE serializes */
+	{MSR_AMD_VM_CR, MSR_AMD_VM_CR, FIXED, IGNORE, FEATURES, BIT(4)}, /* SVMDIS */
 	{MSR_AMD_LS_CFG, MSR_AMD_BU_CFG, FIXED, IGNORE, FEATURES, 0},
+	{MSR_AMD_DE_CFG, MSR_AMD_DE_CFG, FIXED, IGNORE, FEATURES, BIT(1)}, /* LFENCE serializes */
 };
 
 static const struct policy *find(uint32_t msr)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
-		if (msr >= table[i].first && msr <= table[i].last) {
-			return &table[i];
-		}
+	const struct policy *p = table;
+
+	for (size_t n = ARRAY_SIZE(table), half; n > 1; n -= half) {
+		half = n / 2;
+		p = msr >= p[half].first ? p + half : p;
 	}
-	return NULL;
+	return msr >= p->first && msr <= p->last ? p : NULL;
 }
 
 static enum action action(const struct policy *p, bool write)

@@ -162,14 +162,18 @@ bool pc_create(struct partition *p, struct refusal *r)
 	return claim_chipset(pc, r) && claim_configured(p, r);
 }
 
-static void update_deadline(struct pc *pc)
+static uint64_t earliest(const struct pc *pc)
 {
 	uint64_t next = vpit_next(&pc->pit), other = vrtc_next(&pc->rtc);
 
 	next = other < next ? other : next;
 	other = vpm_next(&pc->pm);
-	next = other < next ? other : next;
-	atomic_store_explicit(&pc->deadline, next, memory_order_relaxed);
+	return other < next ? other : next;
+}
+
+static void update_deadline(struct pc *pc)
+{
+	atomic_store_explicit(&pc->deadline, earliest(pc), memory_order_relaxed);
 }
 
 void pc_reset(struct partition *p)
@@ -199,12 +203,16 @@ void pc_run(struct partition *p, uint64_t now)
 }
 
 /* A device may have moved its deadline; only the boot vCPU's CPU serves it. */
-static void after_access(struct vcpu *v, uint64_t before)
+static void after_access(struct vcpu *v)
 {
 	struct pc *pc = &v->part->pc;
+	uint64_t next = earliest(pc);
 
-	update_deadline(pc);
-	if (__builtin_expect(pc->deadline != before, 0) && v->index != 0) {
+	if (__builtin_expect(next == pc->deadline, 1)) {
+		return;
+	}
+	atomic_store_explicit(&pc->deadline, next, memory_order_relaxed);
+	if (v->index != 0) {
 		vcpu_post(v->part->vcpu[0], REQUEST_TIMER);
 	}
 }
@@ -212,14 +220,12 @@ static void after_access(struct vcpu *v, uint64_t before)
 static bool locked_access(struct vcpu *v, struct bus *bus, uint64_t addr, struct bus_access *a)
 {
 	struct pc *pc = &v->part->pc;
-	uint64_t before;
 	bool claimed;
 
 	lock_take(&pc->lock);
 	a->now = host_tsc(); /* here, so that devices never see time go back */
-	before = pc->deadline;
 	claimed = bus_access(bus, addr, a);
-	after_access(v, before);
+	after_access(v);
 	lock_drop(&pc->lock);
 	return claimed;
 }

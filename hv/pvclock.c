@@ -61,14 +61,23 @@ void pvclock_scale(uint64_t tsc_hz, uint32_t *mul, int8_t *shift)
 	*mul = (uint32_t)((ns << 32) / tsc_hz);
 }
 
+/* A reader on another vCPU, as the vDSO may be, sees an odd version while the rest changes. */
 static bool write_system(struct vcpu *v)
 {
-	struct pvclock_system s = {.version = 2, .flags = FLAG_TSC_STABLE};
+	gpa_t at = gpa(v->pvclock & ~(uint64_t)SYSTEM_ENABLE);
+	struct pvclock_system s = {.flags = FLAG_TSC_STABLE}, *shared;
 
+	shared = addrspace_ptr(&v->part->as, at, sizeof(s));
+	if (!shared || at.v % sizeof(uint64_t)) {
+		return false;
+	}
+	s.version = (__atomic_load_n(&shared->version, __ATOMIC_RELAXED) | 1) + 1;
 	s.tsc_timestamp = v->part->start_tsc + v->tsc_offset;
 	pvclock_scale(host_tsc_hz, &s.mul, &s.shift);
-	return addrspace_write(&v->part->as, gpa(v->pvclock & ~(uint64_t)SYSTEM_ENABLE), &s,
-			       sizeof(s));
+	__atomic_store_n(&shared->version, s.version - 1, __ATOMIC_SEQ_CST);
+	memcpy(&shared->pad0, &s.pad0, sizeof(s) - offsetof(struct pvclock_system, pad0));
+	__atomic_store_n(&shared->version, s.version, __ATOMIC_SEQ_CST);
+	return true;
 }
 
 static bool write_wall(struct vcpu *v, uint64_t at)

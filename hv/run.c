@@ -9,27 +9,6 @@
 #include "hv/host.h"
 #include "hv/partition.h"
 
-/* What of an exit is worth a note in the history. */
-static uint32_t detail(const struct vcpu *v, const struct vm_exit *x)
-{
-	switch (x->kind) {
-	case EXIT_IO: return x->io.port;
-	case EXIT_NPT: return (uint32_t)(x->npt.gpa.v >> 12);
-	case EXIT_CPUID: return (uint32_t)v->regs.gpr[RAX];
-	case EXIT_RDMSR:
-	case EXIT_WRMSR: return (uint32_t)v->regs.gpr[RCX];
-	case EXIT_EXCEPTION: return x->exc.vector;
-	default: return 0;
-	}
-}
-
-static void note(struct vcpu *v, const struct vm_exit *x)
-{
-	v->exits[x->kind]++;
-	v->history[v->history_next++ % EXIT_HISTORY] = (uint32_t)x->kind << 24 |
-						       (detail(v, x) & 0xffffff);
-}
-
 static void run_once(struct vcpu *v)
 {
 	struct vm_exit x;
@@ -40,7 +19,6 @@ static void run_once(struct vcpu *v)
 	if (v->cr8 != v->apic.tpr >> 4) {
 		vlapic_set_tpr(&v->apic, (uint8_t)(v->cr8 << 4));
 	}
-	note(v, &x);
 	exit_handle(v, &x);
 }
 

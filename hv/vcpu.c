@@ -14,8 +14,8 @@ enum { REQUEST_URGENT = REQUEST_NMI | REQUEST_INIT | REQUEST_SIPI | REQUEST_STOP
 
 void vcpu_fetch(struct vcpu *v, uint32_t groups)
 {
-	virt->fetch(v, groups);
 	v->valid |= groups;
+	virt->fetch(v, groups);
 }
 
 void vcpu_post(struct vcpu *v, uint32_t requests)
@@ -53,7 +53,6 @@ static void reset_msrs(struct vcpu *v)
 	v->tsc_offset = 0;
 	v->tsc_adjust = 0;
 	v->tsc_offset_dirty = true;
-	v->xcr0 = 1;
 	v->pvclock = 0;
 	v->misc_enable = 1; /* fast strings */
 	memset(&v->mtrr, 0, sizeof(v->mtrr));
@@ -65,19 +64,20 @@ static void reset_msrs(struct vcpu *v)
 
 void vcpu_reset(struct vcpu *v, bool init)
 {
-	uint64_t pat = reset_state.pat, cr0 = reset_state.cr0;
+	struct vcpu_regs regs = reset_state;
 	uint32_t signature[4];
 
 	if (init) {
-		vcpu_need(v, GROUP_PAT | GROUP_CR);
-		pat = v->regs.pat;
-		cr0 = (v->regs.cr0 & (CR0_CD | CR0_NW)) | CR0_ET;
+		vcpu_need(v, GROUP_PAT | GROUP_CR | GROUP_SYSENTER);
+		regs.pat = v->regs.pat;
+		regs.sysenter_cs = v->regs.sysenter_cs;
+		regs.sysenter_esp = v->regs.sysenter_esp;
+		regs.sysenter_eip = v->regs.sysenter_eip;
+		regs.cr0 = (v->regs.cr0 & (CR0_CD | CR0_NW)) | CR0_ET;
 	} else {
 		reset_msrs(v);
 	}
-	v->regs = reset_state;
-	v->regs.pat = pat;
-	v->regs.cr0 = cr0;
+	v->regs = regs;
 	host_cpuid(1, 0, signature);
 	v->regs.gpr[RDX] = signature[0];
 	vcpu_touch(v, GROUP_ALL);
@@ -87,27 +87,6 @@ void vcpu_reset(struct vcpu *v, bool init)
 	v->cr8 = 0;
 	v->windows = 0;
 	v->tpr_class = 0;
-}
-
-unsigned vcpu_cpl(struct vcpu *v)
-{
-	vcpu_need(v, GROUP_CS_SS | GROUP_CR | GROUP_RFLAGS);
-	if (!(v->regs.cr0 & CR0_PE)) {
-		return 0;
-	}
-	if (v->regs.rflags & RFLAGS_VM) {
-		return 3;
-	}
-	return (unsigned)field_get(SEG_DPL, v->regs.ss.ar);
-}
-
-unsigned vcpu_code_bits(struct vcpu *v)
-{
-	vcpu_need(v, GROUP_CS_SS | GROUP_CR);
-	if ((v->regs.efer & EFER_LMA) && (v->regs.cs.ar & SEG_L)) {
-		return 64;
-	}
-	return v->regs.cs.ar & SEG_DB ? 32 : 16;
 }
 
 /* RF has served the instruction that it was set for; TF traps behind it. */

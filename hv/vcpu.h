@@ -26,12 +26,14 @@ enum vcpu_group {
 	GROUP_SHADOW = BIT(3), /* interrupt shadow and NMI blocking */
 	GROUP_CR = BIT(4),     /* cr0 cr3 cr4 efer, as the guest sees them */
 	GROUP_CR2 = BIT(5),
-	GROUP_CS_SS = BIT(6),
+	GROUP_AR = BIT(6),     /* cs.ar and ss.ar: they tell the mode and the CPL */
 	GROUP_SEG = BIT(7),    /* es ds fs gs ldtr tr gdtr idtr */
 	GROUP_DR = BIT(8),     /* dr6 dr7; DR0-3 stay in the registers */
 	GROUP_SYSENTER = BIT(9), /* sysenter_cs, _esp, _eip */
 	GROUP_PAT = BIT(10),
-	GROUP_ALL = BIT(11) - 1,
+	GROUP_CS_SS_REST = BIT(11), /* selectors, bases and limits */
+	GROUP_CS_SS = GROUP_AR | GROUP_CS_SS_REST,
+	GROUP_ALL = BIT(12) - 1,
 	GROUP_STEP = GROUP_RIP | GROUP_RFLAGS | GROUP_SHADOW, /* what ends an instruction */
 };
 
@@ -160,7 +162,6 @@ struct vcpu {
 	uint64_t tsc_offset;  /* guest TSC = host TSC + tsc_offset; GROUP-less, see tsc_offset_dirty */
 	bool tsc_offset_dirty;
 	uint64_t tsc_adjust;  /* IA32_TSC_ADJUST */
-	uint64_t xcr0;	      /* as last set by XSETBV (VMX only knows it so) */
 	uint64_t timer_armed; /* the deadline that the physical timer holds */
 	uint64_t console_deadline; /* of the console, when this CPU serves it; else UINT64_MAX */
 	uint8_t windows;      /* BIT(enum virt_window): the backend was asked for these */
@@ -240,5 +241,23 @@ static inline void vcpu_raise_ud(struct vcpu *v)
 }
 
 /* CPL, and the width of code in bits (16, 32, 64); both fetch what they need. */
-unsigned vcpu_cpl(struct vcpu *v);
-unsigned vcpu_code_bits(struct vcpu *v);
+static inline unsigned vcpu_cpl(struct vcpu *v)
+{
+	vcpu_need(v, GROUP_AR | GROUP_CR | GROUP_RFLAGS);
+	if (!(v->regs.cr0 & CR0_PE)) {
+		return 0;
+	}
+	if (v->regs.rflags & RFLAGS_VM) {
+		return 3;
+	}
+	return (unsigned)field_get(SEG_DPL, v->regs.ss.ar);
+}
+
+static inline unsigned vcpu_code_bits(struct vcpu *v)
+{
+	vcpu_need(v, GROUP_AR | GROUP_CR);
+	if ((v->regs.efer & EFER_LMA) && (v->regs.cs.ar & SEG_L)) {
+		return 64;
+	}
+	return v->regs.cs.ar & SEG_DB ? 32 : 16;
+}

@@ -18,7 +18,7 @@ import time
 import tty
 
 ENDED = re.compile(r"mullion: all guests ended: (\d+) ok, (\d+) failed$")
-GAVE_UP = re.compile(r"mullion: (refused|stopped):")
+GAVE_UP = re.compile(r"mullion: (refused:|stopped:|ended from the console)")
 ESCAPES = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]")
 TIMED_OUT = 124
 GRACE = 3.0  # seconds that a machine gets to print the rest and to switch itself off

@@ -1,5 +1,6 @@
 #include "tests/fake/machine.h"
 #include "hv/virt.h"
+#include "tests/fake/fake_host.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,7 +81,7 @@ void machine_init(struct machine *m, enum machine_mode mode)
 	m->bus = (struct emulate_bus){.ctx = m, .mmio = mmio, .port = port};
 	m->tables = MACHINE_TABLES + PAGE_SIZE;
 	m->v.valid = GROUP_ALL;
-	m->v.xcr0 = 7;
+	fake_host.xcr0 = 7;
 	r->rflags = RFLAGS_1;
 	r->cr0 = mode == MACHINE_REAL ? 0 : CR0_PE | CR0_PG | CR0_WP;
 	r->cr3 = MACHINE_TABLES;
@@ -185,8 +186,12 @@ static const struct {
 	FIELD_OF(GROUP_RFLAGS, rflags), FIELD_OF(GROUP_SHADOW, shadow),
 	FIELD_OF(GROUP_CR, cr0),	FIELD_OF(GROUP_CR, cr3),
 	FIELD_OF(GROUP_CR, cr4),	FIELD_OF(GROUP_CR, efer),
-	FIELD_OF(GROUP_CR2, cr2),	FIELD_OF(GROUP_CS_SS, cs),
-	FIELD_OF(GROUP_CS_SS, ss),	FIELD_OF(GROUP_SEG, ds),
+	FIELD_OF(GROUP_CR2, cr2),
+	FIELD_OF(GROUP_AR, cs.ar),	FIELD_OF(GROUP_AR, ss.ar),
+	FIELD_OF(GROUP_CS_SS_REST, cs.base),	FIELD_OF(GROUP_CS_SS_REST, cs.limit),
+	FIELD_OF(GROUP_CS_SS_REST, ss.base),	FIELD_OF(GROUP_CS_SS_REST, ss.limit),
+	FIELD_OF(GROUP_CS_SS_REST, cs.selector), FIELD_OF(GROUP_CS_SS_REST, ss.selector),
+	FIELD_OF(GROUP_SEG, ds),
 	FIELD_OF(GROUP_SEG, es),	FIELD_OF(GROUP_SEG, fs),
 	FIELD_OF(GROUP_SEG, gs),
 };

@@ -1,6 +1,7 @@
 /*
  * Exceptions around emulated instructions: single steps over them, breakpoints on them, traps after
- * a port access, and exceptions that the CPU delivers by itself.
+ * a port access, and exceptions that the CPU delivers by itself. `no-dr6`: Bochs does not tell an SVM
+ * hypervisor which breakpoint it was.
  */
 #include "guest.h"
 
@@ -73,7 +74,9 @@ static void check_breakpoint_registers(void)
 	__asm__ volatile("nop; .globl exceptions_here; exceptions_here: cpuid" : : : "eax", "ebx", "ecx", "edx");
 	CHECK_EQ(steps, 1);
 	CHECK_EQ(trail[0], (uintptr_t)exceptions_here);
-	CHECK_EQ(dr6 & 1, 1);
+	if (!guest_has_word("no-dr6")) {
+		CHECK_EQ(dr6 & 1, 1);
+	}
 	/* An I/O breakpoint needs CR4.DE; a data breakpoint on RAM does not. */
 	static volatile uint32_t watched;
 

@@ -1,4 +1,5 @@
 /* The emulator's rules case by case; results of ordinary operands: test_emulate_native.c. */
+#include "tests/fake/fake_host.h"
 #include "tests/fake/fake_simd.h"
 #include "tests/fake/machine.h"
 #include "tests/host/test.h"
@@ -474,10 +475,10 @@ TEST(simd_faults)
 	CHECK_EQ(RUN(&m, MACHINE_MMIO, true, 0x0f, 0x7f, 0x07), EMULATE_DONE); /* movq [rdi], mm0 */
 	CHECK_EQ(RUN(&m, MACHINE_MMIO, true, 0xc5, 0xf8, 0x11, 0x07), EMULATE_DONE);
 	m.v.regs.rip = CODE;
-	m.v.xcr0 = 3;
+	fake_host.xcr0 = 3;
 	CHECK_EQ(RUN(&m, MACHINE_MMIO, true, 0xc5, 0xf8, 0x11, 0x07), EMULATE_FAULT);
 	CHECK(faulted(EXC_UD, 0));
-	m.v.xcr0 = 7;
+	fake_host.xcr0 = 7;
 	m.v.regs.cr4 &= ~(uint64_t)CR4_OSXSAVE;
 	CHECK_EQ(RUN(&m, MACHINE_MMIO, true, 0xc5, 0xf8, 0x11, 0x07), EMULATE_FAULT);
 	CHECK(faulted(EXC_UD, 0));

@@ -189,7 +189,7 @@ TEST(large_pages_32)
 static bool is_reserved(unsigned level, unsigned bit, bool nxe)
 {
 	if (levels == 3 && level == 3) {
-		return (bit >= 1 && bit <= 2) || (bit >= 5 && bit <= 8) || bit >= M;
+		return (bit >= 1 && bit <= 2) || (bit >= 6 && bit <= 8) || bit >= M;
 	}
 	if (bit == 63) {
 		return !nxe;

@@ -227,11 +227,11 @@ TEST(efer_and_xcr0_rules)
 	CHECK(crx_write_efer(v, EFER_LME | EFER_NXE | EFER_SCE));
 	v->regs.cr0 = CR0_PE | CR0_PG;
 	CHECK(!crx_write_efer(v, EFER_NXE)); /* LME with paging on */
-	CHECK(!crx_write_xcr0(v, 1, 1));
-	CHECK(!crx_write_xcr0(v, 0, 2));
-	CHECK(!crx_write_xcr0(v, 0, 5));
-	CHECK(!crx_write_xcr0(v, 0, 0x1f));
-	CHECK(crx_write_xcr0(v, 0, 7));
+	CHECK(!crx_write_xcr0(1, 1));
+	CHECK(!crx_write_xcr0(0, 2));
+	CHECK(!crx_write_xcr0(0, 5));
+	CHECK(!crx_write_xcr0(0, 0x1f));
+	CHECK(crx_write_xcr0(0, 7));
 	CHECK_EQ(fake_host.xcr0, 7);
 }
 
@@ -261,6 +261,8 @@ TEST(pvclock_tells_the_frequency)
 	CHECK(msr_write(v, MSR_TSC, 10000));
 	CHECK(addrspace_read(&v->part->as, gpa(0x3000), words, sizeof(words)));
 	CHECK_EQ(words[1], v->part->start_tsc + 3000);
+	CHECK_EQ(words[0], 4); /* a new version, and an even one */
+	CHECK(!msr_write(v, MSR_PVCLOCK_SYSTEM, 0x3003)); /* not aligned */
 	CHECK(!msr_write(v, MSR_PVCLOCK_SYSTEM, 0xa0001)); /* the VGA hole is not RAM */
 	CHECK(!msr_write(v, MSR_PVCLOCK_WALL, ~0ull - 3));
 }
@@ -275,4 +277,34 @@ TEST(a_cpu_that_contradicts_itself_about_xsave_does_not_compact)
 	CHECK_EQ(leaf(v, 0xd, 1, 0), 5);
 	CHECK(strstr(fake_log, "quirk xsavec-size") != NULL);
 	CHECK_EQ(fake_host.xcr0, 1);
+}
+
+/* msr.c halves a table in the order of the numbers; whatever is out of place is not found. */
+TEST(every_msr_of_the_table_is_found)
+{
+	static const uint32_t passed[] = {MSR_SYSENTER_CS, MSR_SYSENTER_EIP, MSR_PAT, MSR_STAR,
+					  MSR_SFMASK, MSR_FS_BASE, MSR_KERNEL_GS_BASE};
+	static const uint32_t answered[] = {
+		MSR_PLATFORM_ID, MSR_APIC_BASE, MSR_FEATURE_CONTROL, MSR_TSC_ADJUST,
+		MSR_BIOS_UPDT_TRIG, MSR_BIOS_SIGN_ID, MSR_MTRRCAP, MSR_MCG_CAP, MSR_MCG_CTL,
+		MSR_MISC_ENABLE, MSR_DEBUGCTL, MSR_MTRR_PHYS_BASE0, MSR_MTRR_PHYS_MASK7,
+		MSR_MTRR_FIX64K, MSR_MTRR_FIX16K_80000, MSR_MTRR_FIX16K_A0000,
+		MSR_MTRR_FIX4K_C0000, MSR_MTRR_FIX4K_F8000, MSR_MTRR_DEF_TYPE, MSR_TSC_DEADLINE,
+		MSR_PVCLOCK_WALL, MSR_PVCLOCK_SYSTEM, MSR_EFER, MSR_AMD_SYSCFG, MSR_AMD_HWCR,
+		MSR_AMD_NB_CFG, MSR_AMD_INT_PENDING, MSR_AMD_VM_CR, MSR_AMD_LS_CFG, MSR_AMD_BU_CFG,
+		MSR_AMD_DE_CFG};
+	struct vcpu *v = vcpu(1);
+	uint64_t value;
+
+	CHECK(msr_passed(MSR_TSC, false) && !msr_passed(MSR_TSC, true));
+	for (size_t i = 0; i < ARRAY_SIZE(passed); i++) {
+		CHECK(msr_passed(passed[i], false) && msr_passed(passed[i], true));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(answered); i++) {
+		CHECK(msr_read(v, answered[i], &value));
+	}
+	CHECK(!msr_read(v, MSR_TSC - 1, &value));
+	CHECK(!msr_read(v, MSR_EFER - 1, &value));
+	CHECK(!msr_read(v, MSR_AMD_DE_CFG + 1, &value));
+	CHECK(!msr_read(v, UINT32_MAX, &value));
 }

@@ -306,17 +306,22 @@ TEST(init_keeps_what_the_manual_says)
 	struct vcpu *v = boot_vcpu(1);
 
 	v->regs.pat = 0x0606060606060606;
+	v->regs.sysenter_eip = 0x1234;
+	v->regs.dr6 = 0xffff0ff1;
 	v->regs.cr0 = CR0_PE | CR0_PG;
 	v->regs.gpr[RBX] = 7;
 	vcpu_touch(v, GROUP_ALL);
 	vcpu_reset(v, true);
 	CHECK_EQ(v->regs.pat, 0x0606060606060606);
+	CHECK_EQ(v->regs.sysenter_eip, 0x1234);
+	CHECK_EQ(v->regs.dr6, 0xffff0ff0);
 	CHECK_EQ(v->regs.cr0, CR0_ET);
 	CHECK_EQ(v->regs.gpr[RBX], 0);
 	CHECK_EQ(v->regs.rip, 0xfff0);
 	CHECK_EQ(v->regs.cs.base, 0xffff0000);
 	vcpu_reset(v, false);
 	CHECK_EQ(v->regs.pat, 0x0007040600070406);
+	CHECK_EQ(v->regs.sysenter_eip, 0);
 	CHECK_EQ(v->regs.cr0, CR0_CD | CR0_NW | CR0_ET);
 }
 

@@ -11,12 +11,12 @@ GOOD = SYSTEM + guest("a", "basic64.elf")
 
 # What the text alone can tell: name, text, place and words of the error.
 WRONG = [
-    ("section", GOOD + "[gest b]\n", r":15:\d+: error: .*section"),
-    ("key", GOOD + "colour = red\n", r":15:1: error: unknown key 'colour'"),
-    ("duplicate", GOOD + "memory = 8M\n", r":15:1: error: .*memory"),
+    ("section", GOOD + "[gest b]\n", r":11:\d+: error: .*section"),
+    ("key", GOOD + "colour = red\n", r":11:1: error: unknown key 'colour'"),
+    ("duplicate", GOOD + "memory = 8M\n", r":11:1: error: .*memory"),
     ("no-kernel", SYSTEM + "[guest a]\ncpus = 0\nmemory = 4M\n", r":\d+:\d+: error: .*kernel"),
     ("same-cpu", GOOD + guest("b", "basic64.elf"), r":\d+:\d+: error: .*CPU 0"),
-    ("size", SYSTEM + guest("a", "basic64.elf", memory="12Q"), r":9:\d+: error: "),
+    ("size", SYSTEM + guest("a", "basic64.elf", memory="12Q"), r":7:\d+: error: "),
     ("ports", GOOD + "ports = 0x300-0x30f\n" + guest("b", "x", cpus="1", ports="0x308-0x30a"),
      r":\d+:\d+: error: .*0x30"),
     ("pci", GOOD + "pci = 00:03.0\n" + guest("b", "x", cpus="1", pci="00:03.0"),
@@ -59,9 +59,9 @@ def make_unchecked(path, config, files):
 # What only the machine can tell, and some of the above.
 AT_BOOT = [
     ("no-such-cpu", SYSTEM + guest("a", "basic64.elf", cpus="0-3"), r"mullion\.conf:\d+:\d+: error: .*CPU"),
-    ("memory", SYSTEM + guest("a", "basic64.elf", memory="16G"), r"mullion\.conf:\d+:\d+: error: .*memory"),
+    ("memory", SYSTEM + guest("a", "basic64.elf", memory="16G"), r"mullion\.conf:\d+:\d+: error: .*wants 16G"),
     ("no-such-file", SYSTEM + guest("a", "other.elf"), r"mullion\.conf:\d+:\d+: error: .*other\.elf"),
-    ("key", GOOD + "colour = red\n", r"mullion\.conf:15:1: error: unknown key 'colour'"),
+    ("key", GOOD + "colour = red\n", r"mullion\.conf:11:1: error: unknown key 'colour'"),
     ("garbage", bytes(range(256)), r"mullion\.conf:\d+:\d+: error: "),
 ]
 

@@ -71,7 +71,10 @@ def test_isolation(tmp_path, vehicle, how):
         + guest("end", "end.elf", cpus="1", cmdline=f"how={how} late",
                 on_reset="restart" if how == "cf9" else "stop")
     )
-    result = boot(vehicle, tmp_path, config, [elf("ticker"), elf("end")], smp=2, timeout=90,
+    # The flood gets a CPU for the console: where there is none to spare, what Mullion does for the
+    # console is done on the ticker's CPU, and at Bochs's few instructions a second that is most of it.
+    smp = 3 if how == "flood" else 2
+    result = boot(vehicle, tmp_path, config, [elf("ticker"), elf("end")], smp=smp, timeout=90,
                   until=r"^mullion: ticker: powered off")
     ticks = [re.match(r"ticker: (\d+) ticks, lost (\d+)", x) for x in result.guest("ticker")]
     ticks = [(int(m[1]), int(m[2])) for m in ticks if m]

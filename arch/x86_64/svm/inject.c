@@ -76,38 +76,52 @@ void svm_block_nmi(struct svm *x, bool blocked)
 
 	if (blocked != x->nmi_blocked) {
 		x->nmi_blocked = blocked;
-		x->iret_next = false;
 		c->intercept_3 ^= INTERCEPT_IRET;
 		vmcb_touch(c, CLEAN_INTERCEPTS);
 	}
 }
 
-/*
- * A virtual interrupt that is never delivered: its intercept says that one could be. Priority 15
- * without the TPR for IF alone; for the TPR, a priority that the class must fall below.
- */
+/* A virtual interrupt that is never delivered: its intercept says that one could be. */
 static void arm_virtual_interrupt(struct svm *x)
 {
 	struct vmcb *c = x->vmcb;
-	uint64_t want = 0, vintr;
 	uint32_t intercept = c->intercept_3 & ~(uint32_t)INTERCEPT_VINTR;
+	uint64_t vintr = c->vintr & ~(uint64_t)VINTR_IRQ;
 
-	if (x->step.kind == STEP_NONE) {
-		if (x->window_intr) {
-			want = VINTR_IRQ | VINTR_PRIORITY | VINTR_IGNORE_TPR;
-		} else if (x->tpr_class) {
-			want = VINTR_IRQ | field_put(VINTR_PRIORITY, x->tpr_class);
-		}
-	}
-	if (want) {
+	if (x->window_intr && x->step.kind == STEP_NONE) {
 		intercept |= INTERCEPT_VINTR;
+		vintr |= VINTR_IRQ;
 	}
-	vintr = (c->vintr & ~(uint64_t)(VINTR_IRQ | VINTR_PRIORITY | VINTR_IGNORE_TPR)) | want;
-	if (vintr != c->vintr || intercept != c->intercept_3) {
+	if (vintr != c->vintr) {
 		c->vintr = vintr;
 		c->intercept_3 = intercept;
 		vmcb_touch(c, CLEAN_VINTR | CLEAN_INTERCEPTS);
 	}
+}
+
+/*
+ * A virtual interrupt of a lower priority could wait for the TPR, but not every CPU agrees at which
+ * one it comes, or looks at it when the TPR changes. So CR8 is watched while something waits.
+ */
+static void watch_cr8(struct svm *x)
+{
+	struct vmcb *c = x->vmcb;
+	uint32_t want = x->tpr_class && x->step.kind != STEP_CR8 ? INTERCEPT_WRITE_CR8 : 0;
+
+	if (want != c->intercept_cr) {
+		c->intercept_cr = want;
+		vmcb_touch(c, CLEAN_INTERCEPTS);
+	}
+}
+
+/*
+ * Makes the guest exit at its first instruction behind an injected event, for which there is no
+ * intercept: by an NMI to this CPU, which GIF holds back until VMRUN.
+ */
+static void exit_behind_event(void)
+{
+	__asm__ volatile("clgi" : : : "memory");
+	host_kick(host_cpu(), true);
 }
 
 void svm_arm_windows(struct svm *x)
@@ -115,16 +129,16 @@ void svm_arm_windows(struct svm *x)
 	bool shadow = x->vmcb->int_state & INT_STATE_SHADOW;
 
 	if (x->injected.valid) {
-		x->iret_next = false; /* another instruction comes first */
+		x->next_step = STEP_NONE; /* another instruction comes first */
 		if (x->window_nmi && !x->nmi_blocked) {
-			/* Nothing else exits right behind the injected event. */
-			host_kick(host_cpu(), true);
+			exit_behind_event();
 		}
-	} else if (x->iret_next) {
-		svm_step_begin(x, STEP_IRET);
+	} else if (x->next_step != STEP_NONE) {
+		svm_step_begin(x, x->next_step);
 	} else if (shadow && (x->window_intr || (x->window_nmi && !x->nmi_blocked))) {
 		/* Not every VMRUN keeps a virtual interrupt back in a shadow: walk out of it. */
 		svm_step_begin(x, STEP_SHADOW);
 	}
 	arm_virtual_interrupt(x);
+	watch_cr8(x);
 }

@@ -31,7 +31,7 @@ static unsigned fetch_bytes(struct vcpu *v, const uint8_t **bytes)
 	struct gwalk_mode m = {.cr0 = c->cr0,
 			       .cr3 = c->cr3,
 			       .cr4 = c->cr4,
-			       .efer = c->efer,
+			       .efer = c->efer & ~(uint64_t)EFER_SVME,
 			       .rflags = c->rflags,
 			       .cpl = c->cpl,
 			       .maxphyaddr = cpuid_maxphyaddr()};
@@ -39,11 +39,12 @@ static unsigned fetch_bytes(struct vcpu *v, const uint8_t **bytes)
 	struct gwalk_page page;
 
 	left = left < INSN_MAX ? left : INSN_MAX;
-	if (gwalk(&v->part->as, &m, gva(linear), GWALK_FETCH, &page) != GWALK_OK) {
+	if (gwalk_fetch(&v->part->as, &m, gva(linear), v->fetches, &page) != GWALK_OK ||
+	    !page.range || !page.range->ptr) {
 		return 0;
 	}
-	*bytes = addrspace_ptr(&v->part->as, page.gpa, left);
-	return *bytes ? (unsigned)left : 0;
+	*bytes = page.range->ptr + (page.gpa.v - page.range->base.v);
+	return (unsigned)left;
 }
 
 static uint8_t length(struct vcpu *v, unsigned opcode)
@@ -102,7 +103,7 @@ static void finish_debug_exception(struct vmcb *c)
 {
 	enum { CAUSES = FIELD(3, 0) | BIT(13) | DR6_BS | BIT(15) };
 
-	if (!(c->dr6 & CAUSES) && c->rflags & RFLAGS_TF) {
+	if (!(c->dr6 & CAUSES) && (c->rflags & RFLAGS_TF || !(c->dr7 & DR7_CAUSES))) {
 		c->dr6 |= DR6_BS;
 		vmcb_touch(c, CLEAN_DR);
 	}
@@ -155,6 +156,7 @@ static void exit_int1(struct vcpu *v, struct vm_exit *exit)
 	}
 	c->rip += len;
 	c->int_state &= ~(uint64_t)INT_STATE_SHADOW;
+	v->valid &= ~(uint32_t)GROUP_STEP;
 	exit->kind = EXIT_EXCEPTION;
 	exit->exc.vector = EXC_DB;
 	exit->exc.has_error = false;
@@ -185,7 +187,11 @@ static void decode_exit(struct vcpu *v, struct vm_exit *exit)
 	case SVM_WBINVD: skippable(v, exit, EXIT_WBINVD, OPCODE_WBINVD); break;
 	case SVM_XSETBV: skippable(v, exit, EXIT_XSETBV, OPCODE_XSETBV); break;
 	case SVM_IRET:
-		x->iret_next = true;
+		x->next_step = STEP_IRET;
+		exit->kind = EXIT_NONE;
+		break;
+	case SVM_WRITE_CR8:
+		x->next_step = STEP_CR8;
 		exit->kind = EXIT_NONE;
 		break;
 	case SVM_RDPMC: exit_general_protection(exit); break;
@@ -254,7 +260,8 @@ static void prepare(struct vcpu *v, struct svm *x, struct vmcb *c)
 		c->vintr = (c->vintr & ~(uint64_t)VINTR_TPR) | v->cr8;
 		vmcb_touch(c, CLEAN_VINTR);
 	}
-	if (x->window_intr | x->window_nmi | x->iret_next | x->tpr_class || c->vintr & VINTR_IRQ) {
+	if (x->window_intr | x->window_nmi | x->tpr_class || x->next_step != STEP_NONE ||
+	    c->vintr & VINTR_IRQ || c->intercept_cr) {
 		svm_arm_windows(x);
 	}
 	c->rax = v->regs.gpr[RAX];

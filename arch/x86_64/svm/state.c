@@ -22,12 +22,19 @@ static void write_segment(struct vmcb_segment *to, const struct segment *s)
 	to->attributes = attributes_encode(s->ar);
 }
 
+static void fetch_ar(struct vcpu_regs *r, const struct vmcb *c)
+{
+	r->cs.ar = attributes_decode(c->cs.attributes);
+	/* The CPL is its own field; the neutral state has it in SS, as VMX does. */
+	r->ss.ar = (uint32_t)((attributes_decode(c->ss.attributes) & ~(uint64_t)SEG_DPL) |
+			      field_put(SEG_DPL, c->cpl));
+}
+
 static void fetch_cs_ss(struct vcpu_regs *r, const struct vmcb *c)
 {
 	read_segment(&r->cs, &c->cs);
 	read_segment(&r->ss, &c->ss);
-	/* The CPL is its own field; the neutral state has it in SS, as VMX does. */
-	r->ss.ar = (uint32_t)((r->ss.ar & ~(uint64_t)SEG_DPL) | field_put(SEG_DPL, c->cpl));
+	fetch_ar(r, c);
 }
 
 static void write_cs_ss(struct vmcb *c, const struct vcpu_regs *r)
@@ -90,7 +97,7 @@ void svm_fetch_step(struct vcpu *v)
 	v->regs.rip = x->vmcb->rip;
 	v->regs.rflags = x->vmcb->rflags;
 	v->regs.shadow = read_shadow(x);
-	v->valid = GROUP_STEP;
+	v->valid |= GROUP_STEP;
 }
 
 static void write_shadow(struct svm *x, uint32_t shadow)
@@ -102,6 +109,9 @@ static void write_shadow(struct svm *x, uint32_t shadow)
 /* The groups that few exits touch. */
 static void fetch_rare(struct vcpu_regs *r, const struct vmcb *c, uint32_t groups)
 {
+	if (groups & GROUP_CS_SS_REST) {
+		fetch_cs_ss(r, c);
+	}
 	if (groups & GROUP_SEG) {
 		fetch_seg(r, c);
 	}
@@ -146,10 +156,11 @@ void svm_fetch(struct vcpu *v, uint32_t groups)
 		r->cr4 = c->cr4;
 		r->efer = c->efer & ~(uint64_t)EFER_SVME;
 	}
-	if (groups & GROUP_CS_SS) {
-		fetch_cs_ss(r, c);
+	if (groups & GROUP_AR) {
+		fetch_ar(r, c);
 	}
-	if (groups & (GROUP_SEG | GROUP_CR2 | GROUP_DR | GROUP_SYSENTER | GROUP_PAT)) {
+	if (groups &
+	    (GROUP_CS_SS_REST | GROUP_SEG | GROUP_CR2 | GROUP_DR | GROUP_SYSENTER | GROUP_PAT)) {
 		fetch_rare(r, c, groups);
 	}
 }

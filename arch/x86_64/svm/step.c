@@ -1,17 +1,15 @@
 /*
  * One instruction of the guest, then an exit: by RFLAGS.TF and the #DB intercept, without a trace
- * in the guest. SVM has no NMI window, so the IRET that ends an NMI handler is stepped; and the
- * window behind an interrupt shadow is reached by stepping out of it.
+ * in the guest. SVM has no NMI window, so the IRET that ends an NMI handler is stepped; so is a MOV
+ * to CR8 that may let an interrupt through; and the window behind an interrupt shadow is reached by
+ * stepping out of it.
  *
  * Called by inject.c before, and by run.c after, an entry. Physical interrupts wait meanwhile: the
  * host's IF is 0 in such a run. The state is struct svm.step.
  */
 #include "arch/x86_64/svm/svm.h"
 
-enum {
-	DR6_B = FIELD(3, 0),
-	DR7_CAUSES = FIELD(7, 0) | BIT(13), /* breakpoints, and the protection of debug registers */
-};
+enum { DR6_B = FIELD(3, 0) };
 
 /* All vectors that exceptions have: each must exit, or TF would be in the RFLAGS that it pushes. */
 #define ALL_EXCEPTIONS ((uint32_t)(FIELD(21, 0) & ~(BIT(2) | BIT(9) | BIT(15))))
@@ -32,7 +30,7 @@ void svm_step_begin(struct svm *x, enum svm_step kind)
 	c->intercept_exceptions = ALL_EXCEPTIONS;
 	if (kind == STEP_SHADOW) {
 		c->intercept_3 |= FLAG_INSTRUCTIONS;
-	} else {
+	} else if (kind == STEP_IRET) {
 		c->intercept_3 &= ~(uint32_t)INTERCEPT_IRET;
 	}
 	vmcb_touch(c, CLEAN_INTERCEPTS);
@@ -49,7 +47,7 @@ static void restore_intercepts(struct svm *x)
 	}
 	vmcb_touch(c, CLEAN_INTERCEPTS);
 	x->step.kind = STEP_NONE;
-	x->iret_next = false;
+	x->next_step = STEP_NONE;
 }
 
 static void restore_tf(struct svm *x)
@@ -61,11 +59,11 @@ static void restore_tf(struct svm *x)
 
 void svm_step_cancel(struct svm *x)
 {
-	bool iret = x->step.kind == STEP_IRET;
+	enum svm_step kind = x->step.kind;
 
 	restore_intercepts(x);
 	restore_tf(x);
-	x->iret_next = iret;
+	x->next_step = kind == STEP_SHADOW ? STEP_NONE : kind;
 }
 
 /* The trap is ours, unless the guest steps too or one of its breakpoints was hit as well. */
@@ -90,9 +88,9 @@ static bool is_single_step(const struct svm *x)
 	return c->dr6 & DR6_BS || c->rip != x->step.rip || !(c->dr7 & DR7_CAUSES);
 }
 
-static bool end_of_window(struct svm *x, struct vm_exit *exit)
+static bool end_step(struct vm_exit *exit)
 {
-	exit->kind = x->window_intr || x->window_nmi ? EXIT_WINDOW : EXIT_NONE;
+	exit->kind = EXIT_WINDOW;
 	exit->insn_len = 0;
 	return true;
 }
@@ -128,11 +126,11 @@ bool svm_step_end(struct vcpu *v, struct vm_exit *exit)
 		restore_tf(x); /* an IRET has loaded TF anew */
 	}
 	if (stepped) {
-		return is_guests_trap(x) ? false : end_of_window(x, exit);
+		return is_guests_trap(x) ? false : end_step(exit);
 	}
 	if (kind == STEP_SHADOW && cannot_step(code)) {
 		c->int_state &= ~(uint64_t)INT_STATE_SHADOW;
-		return end_of_window(x, exit);
+		return end_step(exit);
 	}
 	if (code == SVM_EXCEPTION + EXC_PF) {
 		v->regs.cr2 = c->exit_info2; /* an intercepted one does not set CR2 */

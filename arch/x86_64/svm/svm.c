@@ -112,7 +112,7 @@ static void fill_control(struct vcpu *v)
 	c->msrpm = x->msrpm.v;
 	c->asid = ASID_OF_GUEST;
 	c->tlb_control = svm_caps.flush;
-	c->vintr = VINTR_MASKING;
+	c->vintr = VINTR_MASKING | VINTR_IGNORE_TPR | VINTR_PRIORITY;
 	c->nested = 1;
 	c->nested_cr3 = v->part->npt.root.v;
 }
@@ -151,7 +151,7 @@ void svm_vcpu_reset(struct vcpu *v, bool init)
 	x->window_nmi = false;
 	x->tpr_class = 0;
 	x->nmi_blocked = false;
-	x->iret_next = false;
+	x->next_step = STEP_NONE;
 	x->step.kind = STEP_NONE;
 	v->tsc_offset_dirty = true;
 	v->dirty = GROUP_ALL;

@@ -24,7 +24,7 @@ struct svm_caps {
 };
 extern struct svm_caps svm_caps;
 
-enum svm_step { STEP_NONE, STEP_SHADOW, STEP_IRET };
+enum svm_step { STEP_NONE, STEP_SHADOW, STEP_IRET, STEP_CR8 };
 
 /* Of one vCPU; reached through vcpu.backend. Its owner CPU alone uses it after vcpu_create. */
 struct svm {
@@ -36,8 +36,8 @@ struct svm {
 	bool window_intr;
 	bool window_nmi;
 	uint8_t tpr_class;
-	bool nmi_blocked; /* from an NMI's injection to the end of the guest's IRET */
-	bool iret_next;	  /* RIP is at that IRET: it exited, and is now to be stepped */
+	bool nmi_blocked;	 /* from an NMI's injection to the end of the guest's IRET */
+	enum svm_step next_step; /* the instruction at RIP has exited, and is now to be stepped */
 	struct {
 		enum svm_step kind; /* this run steps one instruction */
 		uint64_t rip, rflags, dr6;
@@ -63,6 +63,9 @@ extern struct npt_format svm_npt_format;
 enum {
 	SVM_EXCEPTIONS = BIT(1) | BIT(17) | BIT(18), /* #DB #AC #MC */
 };
+
+/* What besides a single step gives #DB: breakpoints, and the protection of debug registers. */
+enum { DR7_CAUSES = FIELD(7, 0) | BIT(13) };
 
 /* probe.c */
 bool svm_probe(void);

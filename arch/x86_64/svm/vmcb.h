@@ -102,6 +102,8 @@ VMCB_AT(debugctl, 0x670);
 _Static_assert(sizeof(struct vmcb) == 0x1000, "hardware layout");
 #undef VMCB_AT
 
+enum intercept_cr { INTERCEPT_WRITE_CR8 = BIT(24) };
+
 enum intercept_3 {
 	INTERCEPT_INTR = BIT(0),
 	INTERCEPT_NMI = BIT(1),
@@ -162,6 +164,7 @@ enum clean {
 
 /* AMD APM vol. 2, appendix "SVM Intercept Exit Codes". */
 enum svm_exit_code {
+	SVM_WRITE_CR8 = 0x18,
 	SVM_EXCEPTION = 0x40, /* + vector, to 0x5f */
 	SVM_EXCEPTION_LAST = 0x5f,
 	SVM_INTR = 0x60,

@@ -125,8 +125,7 @@ static void exit_exception(struct vm_exit *exit)
 		return;
 	}
 	if (e.type == EVENT_PRIV_SW) {
-		/* INT1 is a trap, but RIP is still at it: delivered as what it is, with its length.
-		 */
+		/* INT1 is a trap, but RIP is still at it: deliver it with its length. */
 		e.insn_len = (uint8_t)vmread(EXIT_INSN_LENGTH);
 		exit->interrupted = e;
 		return;
@@ -219,7 +218,7 @@ static void decode_exit(struct vcpu *v, struct vm_exit *exit, uint64_t reason)
 }
 
 /* The entry fails if the threshold is above the TPR; below it, nothing is to be waited for. */
-static void write_tpr(struct vcpu *v, struct vmx *x)
+static inline void write_tpr(struct vcpu *v, struct vmx *x)
 {
 	uint8_t threshold = x->tpr_class < v->cr8 ? x->tpr_class : v->cr8;
 

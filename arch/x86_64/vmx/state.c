@@ -156,6 +156,10 @@ static void fetch_rare(struct vcpu *v, uint32_t groups)
 {
 	struct vcpu_regs *r = &v->regs;
 
+	if (groups & GROUP_CS_SS_REST) {
+		read_segment(&r->cs, CS);
+		read_segment(&r->ss, SS);
+	}
 	if (groups & GROUP_SEG) {
 		fetch_segments(r);
 	}
@@ -181,7 +185,7 @@ void vmx_fetch_step(struct vcpu *v)
 	v->regs.rip = vmread(GUEST_RIP);
 	v->regs.rflags = vmread(GUEST_RFLAGS);
 	v->regs.shadow = read_shadow();
-	v->valid = GROUP_STEP;
+	v->valid |= GROUP_STEP;
 }
 
 void vmx_fetch(struct vcpu *v, uint32_t groups)
@@ -203,11 +207,12 @@ void vmx_fetch(struct vcpu *v, uint32_t groups)
 	if (groups & GROUP_CR) {
 		read_control_registers(v);
 	}
-	if (groups & GROUP_CS_SS) {
-		read_segment(&r->cs, CS);
-		read_segment(&r->ss, SS);
+	if (groups & GROUP_AR) {
+		r->cs.ar = (uint32_t)vmread(segment_field(GUEST_ES_AR, CS));
+		r->ss.ar = (uint32_t)vmread(segment_field(GUEST_ES_AR, SS));
 	}
-	if (groups & (GROUP_SEG | GROUP_CR2 | GROUP_DR | GROUP_SYSENTER | GROUP_PAT)) {
+	if (groups &
+	    (GROUP_CS_SS_REST | GROUP_SEG | GROUP_CR2 | GROUP_DR | GROUP_SYSENTER | GROUP_PAT)) {
 		fetch_rare(v, groups);
 	}
 }
