@@ -41,7 +41,7 @@ static bool map_ram(struct iommu_domain *d, unsigned bits, struct refusal *r)
 				      "devices can address through the IOMMU",
 				      (unsigned long long)range->base.v, bits);
 		}
-		if (!npt_map(&d->npt, range, r)) {
+		if (!npt_add(&d->npt, range, r)) {
 			return false;
 		}
 	}
@@ -74,7 +74,7 @@ static bool reserve_page(struct iommu_domain *d, uint64_t at, bool write, struct
 	uint64_t size;
 
 	npt_lookup(&d->npt, gpa(at), &size);
-	return size || npt_map(&d->npt, &page, r);
+	return size || npt_add(&d->npt, &page, r);
 }
 
 bool iommu_domain_reserve(struct iommu_domain *d, uint16_t bdf, uint64_t base, uint64_t end,

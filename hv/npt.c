@@ -81,7 +81,7 @@ static bool map_leaf(struct npt *n, uint64_t at, unsigned leaf, uint64_t entry, 
 	return true;
 }
 
-bool npt_map(struct npt *n, const struct addr_range *range, struct refusal *r)
+bool npt_add(struct npt *n, const struct addr_range *range, struct refusal *r)
 {
 	uint64_t limit = gpa_limit(n->format);
 	uint64_t at = range->base.v, to = range->hpa.v, left = range->size;
@@ -112,7 +112,7 @@ bool npt_build(struct npt *n, const struct npt_format *f, const struct addrspace
 		return false;
 	}
 	for (unsigned i = 0; i < as->count; i++) {
-		if (!npt_map(n, &as->range[i], r)) {
+		if (!npt_add(n, &as->range[i], r)) {
 			return false;
 		}
 	}

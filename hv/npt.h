@@ -36,7 +36,7 @@ bool npt_build(struct npt *n, const struct npt_format *f, const struct addrspace
 	       struct refusal *r);
 
 /* Maps one range more. */
-bool npt_map(struct npt *n, const struct addr_range *range, struct refusal *r);
+bool npt_add(struct npt *n, const struct addr_range *range, struct refusal *r);
 
 /* The leaf that maps gpa: its entry and its size; 0 when nothing is mapped. For tests and reports.
  */

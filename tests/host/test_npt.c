@@ -235,7 +235,7 @@ TEST(one_range_more)
 	struct npt t = build(&ept, &r, 1);
 	struct refusal why = {{0}};
 
-	CHECK(npt_map(&t, &more, &why));
+	CHECK(npt_add(&t, &more, &why));
 	check_leaf(&t, MIB(64), MIB(64) | 0x37, 0x1000);
 	check_leaf(&t, 0, GIB(4) | 0xb7, MIB(2));
 }
