@@ -102,10 +102,34 @@ struct amdvi_unit {
 	unsigned tail;
 };
 
+/* What holds for all units; but for the table, nothing of it changes after enable. */
+struct amdvi {
+	struct ivrs_info ivrs;
+	struct amdvi_unit unit[IVRS_UNITS];
+	bool remapping;		    /* interrupts */
+	struct amdvi_device *table; /* of segment 0 */
+	unsigned functions;	    /* that were attached once */
+};
+extern struct amdvi amdvi;
+
+/* Always false. */
+bool amdvi_refuse(struct refusal *r, const struct amdvi_unit *u, const char *why);
+/* d NULL: blocked. */
+struct amdvi_device amdvi_entry(const struct iommu_domain *d, uint64_t interrupts);
+
 uint64_t amdvi_read(const struct amdvi_unit *u, unsigned offset);
 void amdvi_write(const struct amdvi_unit *u, unsigned offset, uint64_t value);
 /* Waits until (register & mask) == want, for a second at most. */
 bool amdvi_wait(const struct amdvi_unit *u, unsigned offset, uint64_t mask, uint64_t want);
+
+/* --- amdvi_device.c: of struct iommu_ops --- */
+
+bool amdvi_domain_create(const struct addrspace *as, struct iommu_domain **d, struct refusal *r);
+bool amdvi_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r);
+bool amdvi_msi(uint16_t bdf, unsigned index, uint32_t apic_id, uint8_t vector, uint64_t *address,
+	       uint32_t *data);
+bool amdvi_pin(uint8_t id, unsigned pin, uint32_t apic_id, uint8_t vector, bool level,
+	       uint64_t *entry);
 
 /* --- amdvi_command.c; all wait for the unit; false: it does not answer --- */
 

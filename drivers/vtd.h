@@ -135,6 +135,24 @@ struct vtd_unit {
 	unsigned tail;
 };
 
+/* What holds for all units; nothing of it changes after enable. */
+struct vtd {
+	struct dmar_info dmar;
+	struct vtd_unit unit[DMAR_UNITS];
+	struct npt_format format;
+	unsigned address_bits; /* of a DMA address */
+	bool coherent, remapping, x2apic;
+	hpa_t root_at;
+	struct vtd_pair *root, *remap;
+	unsigned functions; /* that were attached once */
+};
+extern struct vtd vtd;
+
+/* Always false. */
+bool vtd_refuse(struct refusal *r, const struct vtd_unit *u, const char *why);
+/* Makes what was written visible to units that do not look into caches. */
+void vtd_write_back(const void *p, size_t size);
+
 uint64_t vtd_read(const struct vtd_unit *u, unsigned offset, unsigned size);
 void vtd_write(const struct vtd_unit *u, unsigned offset, unsigned size, uint64_t value);
 /* Waits until (register & mask) == want, for a second at most. */
@@ -142,6 +160,15 @@ bool vtd_wait(const struct vtd_unit *u, unsigned offset, unsigned size, uint64_t
 	      uint64_t want);
 /* Gives one command on top of what lasts, or takes a lasting one away, and waits for the status. */
 bool vtd_command(const struct vtd_unit *u, uint32_t command, bool on);
+
+/* --- vtd_device.c: of struct iommu_ops --- */
+
+bool vtd_domain_create(const struct addrspace *as, struct iommu_domain **d, struct refusal *r);
+bool vtd_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r);
+bool vtd_msi(uint16_t bdf, unsigned index, uint32_t apic_id, uint8_t vector, uint64_t *address,
+	     uint32_t *data);
+bool vtd_pin(uint8_t id, unsigned pin, uint32_t apic_id, uint8_t vector, bool level,
+	     uint64_t *entry);
 
 /* --- vtd_invalidate.c; all wait for the unit; false: it does not answer --- */
 
