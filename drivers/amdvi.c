@@ -208,6 +208,7 @@ static bool take_fault(struct iommu_fault *f)
 {
 	for (unsigned i = 0; i < amdvi.ivrs.units; i++) {
 		if (amdvi_take_event(&amdvi.unit[i], f)) {
+			f->owned = amdvi_owned(f->bdf);
 			return true;
 		}
 	}
@@ -219,6 +220,11 @@ static void fault_interrupt(uint32_t apic_id, uint8_t vector)
 	for (unsigned i = 0; i < amdvi.ivrs.units; i++) {
 		amdvi_event_route(&amdvi.unit[i], apic_id, vector);
 	}
+}
+
+static bool remaps_interrupts(void)
+{
+	return amdvi.remapping;
 }
 
 static bool registers(unsigned index, uint64_t *base, uint64_t *size)
@@ -240,5 +246,7 @@ const struct iommu_ops amdvi_ops = {
 	.ioapic = amdvi_pin,
 	.take_fault = take_fault,
 	.fault_interrupt = fault_interrupt,
+	.quiet = amdvi_quiet,
+	.remaps_interrupts = remaps_interrupts,
 	.registers = registers,
 };

@@ -77,6 +77,7 @@ enum { AMDVI_DEVICES = 65536 };
 #define AMDVI_WRITE	     BIT(62)
 #define AMDVI_NEXT_LEVEL     FIELD(11, 9) /* in page table entries */
 #define AMDVI_FORCE_COHERENT BIT(60)	  /* in leaves */
+#define AMDVI_QUIET	     BIT(34)	  /* suppress all page fault events */
 #define AMDVI_INT_VALID	     BIT(0)
 #define AMDVI_INT_LENGTH     FIELD(4, 1)   /* log2 of the entries */
 #define AMDVI_INT_CONTROL    FIELD(61, 60) /* enum amdvi_int_control */
@@ -126,6 +127,8 @@ bool amdvi_wait(const struct amdvi_unit *u, unsigned offset, uint64_t mask, uint
 
 bool amdvi_domain_create(const struct addrspace *as, struct iommu_domain **d, struct refusal *r);
 bool amdvi_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r);
+void amdvi_quiet(uint16_t bdf);
+bool amdvi_owned(uint16_t bdf); /* requests that carry bdf come from a partition's device */
 bool amdvi_msi(uint16_t bdf, unsigned index, uint32_t apic_id, uint8_t vector, uint64_t *address,
 	       uint32_t *data);
 bool amdvi_pin(uint8_t id, unsigned pin, uint32_t apic_id, uint8_t vector, bool level,

@@ -146,6 +146,27 @@ bool amdvi_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r)
 	return true;
 }
 
+bool amdvi_owned(uint16_t bdf)
+{
+	for (unsigned i = 0; i < amdvi.functions; i++) {
+		if ((function[i].bdf == bdf || function[i].alias == bdf) && function[i].domain) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void amdvi_quiet(uint16_t bdf)
+{
+	struct amdvi_device *e = &amdvi.table[bdf];
+	struct amdvi_unit *u;
+
+	if (device_of(bdf, &u)) {
+		__atomic_store_n(&e->domain, e->domain | AMDVI_QUIET, __ATOMIC_RELEASE);
+		amdvi_flush_device(u, bdf, 0, 0);
+	}
+}
+
 /* --- interrupts --- */
 
 bool amdvi_msi(uint16_t bdf, unsigned index, uint32_t apic_id, uint8_t vector, uint64_t *address,

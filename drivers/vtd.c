@@ -271,6 +271,7 @@ static bool take_fault(struct iommu_fault *f)
 {
 	for (unsigned i = 0; i < vtd.dmar.units; i++) {
 		if (vtd_take_fault(&vtd.unit[i], f)) {
+			f->owned = vtd_owned(f->bdf);
 			return true;
 		}
 	}
@@ -282,6 +283,11 @@ static void fault_interrupt(uint32_t apic_id, uint8_t vector)
 	for (unsigned i = 0; i < vtd.dmar.units; i++) {
 		vtd_fault_route(&vtd.unit[i], apic_id, vector);
 	}
+}
+
+static bool remaps_interrupts(void)
+{
+	return vtd.remapping;
 }
 
 static bool registers(unsigned index, uint64_t *base, uint64_t *size)
@@ -303,5 +309,7 @@ const struct iommu_ops vtd_ops = {
 	.ioapic = vtd_pin,
 	.take_fault = take_fault,
 	.fault_interrupt = fault_interrupt,
+	.quiet = vtd_quiet,
+	.remaps_interrupts = remaps_interrupts,
 	.registers = registers,
 };

@@ -106,6 +106,7 @@ struct vtd_pair { /* root entry, context entry, interrupt remapping entry, descr
 _Static_assert(sizeof(struct vtd_pair) == 16, "the format of all of them");
 
 enum { VTD_ENTRIES = 256, VTD_REMAPS = 65536, VTD_LEGACY_INDEX = 0x2000 };
+#define VTD_QUIET	   BIT(1) /* context entry, low: fault processing disable */
 #define VTD_PRESENT	   BIT(0)
 #define VTD_CONTEXT_WIDTH  FIELD(2, 0)	/* high: levels, less two */
 #define VTD_CONTEXT_DOMAIN FIELD(23, 8) /* high */
@@ -165,6 +166,8 @@ bool vtd_command(const struct vtd_unit *u, uint32_t command, bool on);
 
 bool vtd_domain_create(const struct addrspace *as, struct iommu_domain **d, struct refusal *r);
 bool vtd_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r);
+void vtd_quiet(uint16_t bdf);
+bool vtd_owned(uint16_t bdf); /* requests that carry bdf come from a partition's device */
 bool vtd_msi(uint16_t bdf, unsigned index, uint32_t apic_id, uint8_t vector, uint64_t *address,
 	     uint32_t *data);
 bool vtd_pin(uint8_t id, unsigned pin, uint32_t apic_id, uint8_t vector, bool level,

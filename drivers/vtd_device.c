@@ -148,6 +148,26 @@ bool vtd_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r)
 	return true;
 }
 
+bool vtd_owned(uint16_t bdf)
+{
+	const struct vtd_function *f = find(bdf);
+
+	return f && f->domain;
+}
+
+void vtd_quiet(uint16_t bdf)
+{
+	struct refusal r = {0};
+	int covering = vtd_unit_of(&vtd.dmar, bdf);
+	struct vtd_pair *c = covering < 0 ? NULL : context_of(bdf, &r);
+
+	if (c) {
+		__atomic_store_n(&c->low, c->low | VTD_QUIET, __ATOMIC_RELEASE);
+		vtd_write_back(c, sizeof(*c));
+		vtd_flush_domains(&vtd.unit[covering], 0, 0);
+	}
+}
+
 /* --- interrupts --- */
 
 static bool set_remap(struct vtd_unit *u, uint32_t index, struct vtd_pair entry)

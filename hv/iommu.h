@@ -19,6 +19,7 @@ struct iommu_fault {
 	uint16_t bdf; /* bus 15:8, device 7:3, function 2:0 */
 	uint64_t address;
 	bool write;
+	bool owned;	    /* by a partition */
 	const char *reason; /* the manual's words */
 };
 
@@ -56,9 +57,16 @@ struct iommu_ops {
 		       uint64_t *entry);
 	/* Takes one fault record, if there is one. Any CPU, one at a time. */
 	bool (*take_fault)(struct iommu_fault *f);
+	/*
+	 * Tells no more of this function's faults until it is attached again: a device that is
+	 * driven to it faults at its own pace. Boot CPU.
+	 */
+	void (*quiet)(uint16_t bdf);
 	/* Has faults raise this physical vector on this LAPIC; vector 0: silence. Any CPU, as
 	 * above. */
 	void (*fault_interrupt)(uint32_t apic_id, uint8_t vector);
+	/* False: a device can raise any vector on any CPU by writing to the LAPICs' addresses. */
+	bool (*remaps_interrupts)(void);
 	/* Registers of unit `index`: nobody else may have them. False: there is no such unit. */
 	bool (*registers)(unsigned index, uint64_t *base, uint64_t *size);
 };

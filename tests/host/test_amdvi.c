@@ -388,6 +388,7 @@ TEST(interrupts_are_not_remapped_where_that_would_lose_some)
 	rig_acpi.ioapic[1].id = 9;
 	CHECK(iommu_probe(&rig_machine, &why) && iommu->enable(&why));
 	CHECK_EQ(device(IOAPIC_BDF)->interrupts, 0);
+	CHECK(!iommu->remaps_interrupts());
 	CHECK_EQ(walk(0x18, 0), 0);
 	CHECK(iommu->ioapic(9, 4, 1, 0x30, false, &entry));
 	CHECK_EQ(entry, 0x0100000000000030);
@@ -410,7 +411,12 @@ TEST(events)
 	event((2ull << 60) | BIT(53) | 0x18, 0x12345000);
 	event((2ull << 60) | BIT(52) | 0x20, 0x1000);
 	CHECK(iommu->take_fault(&f));
-	CHECK(f.bdf == 0x18 && f.write && f.address == 0x12345000);
+	CHECK(f.bdf == 0x18 && f.write && f.address == 0x12345000 && !f.owned);
+	CHECK(iommu->attach(0x308, domain_of(&rig_other), &why));
+	event((2ull << 60) | 0x300, 0x1000); /* its alias */
+	CHECK(iommu->take_fault(&f) && f.bdf == 0x20);
+	CHECK(iommu->take_fault(&f) && f.bdf == 0x300 && f.owned);
+	event((2ull << 60) | BIT(52) | 0x20, 0x1000);
 	CHECK_STR(f.reason, "an address that the domain does not have");
 	CHECK(iommu->take_fault(&f));
 	CHECK(f.bdf == 0x20 && !f.write);
@@ -440,6 +446,21 @@ TEST(log_that_ran_over_is_started_again)
 	CHECK(reg(AMDVI_CONTROL) & AMDVI_EVENT_LOG);
 	event((2ull << 60) | 0x18, 0);
 	CHECK(iommu->take_fault(&f));
+}
+
+TEST(quiet_until_attached_again)
+{
+	struct iommu_domain *d;
+
+	start();
+	d = domain_of(&rig_guest);
+	CHECK(iommu->attach(0x18, d, &why));
+	iommu->quiet(0x18);
+	CHECK_EQ(device(0x18)->domain, BIT(34) | 1);
+	CHECK_EQ(told.last_device, 0x18);
+	CHECK_EQ(walk(0x18, 0), RIG_RAM + 1);
+	CHECK(iommu->attach(0x18, d, &why));
+	CHECK_EQ(device(0x18)->domain, 1);
 }
 
 /* Writes reach only the last port; this sees that the unit's interrupt is turned on and off. */

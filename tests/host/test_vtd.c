@@ -240,6 +240,7 @@ TEST(on)
 	CHECK_EQ(told.contexts, 1);
 	CHECK_EQ(told.iotlbs, 1);
 	CHECK_EQ(told.remaps, 1);
+	CHECK(iommu->remaps_interrupts());
 	CHECK_EQ(told.remap & PAGE_MASK, 15); /* 2^16 entries, xAPIC */
 	for (unsigned bdf = 0; bdf < 65536; bdf++) {
 		CHECK(!walk((uint16_t)bdf, 0x1000));
@@ -486,6 +487,7 @@ TEST(interrupts_are_not_remapped_where_that_would_lose_some)
 	rig_acpi.ioapic[1].id = 9; /* not in the DMAR */
 	CHECK(iommu_probe(&rig_machine, &why) && iommu->enable(&why));
 	CHECK(!(reg(VTD_STATUS, 4) & VTD_REMAP));
+	CHECK(!iommu->remaps_interrupts());
 	CHECK(iommu->ioapic(9, 4, 1, 0x30, true, &entry));
 	CHECK_EQ(entry, 0x0100000000008030);
 	CHECK(iommu->attach(0x10, domain_of(&rig_guest), &why));
@@ -557,14 +559,15 @@ TEST(faults)
 	CHECK(!iommu->take_fault(&f));
 	fault(1, (5ull << 32) | 0x10, 0x12345fff);
 	CHECK(iommu->take_fault(&f));
-	CHECK_EQ(f.bdf, 0x10);
+	CHECK(f.bdf == 0x10 && !f.owned);
 	CHECK_EQ(f.address, 0x12345000);
 	CHECK(f.write);
 	CHECK_STR(f.reason, "a write that the domain does not permit");
 	CHECK_EQ(reg(FAULTS + 28, 4) >> 31, 0);
-	fault(0, BIT(62) | (6ull << 32) | 0x18, 0x1000);
+	CHECK(iommu->attach(0x10, domain_of(&rig_guest), &why));
+	fault(0, BIT(62) | (6ull << 32) | 0x10, 0x1000);
 	CHECK(iommu->take_fault(&f));
-	CHECK(!f.write && f.bdf == 0x18);
+	CHECK(!f.write && f.bdf == 0x10 && f.owned);
 	fault(0, (0x22ull << 32) | 0x18, 0x2005ull << 48);
 	CHECK(iommu->take_fault(&f));
 	CHECK_EQ(f.address, 0x2005);
@@ -574,6 +577,25 @@ TEST(faults)
 	set(VTD_FAULT_STATUS, 4, 3); /* overflowed, but the records are empty by now */
 	CHECK(!iommu->take_fault(&f));
 	CHECK_EQ(reg(VTD_FAULT_STATUS, 4), 0);
+}
+
+TEST(quiet_until_attached_again)
+{
+	struct iommu_domain *d;
+
+	start(CAP, EXT);
+	d = domain_of(&rig_guest);
+	iommu->quiet(0x200); /* nobody's; its bus has no table yet */
+	CHECK_EQ(context(0x200)->low, 2);
+	CHECK_EQ(told.contexts, 2);
+	CHECK_EQ(walk(0x200, 0), 0);
+	CHECK(iommu->attach(0x10, d, &why));
+	iommu->quiet(0x10);
+	CHECK_EQ(context(0x10)->low & PAGE_MASK, 3);
+	CHECK(iommu->attach(0x10, NULL, &why) && iommu->attach(0x10, d, &why));
+	CHECK_EQ(context(0x10)->low & PAGE_MASK, 1);
+	iommu->quiet(0x18); /* covered by no unit */
+	CHECK_EQ(context(0x18)->low, 0);
 }
 
 TEST(fault_interrupt)
