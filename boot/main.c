@@ -8,6 +8,7 @@
 #include "arch/x86_64/paging.h"
 #include "arch/x86_64/smp.h"
 #include "boot/console.h"
+#include "boot/iommu.h"
 #include "boot/memory.h"
 #include "boot/ram.h"
 #include "drivers/ioapic.h"
@@ -120,9 +121,15 @@ static void read_acpi(void)
 
 static void take_interrupts(void)
 {
+	struct refusal r = {0};
+
 	pic8259_silence();
 	lapic_init();
 	log_line("LAPIC: %s, id %u", lapic_x2apic() ? "x2APIC" : "xAPIC", lapic_id());
+	/* Before interrupts are routed: they may have to go through it. */
+	if (!iommu_start(&boot, &acpi, &r)) {
+		stop(r.text);
+	}
 	ioapic_init(&acpi);
 	console_use_interrupts(&acpi);
 	irq_init();

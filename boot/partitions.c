@@ -103,23 +103,21 @@ static bool any_pci(void)
 	return any;
 }
 
-/* Without `pci =` nobody depends on the IOMMU, and one that does not start stops nobody. */
-static bool check_devices(struct refusal *r)
-{
-	struct refusal why = {""};
-
-	if (iommu && !iommu->enable(&why)) {
-		if (any_pci()) {
-			return refuse(r, "%s: %s", iommu->name, why.text);
-		}
-		log_line("%s: %s", iommu->name, why.text);
-	}
-	return passthrough_check(&config, r);
-}
-
 static bool meets_page(uint64_t base, uint64_t size, hpa_t page)
 {
 	return page.v < base + size && base < page.v + PAGE_SIZE;
+}
+
+static bool meets_iommu(uint64_t base, uint64_t size)
+{
+	uint64_t at, bytes;
+
+	for (unsigned i = 0; iommu && iommu->registers(i, &at, &bytes); i++) {
+		if (at < base + size && base < at + bytes) {
+			return true;
+		}
+	}
+	return false;
 }
 
 static const char *mmio_taken(void *ctx, uint64_t base, uint64_t size)
@@ -133,6 +131,9 @@ static const char *mmio_taken(void *ctx, uint64_t base, uint64_t size)
 		if (meets_page(base, size, f->acpi->ioapic[i].base)) {
 			return "an I/O APIC";
 		}
+	}
+	if (meets_iommu(base, size)) {
+		return "an IOMMU";
 	}
 	return memory_meets(f->boot, base, size);
 }
@@ -155,7 +156,7 @@ static bool check_machine(const struct boot_info *b, const struct acpi_info *a, 
 			"the TSCs of the CPUs do not run together, so guests would see time jump; "
 			"`tsc = trust` in [system] starts them all the same");
 	}
-	return config_check_machine(&config, &machine, r) && check_devices(r);
+	return config_check_machine(&config, &machine, r) && passthrough_check(&config, r);
 }
 
 /* --- virtualization --- */

@@ -10,8 +10,8 @@
 /* Maps all of them and masks every pin. */
 void ioapic_init(const struct acpi_info *a);
 /*
- * Sends a GSI to one CPU's vector, unmasked. False: no I/O APIC has that pin, or the APIC id needs
- * more than 8 bits.
+ * Sends a GSI to one CPU's vector, unmasked, through the IOMMU where there is one. False: no I/O
+ * APIC has that pin, or the interrupt cannot be expressed.
  */
 bool ioapic_route(uint32_t gsi, uint32_t apic_id, uint8_t vector, bool level, bool low);
 bool ioapic_route_masked(uint32_t gsi, uint32_t apic_id, uint8_t vector, bool level, bool low);

@@ -8,8 +8,6 @@
 #include "hv/log.h"
 #include "hv/passthrough_part.h"
 
-const struct iommu_ops *iommu __attribute__((weak));
-
 enum { CLASS_BRIDGE = 0x06, DEVICES = 32 };
 
 static uint16_t bdf_of(const struct config_pci *c)
@@ -270,6 +268,11 @@ static bool attach(struct partition *p, struct refusal *r)
 			return false;
 		}
 	}
+	if (!iommu->remaps_interrupts()) {
+		log_line("%s: WARNING: %s does not remap interrupts: its devices can raise any "
+			 "vector on any CPU",
+			 p->config->name, iommu->name);
+	}
 	return true;
 }
 
@@ -307,7 +310,7 @@ static const struct vpci_events events = {
 
 static bool check_cpus(const struct partition *p, struct refusal *r)
 {
-	for (unsigned i = 0; i < p->vcpus; i++) {
+	for (unsigned i = 0; i < p->vcpus && !(iommu && iommu->remaps_interrupts()); i++) {
 		if (host_apic_id(p->vcpu[i]->cpu) > 0xfe) {
 			return refuse(r,
 				      "guest %s: CPU %u has an APIC id that devices cannot address",

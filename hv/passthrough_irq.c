@@ -66,14 +66,24 @@ static struct apic_message unpack(uint64_t packed)
 	};
 }
 
-/* The MSI address of the physical CPU that runs a vCPU which the message is for. */
-static uint32_t physical_address(struct partition *p, uint64_t packed)
+/* What a device writes to interrupt a CPU. */
+struct physical {
+	uint64_t address;
+	uint32_t data;
+};
+
+/* To the physical CPU that runs a vCPU which the message is for. False: cannot be expressed. */
+static bool translate(struct partition *p, const struct vpci_function *f, unsigned i,
+		      uint64_t packed, struct physical *out)
 {
 	struct apic_message m = unpack(packed);
 	uint64_t targets = apic_bus_targets(&p->apics, &m);
 	unsigned index = targets ? (unsigned)__builtin_ctzll(targets) : 0;
+	uint32_t id = host_apic_id(p->vcpu[index]->cpu);
+	uint8_t vector = f->message[i].vector;
 
-	return ADDRESS_BASE | host_apic_id(p->vcpu[index]->cpu) << 12;
+	return iommu ? iommu->msi(f->pci->bdf, i, id, vector, &out->address, &out->data)
+		     : iommu_plain_msi(id, vector, &out->address, &out->data);
 }
 
 /* --- physical vectors --- */
@@ -136,29 +146,31 @@ static void mask_entry(const struct vpci_function *f, unsigned i, bool masked)
 }
 
 /* A masked entry keeps what comes meanwhile pending. */
-static void arm_entry(struct vpci_function *f, unsigned i, uint32_t address)
+static void arm_entry(struct vpci_function *f, unsigned i, const struct physical *to)
 {
 	struct vpci_message *m = &f->message[i];
 	uint8_t *entry = table_entry(f, i);
 
-	if (m->armed && m->armed_address == address) {
+	if (m->armed && m->armed_address == to->address && m->armed_data == to->data) {
 		return;
 	}
 	if (m->armed) {
 		mask_entry(f, i, true);
 	}
-	host_mmio_write(entry, 4, address);
-	host_mmio_write(entry + 4, 4, 0);
-	host_mmio_write(entry + 8, 4, m->vector);
+	host_mmio_write(entry, 4, (uint32_t)to->address);
+	host_mmio_write(entry + 4, 4, to->address >> 32);
+	host_mmio_write(entry + 8, 4, to->data);
 	mask_entry(f, i, false);
 	m->armed = true;
-	m->armed_address = address;
+	m->armed_address = to->address;
+	m->armed_data = to->data;
 }
 
 static void update_entry(struct partition *p, struct vpci_function *f, unsigned i)
 {
 	struct vpci_message *m = &f->message[i];
-	uint64_t address, packed;
+	uint64_t address, packed = 0;
+	struct physical to;
 	uint32_t data;
 	bool active = vpci_msix_on(f) && vpci_message_active(f, i, &address, &data);
 
@@ -169,7 +181,7 @@ static void update_entry(struct partition *p, struct vpci_function *f, unsigned 
 	if (active && !m->vector) {
 		m->vector = take_vectors(p, 1);
 	}
-	if (!active || !m->vector) {
+	if (!active || !m->vector || !translate(p, f, i, packed, &to)) {
 		if (m->armed) {
 			mask_entry(f, i, true);
 		}
@@ -177,7 +189,7 @@ static void update_entry(struct partition *p, struct vpci_function *f, unsigned 
 		return;
 	}
 	bind(p->devices, m->vector, packed);
-	arm_entry(f, i, physical_address(p, packed));
+	arm_entry(f, i, &to);
 }
 
 static void update_msix(struct partition *p, struct vpci_function *f, unsigned first,
@@ -219,7 +231,7 @@ static bool take_row(struct partition *p, struct vpci_function *f, unsigned coun
 	return first;
 }
 
-static void arm_msi(struct vpci_function *f, unsigned count, uint32_t address)
+static void arm_msi(struct vpci_function *f, unsigned count, const struct physical *to)
 {
 	const struct pci_function *pci = f->pci;
 	unsigned control = pci->cap_msi + MSI_CONTROL;
@@ -228,13 +240,14 @@ static void arm_msi(struct vpci_function *f, unsigned count, uint32_t address)
 	if (!f->message[0].armed) {
 		pci_write(pci->bdf, control, 2, v & ~(uint32_t)MSI_ENABLE);
 		if (pci->msi_64) {
-			pci_write(pci->bdf, pci->cap_msi + MSI_ADDRESS + 4u, 4, 0);
+			pci_write(pci->bdf, pci->cap_msi + MSI_ADDRESS + 4u, 4,
+				  (uint32_t)(to->address >> 32));
 		}
-		pci_write(pci->bdf, pci_msi_data(pci), 2, f->message[0].vector);
+		pci_write(pci->bdf, pci_msi_data(pci), 2, to->data);
 	}
 	/* Alone, this is one store that redirects a running interrupt. */
-	if (!f->message[0].armed || f->message[0].armed_address != address) {
-		pci_write(pci->bdf, pci->cap_msi + MSI_ADDRESS, 4, address);
+	if (!f->message[0].armed || f->message[0].armed_address != to->address) {
+		pci_write(pci->bdf, pci->cap_msi + MSI_ADDRESS, 4, (uint32_t)to->address);
 	}
 	if (pci->msi_maskable) {
 		pci_write(pci->bdf, pci_msi_mask(pci), 4,
@@ -245,13 +258,34 @@ static void arm_msi(struct vpci_function *f, unsigned count, uint32_t address)
 			  v | MSI_ENABLE | (uint32_t)__builtin_ctz(count) << 4);
 	}
 	f->message[0].armed = true;
-	f->message[0].armed_address = address;
+	f->message[0].armed_address = to->address;
+	f->message[0].armed_data = to->data;
+}
+
+/* All of a row go to one CPU: MSI has one address. False: it stays off. */
+static bool translate_row(struct partition *p, const struct vpci_function *f, unsigned count,
+			  uint64_t packed, struct physical *first)
+{
+	struct physical next;
+
+	if (!translate(p, f, 0, packed, first) || (first->address >> 32 && !f->pci->msi_64) ||
+	    first->data & (count - 1)) {
+		return false;
+	}
+	for (unsigned i = 1; i < count; i++) {
+		if (!translate(p, f, i, packed, &next) || next.address != first->address ||
+		    next.data != first->data + i) {
+			return false;
+		}
+	}
+	return true;
 }
 
 static void update_msi(struct partition *p, struct vpci_function *f)
 {
 	unsigned count = vpci_msi_count(f);
 	uint64_t address, packed, any = 0;
+	struct physical to;
 	uint32_t data;
 
 	if (!vpci_msi_on(f) || vpci_msix_on(f)) {
@@ -278,10 +312,14 @@ static void update_msi(struct partition *p, struct vpci_function *f)
 		any = packed;
 	}
 	f->armed_count = count;
-	if (any) {
-		arm_msi(f, count, physical_address(p, any));
-	} else if (f->message[0].armed) {
-		arm_msi(f, count, f->message[0].armed_address);
+	if (!any) { /* all are masked */
+		to = (struct physical){f->message[0].armed_address, f->message[0].armed_data};
+	} else if (!translate_row(p, f, count, any, &to)) {
+		disable_msi(f);
+		return;
+	}
+	if (any || f->message[0].armed) {
+		arm_msi(f, count, &to);
 	}
 }
 

@@ -30,7 +30,8 @@ struct vpci_message {
 	/* Of passthrough.c: the physical vector, 0: none yet; what the device was told last. */
 	uint8_t vector;
 	bool armed;
-	uint32_t armed_address;
+	uint64_t armed_address;
+	uint32_t armed_data;
 };
 
 struct vpci_bar {

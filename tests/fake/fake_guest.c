@@ -8,6 +8,7 @@
 #include <string.h>
 
 static const struct npt_format format = {
+	.levels = 4,
 	.name = "fake",
 	.table = 7,
 	.leaf = 1,

@@ -89,31 +89,9 @@ void host_line_mask(uint8_t irq, bool masked)
 	fake_host.line_masked[irq] = masked;
 }
 
-/* Device memory is memory, at fake_host.mmio + its low bits. */
-void *host_map_mmio(hpa_t at, uint64_t size)
-{
-	(void)size;
-	return fake_host.mmio + at.v % sizeof(fake_host.mmio);
-}
-
-uint64_t host_mmio_read(const volatile void *at, unsigned size)
-{
-	uint64_t v = 0;
-
-	memcpy(&v, (const void *)(uintptr_t)at, size);
-	fake_host.mmio_size = size;
-	return v;
-}
-
-void host_mmio_write(volatile void *at, unsigned size, uint64_t value)
-{
-	memcpy((void *)(uintptr_t)at, &value, size);
-	fake_host.mmio_size = size;
-}
-
 uint64_t host_tsc(void)
 {
-	return fake_host.tsc;
+	return fake_host.tsc += fake_host.tsc_step;
 }
 
 int64_t host_epoch(uint64_t now)
@@ -185,9 +163,7 @@ bool host_wrmsr(uint32_t msr, uint64_t value)
 
 uint32_t host_in(uint16_t port, unsigned size)
 {
-	(void)port;
-	(void)size;
-	return fake_host.port_value;
+	return fake_host.port_in ? fake_host.port_in(port, size) : fake_host.port_value;
 }
 
 void host_out(uint16_t port, unsigned size, uint32_t value)
@@ -195,6 +171,31 @@ void host_out(uint16_t port, unsigned size, uint32_t value)
 	(void)size;
 	fake_host.port_written = port;
 	fake_host.port_value = value;
+}
+
+void *host_map_mmio(hpa_t at, uint64_t size)
+{
+	(void)size;
+	return fake_host.mmio + at.v % sizeof(fake_host.mmio);
+}
+
+uint64_t host_mmio_read(const volatile void *at, unsigned size)
+{
+	uint64_t v = 0;
+
+	memcpy(&v, (const void *)(uintptr_t)at, size);
+	fake_host.mmio_size = size;
+	return v;
+}
+
+void host_mmio_write(volatile void *at, unsigned size, uint64_t value)
+{
+	uint64_t offset = (uint64_t)((volatile uint8_t *)at - fake_host.mmio);
+
+	fake_host.mmio_size = size;
+	if (!fake_host.mmio_write || !fake_host.mmio_write(offset, size, value)) {
+		memcpy((void *)(uintptr_t)at, &value, size);
+	}
 }
 
 uint64_t host_xcr0_read(void)
