@@ -7,9 +7,9 @@
 #include "hv/lib/lock.h"
 #include "hv/log.h"
 
-enum { IOREGSEL = 0x00, IOWIN = 0x10 }; /* memory offsets */
+enum { IOREGSEL = 0x00, IOWIN = 0x10, IOEOI = 0x40 }; /* memory offsets */
 enum { IOAPIC_VERSION = 0x01, IOAPIC_PIN_LOW = 0x10, IOAPIC_PIN_HIGH = 0x11 };
-enum { PIN_LOW_ACTIVE = BIT(13), PIN_MASKED = BIT(16) };
+enum { PIN_LOW_ACTIVE = BIT(13), PIN_REMOTE_IRR = BIT(14), PIN_LEVEL = BIT(15), PIN_MASKED = BIT(16) };
 
 struct ioapic {
 	volatile uint32_t *at;
@@ -91,6 +91,22 @@ bool ioapic_route_masked(uint32_t gsi, uint32_t apic_id, uint8_t vector, bool le
 	return route(gsi, apic_id, vector, level, PIN_MASKED | (low ? PIN_LOW_ACTIVE : 0));
 }
 
+/*
+ * A remapped pin has another vector in its entry than the LAPIC was sent, so the EOI that the LAPIC
+ * broadcasts does not reach it: it is told here. Masked, so nothing is sent meanwhile.
+ */
+static void answer(const struct ioapic *io, unsigned pin, uint32_t v)
+{
+	enum { FIRST_WITH_EOI = 0x20 };
+
+	if ((read(io, IOAPIC_VERSION) & 0xff) >= FIRST_WITH_EOI) {
+		io->at[IOEOI / 4] = v & 0xff;
+	} else {
+		write(io, IOAPIC_PIN_LOW + 2 * pin, v & ~(uint32_t)PIN_LEVEL);
+		write(io, IOAPIC_PIN_LOW + 2 * pin, v);
+	}
+}
+
 void ioapic_mask(uint32_t gsi, bool masked)
 {
 	unsigned pin;
@@ -99,7 +115,11 @@ void ioapic_mask(uint32_t gsi, bool masked)
 
 	if (io) {
 		lock_take(&lock);
-		v = read(io, IOAPIC_PIN_LOW + 2 * pin) & ~(uint32_t)PIN_MASKED;
+		v = read(io, IOAPIC_PIN_LOW + 2 * pin);
+		if (!masked && (v & PIN_MASKED) && (v & PIN_REMOTE_IRR)) {
+			answer(io, pin, v);
+		}
+		v &= ~(uint32_t)PIN_MASKED;
 		write(io, IOAPIC_PIN_LOW + 2 * pin, v | (masked ? PIN_MASKED : 0));
 		lock_drop(&lock);
 	}
