@@ -72,7 +72,9 @@ $(B)/obj/hv/acpi/acpi_guest.o $(B)/host/hv/acpi/acpi_guest.o: $(B)/gen/dsdt.inc
 HOST_FLAGS := -std=c17 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 # log.c stays out: tests link fake_log.c in its place, and test_log.c includes it.
 PURE_SRC := $(filter-out hv/lib/string.c hv/console/log.c,$(HV_SRC)) boot/multiboot2.c boot/memory.c \
-	boot/console_parse.c drivers/acpi.c drivers/acpi_fadt.c drivers/rtc_epoch.c
+	boot/console_parse.c drivers/acpi.c drivers/acpi_fadt.c drivers/acpi_dmar.c \
+	drivers/acpi_ivrs.c $(sort $(wildcard drivers/iommu.c drivers/vtd*.c drivers/amdvi*.c)) \
+	drivers/rtc_epoch.c drivers/pci.c drivers/pci_reset.c
 FAKE_SRC := $(sort $(wildcard tests/fake/*.c))
 HOST_OBJ := $(PURE_SRC:%.c=$(B)/host/%.o) $(FAKE_SRC:%.c=$(B)/host/%.o) $(ZYDIS_SRC:%=$(B)/host/zydis/%.o)
 TEST_SRC := $(sort $(wildcard tests/host/test_*.c))
@@ -187,6 +189,8 @@ $(B)/guests/one32/%.o: %.c
 
 $(B)/guests/%32.elf: $(B)/guests/one32/%32.o $(GUEST_OBJ32) guests/lib/guest.ld
 	$(GUEST_LD) -m elf_i386 -o $@ $< $(GUEST_OBJ32)
+# With unsafe-identity DMA, RAM at low addresses is what firmware and loader have left.
+$(B)/guests/edu.elf64: GUEST_LD := $(subst -T ,--defsym=GUEST_BASE=0x1000000 -T ,$(GUEST_LD))
 # The same code as a 64-bit ELF file (NAME.elf64) and, for loaders that know none, as a 32-bit one.
 $(B)/guests/%.elf64: $(B)/guests/one64/%.o $(GUEST_OBJ64) guests/lib/guest.ld
 	$(GUEST_LD) -o $@ $< $(GUEST_OBJ64)

@@ -8,6 +8,7 @@
 #include "arch/x86_64/paging.h"
 #include "arch/x86_64/smp.h"
 #include "boot/console.h"
+#include "boot/iommu.h"
 #include "boot/memory.h"
 #include "boot/ram.h"
 #include "drivers/ioapic.h"
@@ -18,6 +19,7 @@
 #include "hv/host.h"
 #include "hv/lib/string.h"
 #include "hv/log.h"
+#include "hv/pci.h"
 
 enum { MULTIBOOT2_MAGIC = 0x36d76289, INFORMATION_MAX = 128 * 1024 };
 
@@ -119,9 +121,15 @@ static void read_acpi(void)
 
 static void take_interrupts(void)
 {
+	struct refusal r = {0};
+
 	pic8259_silence();
 	lapic_init();
 	log_line("LAPIC: %s, id %u", lapic_x2apic() ? "x2APIC" : "xAPIC", lapic_id());
+	/* Before interrupts are routed: they may have to go through it. */
+	if (!iommu_start(&boot, &acpi, &r)) {
+		stop(r.text);
+	}
 	ioapic_init(&acpi);
 	console_use_interrupts(&acpi);
 	irq_init();
@@ -163,6 +171,7 @@ void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta)
 	}
 	clock_init();
 	take_interrupts();
+	pci_enumerate(&acpi);
 	start_cpus(low_page);
 	if (boot_option(&boot, "check-pages")) {
 		check_pages();

@@ -88,6 +88,21 @@ bool memory_take(struct memory *m, uint64_t size, uint64_t align, uint64_t limit
 	return true;
 }
 
+bool memory_next(const struct memory *m, uint64_t from, uint64_t limit, struct memory_range *out)
+{
+	out->start = UINT64_MAX;
+	for (unsigned i = 0; i < m->ranges; i++) {
+		const struct memory_range *r = &m->range[i];
+		uint64_t start = r->start > from ? r->start : from;
+		uint64_t end = r->end < limit ? r->end : limit;
+
+		if (start < end && start < out->start) {
+			*out = (struct memory_range){start, end};
+		}
+	}
+	return out->start != UINT64_MAX;
+}
+
 uint64_t memory_largest(const struct memory *m, uint64_t align)
 {
 	uint64_t largest = 0;

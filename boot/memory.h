@@ -29,6 +29,8 @@ void memory_exclude(struct memory *m, uint64_t start, uint64_t end);
  * ranges that could give it, the smallest, so that large blocks stay whole.
  */
 bool memory_take(struct memory *m, uint64_t size, uint64_t align, uint64_t limit, uint64_t *at);
+/* The lowest range in [from, limit), as far as it lies there. */
+bool memory_next(const struct memory *m, uint64_t from, uint64_t limit, struct memory_range *out);
 /* The size of the largest piece that memory_take could return at this alignment. */
 uint64_t memory_largest(const struct memory *m, uint64_t align);
 uint64_t memory_total(const struct memory *m);

@@ -4,6 +4,7 @@
  * Called once by main.c on the boot CPU when all CPUs are up and parked. Everything is checked and
  * built before anything starts; the first cause against it is printed and nothing is started.
  */
+#include "arch/x86_64/device_irq.h"
 #include "arch/x86_64/percpu.h"
 #include "arch/x86_64/svm/svm.h"
 #include "arch/x86_64/vmx/vmx.h"
@@ -14,9 +15,11 @@
 #include "hv/console/console.h"
 #include "hv/cpuid.h"
 #include "hv/host.h"
+#include "hv/iommu.h"
 #include "hv/lib/string.h"
 #include "hv/log.h"
 #include "hv/partition.h"
+#include "hv/passthrough.h"
 
 static struct config config;
 static struct partition partition[MAX_GUESTS];
@@ -90,27 +93,31 @@ static void use_consoles(const struct boot_info *b)
 	console_use(&wanted);
 }
 
-/* What the file may say, but this version cannot do: refused, because a guest would miss its
- * device. */
-static bool check_supported(struct refusal *r)
+static bool any_pci(void)
 {
-	for (unsigned i = 0; i < config.guests; i++) {
-		const struct config_guest *g = &config.guest[i];
+	bool any = false;
 
-		if (g->pcis) {
-			return refuse(
-				r,
-				"%s:%u:%u: error: guest %s: PCI passthrough is not there yet; "
-				"take the line out",
-				config.file, g->pci[0].place.line, g->pci[0].place.col, g->name);
-		}
+	for (unsigned i = 0; i < config.guests; i++) {
+		any |= config.guest[i].pcis != 0;
 	}
-	return true;
+	return any;
 }
 
 static bool meets_page(uint64_t base, uint64_t size, hpa_t page)
 {
 	return page.v < base + size && base < page.v + PAGE_SIZE;
+}
+
+static bool meets_iommu(uint64_t base, uint64_t size)
+{
+	uint64_t at, bytes;
+
+	for (unsigned i = 0; iommu && iommu->registers(i, &at, &bytes); i++) {
+		if (at < base + size && base < at + bytes) {
+			return true;
+		}
+	}
+	return false;
 }
 
 static const char *mmio_taken(void *ctx, uint64_t base, uint64_t size)
@@ -124,6 +131,9 @@ static const char *mmio_taken(void *ctx, uint64_t base, uint64_t size)
 		if (meets_page(base, size, f->acpi->ioapic[i].base)) {
 			return "an I/O APIC";
 		}
+	}
+	if (meets_iommu(base, size)) {
+		return "an IOMMU";
 	}
 	return memory_meets(f->boot, base, size);
 }
@@ -146,7 +156,7 @@ static bool check_machine(const struct boot_info *b, const struct acpi_info *a, 
 			"the TSCs of the CPUs do not run together, so guests would see time jump; "
 			"`tsc = trust` in [system] starts them all the same");
 	}
-	return config_check_machine(&config, &machine, r) && check_supported(r);
+	return config_check_machine(&config, &machine, r) && passthrough_check(&config, r);
 }
 
 /* --- virtualization --- */
@@ -189,6 +199,7 @@ static bool create_partition(const struct boot_info *b, unsigned i, struct refus
 	struct partition *p = &partition[i];
 
 	p->config = g;
+	p->file = &config;
 	p->index = i;
 	p->image = (struct load_image){
 		.kernel = load_file(b, &g->kernel),
@@ -203,16 +214,27 @@ static bool create_partition(const struct boot_info *b, unsigned i, struct refus
 	for (unsigned n = 0; n < g->modules; n++) {
 		p->image.module[n] = load_file(b, &g->module[n]);
 	}
-	partitions[partition_count++] = p;
 	return partition_create(p, virt->npt_format, r);
 }
 
 static bool create_partitions(const struct boot_info *b, struct refusal *r)
 {
 	for (unsigned i = 0; i < config.guests; i++) {
-		if (!create_partition(b, i, r)) {
+		partitions[partition_count++] = &partition[i];
+	}
+	/* First those that want RAM at certain addresses. */
+	for (unsigned i = 0; i < config.guests; i++) {
+		if (config.guest[i].dma == DMA_UNSAFE_IDENTITY && !create_partition(b, i, r)) {
 			return false;
 		}
+	}
+	for (unsigned i = 0; i < config.guests; i++) {
+		if (config.guest[i].dma != DMA_UNSAFE_IDENTITY && !create_partition(b, i, r)) {
+			return false;
+		}
+	}
+	if (any_pci()) {
+		passthrough_silence_rest();
 	}
 	return true;
 }
@@ -286,6 +308,7 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	struct refusal r = {""};
 	unsigned console_cpu;
 
+	device_irq_init(a);
 	if (!read_config(b, &r)) {
 		refused(&r);
 	}

@@ -66,6 +66,30 @@ bool host_alloc(uint64_t size, uint64_t align, hpa_t *out)
 	return true;
 }
 
+bool host_alloc_next(uint64_t from, uint64_t limit, uint64_t *at, uint64_t *size)
+{
+	struct memory_range r;
+
+	if (!memory_next(&ram, from, limit, &r)) {
+		return false;
+	}
+	*at = r.start;
+	*size = r.end - r.start;
+	return true;
+}
+
+bool host_alloc_at(uint64_t at, uint64_t size)
+{
+	struct memory_range r;
+
+	if (!memory_next(&ram, at, at + size, &r) || r.start != at || r.end - at < size) {
+		return false;
+	}
+	memory_exclude(&ram, at, at + size);
+	memset(host_ptr(hpa(at)), 0, size);
+	return true;
+}
+
 uint64_t host_alloc_largest(uint64_t align)
 {
 	return memory_largest(&ram, align < PAGE_SIZE ? PAGE_SIZE : align);

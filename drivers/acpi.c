@@ -40,6 +40,16 @@ static bool peek_table(const struct acpi_reader *s, hpa_t at, char name[5])
 	return true;
 }
 
+hpa_t acpi_find_table(const struct acpi_info *a, const char *name)
+{
+	for (unsigned i = 0; i < a->tables; i++) {
+		if (memcmp(a->table[i].name, name, 4) == 0) {
+			return a->table[i].at;
+		}
+	}
+	return hpa(0);
+}
+
 bool acpi_map_table(const struct acpi_reader *s, hpa_t at, const char *name, uint32_t least,
 		    struct acpi_table *t)
 {
@@ -165,12 +175,13 @@ static bool take_madt_entry(const struct acpi_reader *s, const struct acpi_table
 
 static bool parse_madt(const struct acpi_reader *s)
 {
+	hpa_t madt = acpi_find_table(s->a, "APIC");
 	struct acpi_table t;
 
-	if (!s->madt.v) {
+	if (!madt.v) {
 		return refuse(s->r, "ACPI: no MADT (\"APIC\"): the machine's CPUs are not known");
 	}
-	if (!acpi_map_table(s, s->madt, "APIC", MADT_HEADER, &t)) {
+	if (!acpi_map_table(s, madt, "APIC", MADT_HEADER, &t)) {
 		return false;
 	}
 	s->a->lapic = hpa(get_le32(t.p + 36));
@@ -197,12 +208,13 @@ static bool parse_mcfg(const struct acpi_reader *s)
 {
 	enum { HEADER = 44, ENTRY = 16 };
 	struct acpi_info *a = s->a;
+	hpa_t mcfg = acpi_find_table(a, "MCFG");
 	struct acpi_table t;
 
-	if (!s->mcfg.v) {
+	if (!mcfg.v) {
 		return true;
 	}
-	if (!acpi_map_table(s, s->mcfg, "MCFG", HEADER, &t)) {
+	if (!acpi_map_table(s, mcfg, "MCFG", HEADER, &t)) {
 		return false;
 	}
 	for (uint32_t at = HEADER; at + ENTRY <= t.len && a->mcfgs < ACPI_MCFGS; at += ENTRY) {
@@ -222,11 +234,11 @@ static bool parse_mcfg(const struct acpi_reader *s)
 
 /* --- RSDP and the root table --- */
 
-/* Remembers where the tables are that we read; of several with one name the first counts. */
-static bool take_root_entry(struct acpi_reader *s, uint64_t at)
+/* Tables with one name, as SSDTs are, count once: there is always room for the others. */
+static bool take_root_entry(const struct acpi_reader *s, uint64_t at)
 {
+	struct acpi_info *a = s->a;
 	char name[5];
-	hpa_t *where = NULL;
 
 	if (!at) {
 		return true; /* seen in the wild: an empty slot */
@@ -234,20 +246,14 @@ static bool take_root_entry(struct acpi_reader *s, uint64_t at)
 	if (!peek_table(s, hpa(at), name)) {
 		return false;
 	}
-	if (memcmp(name, "APIC", 4) == 0) {
-		where = &s->madt;
-	} else if (memcmp(name, "FACP", 4) == 0) {
-		where = &s->fadt;
-	} else if (memcmp(name, "MCFG", 4) == 0) {
-		where = &s->mcfg;
-	}
-	if (where && !where->v) {
-		*where = hpa(at);
+	if (!acpi_find_table(a, name).v && a->tables < ACPI_TABLES) {
+		memcpy(a->table[a->tables].name, name, 4);
+		a->table[a->tables++].at = hpa(at);
 	}
 	return true;
 }
 
-static bool parse_root(struct acpi_reader *s, hpa_t root, bool extended)
+static bool parse_root(const struct acpi_reader *s, hpa_t root, bool extended)
 {
 	uint32_t step = extended ? 8 : 4;
 	struct acpi_table t;
@@ -263,7 +269,7 @@ static bool parse_root(struct acpi_reader *s, hpa_t root, bool extended)
 	return true;
 }
 
-static bool parse_rsdp(struct acpi_reader *s, const uint8_t rsdp[RSDP_NEW_SIZE])
+static bool parse_rsdp(const struct acpi_reader *s, const uint8_t rsdp[RSDP_NEW_SIZE])
 {
 	bool extended = rsdp[15] >= 2;
 

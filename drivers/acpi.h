@@ -7,7 +7,7 @@
 #include "hv/limits.h"
 #include "hv/refuse.h"
 
-enum { ACPI_IOAPICS = 32, ACPI_OVERRIDES = 24, ACPI_MCFGS = 8 };
+enum { ACPI_IOAPICS = 32, ACPI_OVERRIDES = 24, ACPI_MCFGS = 8, ACPI_TABLES = 64 };
 
 struct acpi_info {
 	struct {
@@ -42,10 +42,18 @@ struct acpi_info {
 		uint8_t bus_first, bus_last;
 	} mcfg[ACPI_MCFGS];
 	unsigned mcfgs;
+	struct {
+		char name[4];
+		hpa_t at;
+	} table[ACPI_TABLES]; /* what the root table names; of several with one name the first */
+	unsigned tables;
 };
 
 /* len bytes at hpa, or NULL when they cannot be read. */
 typedef const void *(*acpi_map_fn)(void *ctx, hpa_t at, uint64_t len);
+
+/* Where the table with this signature is; 0: there is none. */
+hpa_t acpi_find_table(const struct acpi_info *a, const char *name);
 
 /* rsdp: 20 or 36 bytes. A bad checksum or length names its table and is refused. */
 bool acpi_parse(struct acpi_info *a, const uint8_t rsdp[36], acpi_map_fn map, void *ctx,

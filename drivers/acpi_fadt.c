@@ -140,14 +140,15 @@ static void find_s5(struct acpi_info *a, const struct acpi_table *t)
 bool acpi_parse_fadt(const struct acpi_reader *s)
 {
 	struct acpi_info *a = s->a;
+	hpa_t fadt = acpi_find_table(a, "FACP");
 	struct acpi_table t, dsdt;
 	uint64_t dsdt_at;
 	uint32_t flags;
 
-	if (!s->fadt.v) {
+	if (!fadt.v) {
 		return true; /* no power-off and no PM timer then */
 	}
-	if (!acpi_map_table(s, s->fadt, "FACP", FADT_LENGTH_1, &t)) {
+	if (!acpi_map_table(s, fadt, "FACP", FADT_LENGTH_1, &t)) {
 		return false;
 	}
 	flags = get_le32(t.p + FADT_FLAGS);

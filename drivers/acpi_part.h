@@ -12,7 +12,6 @@ struct acpi_reader {
 	acpi_map_fn map;
 	void *ctx;
 	struct refusal *r;
-	hpa_t madt, fadt, mcfg; /* 0: not seen */
 };
 
 struct acpi_table {

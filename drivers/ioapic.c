@@ -3,19 +3,23 @@
  */
 #include "drivers/ioapic.h"
 #include "hv/host.h"
+#include "hv/iommu.h"
+#include "hv/lib/lock.h"
 #include "hv/log.h"
 
-enum { IOREGSEL = 0x00, IOWIN = 0x10 }; /* memory offsets */
+enum { IOREGSEL = 0x00, IOWIN = 0x10, IOEOI = 0x40 }; /* memory offsets */
 enum { IOAPIC_VERSION = 0x01, IOAPIC_PIN_LOW = 0x10, IOAPIC_PIN_HIGH = 0x11 };
-enum { PIN_LOW_ACTIVE = BIT(13), PIN_LEVEL = BIT(15), PIN_MASKED = BIT(16) };
+enum { PIN_LOW_ACTIVE = BIT(13), PIN_REMOTE_IRR = BIT(14), PIN_LEVEL = BIT(15), PIN_MASKED = BIT(16) };
 
 struct ioapic {
 	volatile uint32_t *at;
+	uint8_t id; /* as the MADT tells */
 	uint32_t first, pins;
 };
 
 static struct ioapic ioapic[ACPI_IOAPICS];
 static unsigned ioapics;
+static struct lock lock;
 
 static uint32_t read(const struct ioapic *io, unsigned r)
 {
@@ -46,6 +50,7 @@ void ioapic_init(const struct acpi_info *a)
 		struct ioapic *io = &ioapic[ioapics];
 
 		io->at = host_map_mmio(a->ioapic[ioapics].base, PAGE_SIZE);
+		io->id = (uint8_t)a->ioapic[ioapics].id;
 		io->first = a->ioapic[ioapics].gsi_base;
 		io->pins = (read(io, IOAPIC_VERSION) >> 16 & 0xff) + 1;
 		for (unsigned pin = 0; pin < io->pins; pin++) {
@@ -57,20 +62,49 @@ void ioapic_init(const struct acpi_info *a)
 	}
 }
 
-bool ioapic_route(uint32_t gsi, uint32_t apic_id, uint8_t vector, bool level, bool low)
+static bool route(uint32_t gsi, uint32_t apic_id, uint8_t vector, bool level, uint32_t bits)
 {
 	unsigned pin;
 	const struct ioapic *io = find(gsi, &pin);
+	uint64_t entry;
 
-	if (!io || apic_id > 0xff) {
+	if (!io || !(iommu ? iommu->ioapic(io->id, pin, apic_id, vector, level, &entry)
+			   : iommu_plain_ioapic(apic_id, vector, level, &entry))) {
 		return false;
 	}
+	lock_take(&lock);
 	/* Masked while the two halves do not belong together. */
 	write(io, IOAPIC_PIN_LOW + 2 * pin, PIN_MASKED);
-	write(io, IOAPIC_PIN_HIGH + 2 * pin, apic_id << 24);
-	write(io, IOAPIC_PIN_LOW + 2 * pin,
-	      vector | (level ? PIN_LEVEL : 0) | (low ? PIN_LOW_ACTIVE : 0));
+	write(io, IOAPIC_PIN_HIGH + 2 * pin, (uint32_t)(entry >> 32));
+	write(io, IOAPIC_PIN_LOW + 2 * pin, (uint32_t)entry | bits);
+	lock_drop(&lock);
 	return true;
+}
+
+bool ioapic_route(uint32_t gsi, uint32_t apic_id, uint8_t vector, bool level, bool low)
+{
+	return route(gsi, apic_id, vector, level, low ? PIN_LOW_ACTIVE : 0);
+}
+
+bool ioapic_route_masked(uint32_t gsi, uint32_t apic_id, uint8_t vector, bool level, bool low)
+{
+	return route(gsi, apic_id, vector, level, PIN_MASKED | (low ? PIN_LOW_ACTIVE : 0));
+}
+
+/*
+ * A remapped pin has another vector in its entry than the LAPIC was sent, so the EOI that the LAPIC
+ * broadcasts does not reach it: it is told here. Masked, so nothing is sent meanwhile.
+ */
+static void answer(const struct ioapic *io, unsigned pin, uint32_t v)
+{
+	enum { FIRST_WITH_EOI = 0x20 };
+
+	if ((read(io, IOAPIC_VERSION) & 0xff) >= FIRST_WITH_EOI) {
+		io->at[IOEOI / 4] = v & 0xff;
+	} else {
+		write(io, IOAPIC_PIN_LOW + 2 * pin, v & ~(uint32_t)PIN_LEVEL);
+		write(io, IOAPIC_PIN_LOW + 2 * pin, v);
+	}
 }
 
 void ioapic_mask(uint32_t gsi, bool masked)
@@ -80,8 +114,14 @@ void ioapic_mask(uint32_t gsi, bool masked)
 	uint32_t v;
 
 	if (io) {
-		v = read(io, IOAPIC_PIN_LOW + 2 * pin) & ~(uint32_t)PIN_MASKED;
+		lock_take(&lock);
+		v = read(io, IOAPIC_PIN_LOW + 2 * pin);
+		if (!masked && (v & PIN_MASKED) && (v & PIN_REMOTE_IRR)) {
+			answer(io, pin, v);
+		}
+		v &= ~(uint32_t)PIN_MASKED;
 		write(io, IOAPIC_PIN_LOW + 2 * pin, v | (masked ? PIN_MASKED : 0));
+		lock_drop(&lock);
 	}
 }
 

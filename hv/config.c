@@ -29,12 +29,13 @@ const struct config_type_text config_type_text[CONFIG_TYPES] = {
 static const char *const end_words[] = {"poweroff", "reboot", "halt", NULL};
 static const char *const yes_words[] = {"no", "yes", NULL};
 static const char *const tsc_words[] = {"check", "trust", NULL};
+static const char *const dma_words[] = {"remapped", "unsafe-identity", NULL};
 static const char *const again_words[] = {"restart", "stop", NULL};
 static const char *const serial_words[] = {"none", "com1", "com2", "com3", "com4", NULL};
 
 /* Words are stored as their index; config.h orders the enums the same way. */
 _Static_assert(sizeof(enum config_end) == sizeof(unsigned), "enums are stored as unsigned");
-_Static_assert(CONFIG_HALT == 2 && TSC_TRUST == 1 && CONFIG_STOP == 1 && SERIAL_COM4 == 4,
+_Static_assert(CONFIG_HALT == 2 && TSC_TRUST == 1 && DMA_UNSAFE_IDENTITY == 1 && CONFIG_STOP == 1 && SERIAL_COM4 == 4,
 	       "the order of the words");
 
 #define SYSTEM(f) offsetof(struct config_system, f)
@@ -204,7 +205,22 @@ static const struct config_key guest_key[] = {
 		.room = MAX_GUEST_PCI,
 		.field = GUEST(pci),
 		.count = GUEST(pcis),
-		.help = "PCI functions that are passed through to the guest.",
+		.help = "PCI functions that are passed through to the guest. The log of a boot lists "
+			"those of the machine. On bus 0 the guest finds them where the machine has "
+			"them, others as the first free device of its bus 0.",
+	},
+	{
+		.name = "dma",
+		.type = TYPE_WORD,
+		.words = dma_words,
+		.fallback = "remapped",
+		.field = GUEST(dma),
+		.help = "How the guest's PCI functions reach memory. `remapped`: an IOMMU keeps them "
+			"to the guest's RAM; without one, functions that can be bus masters are "
+			"refused. `unsafe-identity`: the guest's RAM from 1 MiB on is put where "
+			"guest-physical and physical addresses are the same, with holes where that "
+			"RAM is not free, so that DMA works without an IOMMU. The functions can then "
+			"read and write all memory of the machine, other guests' and Mullion's too.",
 	},
 	{
 		.name = "on-crash",

@@ -20,6 +20,7 @@ enum config_end { CONFIG_POWEROFF, CONFIG_REBOOT, CONFIG_HALT };
 enum config_again { CONFIG_RESTART, CONFIG_STOP };
 enum config_serial { SERIAL_NONE, SERIAL_COM1, SERIAL_COM2, SERIAL_COM3, SERIAL_COM4 };
 enum config_tsc { TSC_CHECK, TSC_TRUST };
+enum config_dma { DMA_REMAPPED, DMA_UNSAFE_IDENTITY };
 
 enum {
 	CONFIG_SERIAL_PORTS = 8,     /* ports of one UART */
@@ -88,6 +89,7 @@ struct config_guest {
 	unsigned mmios;
 	struct config_pci pci[MAX_GUEST_PCI];
 	unsigned pcis;
+	enum config_dma dma;
 	enum config_again on_crash; /* default stop */
 	enum config_again on_reset; /* default restart */
 	uint16_t debug_exit;	    /* first of CONFIG_DEBUG_EXIT_PORTS ports, 0: none */

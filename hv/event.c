@@ -10,6 +10,7 @@
 #include "hv/console/console.h"
 #include "hv/host.h"
 #include "hv/partition.h"
+#include "hv/passthrough.h"
 
 static void take_init(struct vcpu *v)
 {
@@ -59,6 +60,12 @@ void event_requests(struct vcpu *v)
 {
 	uint32_t r = atomic_exchange_explicit(&v->request, 0, memory_order_acq_rel);
 
+	if (__builtin_expect(r & (REQUEST_FLUSH | REQUEST_REMAP), 0)) {
+		virt->flush(v);
+		if (r & REQUEST_REMAP) {
+			passthrough_flush(v);
+		}
+	}
 	if (r & REQUEST_TIMER) {
 		run_timers(v);
 	}

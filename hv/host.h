@@ -18,6 +18,11 @@ void *host_ptr(hpa_t hpa);
  */
 bool host_alloc(uint64_t size, uint64_t align, hpa_t *out);
 
+/* The same, but exactly at `at`. False: not all of it is free. */
+bool host_alloc_at(uint64_t at, uint64_t size);
+/* The lowest free RAM in [from, limit): where it begins and how much is in one piece. */
+bool host_alloc_next(uint64_t from, uint64_t limit, uint64_t *at, uint64_t *size);
+
 /* The size of the largest block that host_alloc could still return at this alignment. */
 uint64_t host_alloc_largest(uint64_t align);
 
@@ -51,6 +56,18 @@ void host_xcr0_write(uint64_t value);
 
 /* Wall clock: seconds since 1970 at host TSC `now`, from the machine's RTC at boot. */
 int64_t host_epoch(uint64_t now);
+
+/* --- interrupts of passed-through devices --- */
+
+/* Vectors that are theirs on every CPU; arch/ hands them to passthrough_interrupt. */
+enum { HOST_VECTOR_DEVICE_FIRST = 0x40, HOST_VECTOR_DEVICE_LAST = 0xdf };
+uint32_t host_apic_id(unsigned cpu);
+/*
+ * The line of an ISA IRQ that PCI devices drive, level-triggered, to a vector of one CPU; masked at
+ * first. Boot CPU. False: no such line.
+ */
+bool host_line_open(uint8_t irq, unsigned cpu, uint8_t vector);
+void host_line_mask(uint8_t irq, bool masked); /* any CPU */
 
 /* --- between CPUs --- */
 

@@ -1,18 +1,23 @@
 /*
- * Second-level page tables: see npt.h. Called by partition.c on the boot CPU; the tables belong to
- * the partition and are read-only afterwards.
+ * Second-level page tables: see npt.h. They belong to the partition, or to the IOMMU's domain for
+ * it. npt_map and npt_unmap are called under the partition's device lock.
  */
 #include "hv/npt.h"
 #include "hv/host.h"
 
-enum { LEVELS = 4, ENTRIES = 512, SMALL = 1 /* level of a 4 KiB leaf */ };
+enum { ENTRIES = 512, SMALL = 1 /* level of a 4 KiB leaf */ };
 #define ENTRY_ADDRESS FIELD(51, 12)
-#define GPA_LIMIT     BIT(48) /* what four levels can map */
 
 /* Bytes that one entry of a table of `level` (4: root) covers. */
 static uint64_t entry_span(unsigned level)
 {
 	return BIT(PAGE_SHIFT + 9 * (level - 1));
+}
+
+/* What all levels can map. */
+static uint64_t gpa_limit(const struct npt_format *f)
+{
+	return entry_span(f->levels + 1);
 }
 
 static unsigned entry_index(unsigned level, uint64_t at)
@@ -22,6 +27,13 @@ static unsigned entry_index(unsigned level, uint64_t at)
 
 static bool new_table(struct npt *n, hpa_t *out, struct refusal *r)
 {
+	if (n->reserve) {
+		if (n->spares == 0) {
+			return refuse(r, "all tables are in use");
+		}
+		*out = n->spare[--n->spares];
+		return true;
+	}
 	if (!host_alloc(PAGE_SIZE, PAGE_SIZE, out)) {
 		return refuse(r, "no memory for %s tables (%u pages taken)", n->format->name,
 			      n->tables);
@@ -47,7 +59,7 @@ static uint64_t leaf_bits(const struct npt_format *f, const struct addr_range *r
 /* The level of the largest leaf for `left` bytes at `at`, which is mapped to hpa `to`. */
 static unsigned leaf_level(const struct npt_format *f, uint64_t at, uint64_t to, uint64_t left)
 {
-	unsigned level = f->gib_leaves ? 3 : 2;
+	unsigned level = f->small_leaves ? SMALL : f->gib_leaves ? 3 : 2;
 
 	while (level > SMALL && (left < entry_span(level) || (at | to) % entry_span(level) != 0)) {
 		level--;
@@ -55,11 +67,17 @@ static unsigned leaf_level(const struct npt_format *f, uint64_t at, uint64_t to,
 	return level;
 }
 
+/* CPUs may walk the tables meanwhile. */
+static void set_entry(uint64_t *e, uint64_t v)
+{
+	__atomic_store_n(e, v, __ATOMIC_RELEASE);
+}
+
 static bool map_leaf(struct npt *n, uint64_t at, unsigned leaf, uint64_t entry, struct refusal *r)
 {
 	uint64_t *table = host_ptr(n->root);
 
-	for (unsigned level = LEVELS; level > leaf; level--) {
+	for (unsigned level = n->format->levels; level > leaf; level--) {
 		uint64_t *e = &table[entry_index(level, at)];
 		hpa_t next = hpa(*e & ENTRY_ADDRESS);
 
@@ -67,20 +85,22 @@ static bool map_leaf(struct npt *n, uint64_t at, unsigned leaf, uint64_t entry, 
 			if (!new_table(n, &next, r)) {
 				return false;
 			}
-			*e = next.v | n->format->table;
+			set_entry(e, next.v | n->format->table |
+					     field_put(n->format->next_level, level - 1));
 		}
 		table = host_ptr(next);
 	}
-	table[entry_index(leaf, at)] = entry | (leaf > SMALL ? n->format->large : 0);
+	set_entry(&table[entry_index(leaf, at)], entry | (leaf > SMALL ? n->format->large : 0));
 	return true;
 }
 
-static bool map_range(struct npt *n, const struct addr_range *range, struct refusal *r)
+bool npt_add(struct npt *n, const struct addr_range *range, struct refusal *r)
 {
+	uint64_t limit = gpa_limit(n->format);
 	uint64_t at = range->base.v, to = range->hpa.v, left = range->size;
 	uint64_t bits = leaf_bits(n->format, range);
 
-	if ((at | to | left) & PAGE_MASK || at >= GPA_LIMIT || left > GPA_LIMIT - at) {
+	if ((at | to | left) & PAGE_MASK || at >= limit || left > limit - at) {
 		return refuse(r, "guest-physical range 0x%lx size 0x%lx cannot be mapped",
 			      (unsigned long)at, (unsigned long)left);
 	}
@@ -105,11 +125,96 @@ bool npt_build(struct npt *n, const struct npt_format *f, const struct addrspace
 		return false;
 	}
 	for (unsigned i = 0; i < as->count; i++) {
-		if (!map_range(n, &as->range[i], r)) {
+		if (!npt_add(n, &as->range[i], r)) {
 			return false;
 		}
 	}
 	return true;
+}
+
+static bool is_leaf(const struct npt_format *f, unsigned level, uint64_t entry)
+{
+	return level == SMALL || (f->next_level ? !(entry & f->next_level) : entry & f->large);
+}
+
+/* --- while the guest runs --- */
+
+bool npt_reserve(struct npt *n, unsigned tables, struct refusal *r)
+{
+	hpa_t lists, at;
+
+	_Static_assert(NPT_RESERVE * sizeof(hpa_t) == PAGE_SIZE, "a list is a page");
+	tables = tables < NPT_RESERVE ? tables : NPT_RESERVE;
+	if (!host_alloc(2 * PAGE_SIZE, PAGE_SIZE, &lists) ||
+	    !host_alloc((uint64_t)tables * PAGE_SIZE, PAGE_SIZE, &at)) {
+		return refuse(r, "no memory for %s tables (%u pages)", n->format->name, tables);
+	}
+	n->spare = host_ptr(lists);
+	n->retired = n->spare + NPT_RESERVE;
+	for (unsigned i = 0; i < tables; i++) {
+		n->spare[i] = hpa(at.v + (uint64_t)i * PAGE_SIZE);
+	}
+	n->spares = n->reserve = tables;
+	return true;
+}
+
+static bool is_empty(const uint64_t *table)
+{
+	for (unsigned i = 0; i < ENTRIES; i++) {
+		if (table[i]) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Clears the leaves of [at, end) below a table of `level`; tables that become empty are retired. */
+static void unmap_level(struct npt *n, uint64_t *table, unsigned level, uint64_t at, uint64_t end)
+{
+	while (at < end) {
+		uint64_t next = ALIGN_DOWN(at, entry_span(level)) + entry_span(level);
+		uint64_t *e = &table[entry_index(level, at)];
+		uint64_t part = next < end ? next : end;
+
+		if (*e && is_leaf(n->format, level, *e)) {
+			set_entry(e, 0);
+		} else if (*e) {
+			hpa_t below = hpa(*e & ENTRY_ADDRESS);
+
+			unmap_level(n, host_ptr(below), level - 1, at, part);
+			if (is_empty(host_ptr(below))) {
+				set_entry(e, 0);
+				n->retired[n->retired_next++ % NPT_RESERVE] = below;
+			}
+		}
+		at = part;
+	}
+}
+
+void npt_unmap(struct npt *n, gpa_t base, uint64_t size)
+{
+	unmap_level(n, host_ptr(n->root), n->format->levels, base.v, base.v + size);
+}
+
+bool npt_map(struct npt *n, const struct addr_range *range)
+{
+	struct refusal r = {""};
+
+	if (npt_add(n, range, &r)) {
+		return true;
+	}
+	if (range->base.v < gpa_limit(n->format) &&
+	    range->size <= gpa_limit(n->format) - range->base.v) {
+		npt_unmap(n, range->base, range->size); /* what it had come to */
+	}
+	return false;
+}
+
+void npt_flushed(struct npt *n, unsigned until)
+{
+	while (n->retired_first != n->retired_next && (int)(until - n->retired_first) > 0) {
+		n->spare[n->spares++] = n->retired[n->retired_first++ % NPT_RESERVE];
+	}
 }
 
 uint64_t npt_lookup(const struct npt *n, gpa_t gpa, uint64_t *leaf_size)
@@ -117,16 +222,16 @@ uint64_t npt_lookup(const struct npt *n, gpa_t gpa, uint64_t *leaf_size)
 	const uint64_t *table = host_ptr(n->root);
 
 	*leaf_size = 0;
-	if (gpa.v >= GPA_LIMIT) {
+	if (gpa.v >= gpa_limit(n->format)) {
 		return 0;
 	}
-	for (unsigned level = LEVELS;; level--) {
+	for (unsigned level = n->format->levels;; level--) {
 		uint64_t e = table[entry_index(level, gpa.v)];
 
 		if (e == 0) {
 			return 0;
 		}
-		if (level == SMALL || (e & n->format->large)) {
+		if (is_leaf(n->format, level, e)) {
 			*leaf_size = entry_span(level);
 			return e;
 		}

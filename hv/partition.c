@@ -11,6 +11,7 @@
 #include "hv/lib/printf.h"
 #include "hv/lib/string.h"
 #include "hv/log.h"
+#include "hv/passthrough.h"
 #include "hv/virt.h"
 
 struct partition *partitions[MAX_GUESTS];
@@ -65,7 +66,7 @@ static bool add_blocks(struct partition *p, uint64_t base, uint64_t size, struct
  * RAM from 0 with the holes of a PC. The first block also holds the bytes behind the VGA hole, so
  * that gpa and hpa keep their alignment and large leaves go on behind it.
  */
-static bool create_memory(struct partition *p, struct refusal *r)
+static bool create_plain(struct partition *p, struct refusal *r)
 {
 	uint64_t size = p->config->memory, low = size < GUEST_LOW_LIMIT ? size : GUEST_LOW_LIMIT;
 	uint64_t first = low < PAGE_1G ? low : PAGE_1G;
@@ -83,6 +84,57 @@ static bool create_memory(struct partition *p, struct refusal *r)
 		       r) &&
 	       add_blocks(p, first, low - first, r) &&
 	       add_blocks(p, GUEST_HIGH_BASE, size - low, r);
+}
+
+/*
+ * RAM for devices whose DMA nobody translates: from 1 MiB on the guest gets what is free at the
+ * very addresses, and sees holes where it is not. The first MiB, where every PC has RAM but Mullion
+ * none to give, is elsewhere: no device may be told of it.
+ */
+static bool create_identity(struct partition *p, struct refusal *r)
+{
+	enum { PIECES = 8, PIECE_MIN = 0x100000 };
+	uint64_t left = p->config->memory - GUEST_BIOS_END, from = GUEST_BIOS_END, at, size;
+	hpa_t low;
+
+	if (!host_alloc(GUEST_BIOS_END, PAGE_SIZE, &low)) {
+		return refuse(r, "guest %s: no memory for its first 1024 KiB", p->config->name);
+	}
+	if (!add_ram(p, 0, GUEST_VGA_HOLE, low, r) ||
+	    !add_ram(p, GUEST_BIOS_AREA, GUEST_BIOS_END - GUEST_BIOS_AREA,
+		     hpa(low.v + GUEST_BIOS_AREA), r)) {
+		return false;
+	}
+	for (unsigned n = 0; left && n < PIECES; from = at + size) {
+		bool below = from < GUEST_LOW_LIMIT;
+
+		if (!host_alloc_next(from, below ? GUEST_LOW_LIMIT : UINT64_MAX, &at, &size)) {
+			if (!below) {
+				break;
+			}
+			at = GUEST_HIGH_BASE;
+			size = 0;
+			continue;
+		}
+		if (size < PIECE_MIN && size < left) {
+			continue;
+		}
+		size = size < left ? size : left;
+		if (!host_alloc_at(at, size) || !add_ram(p, at, size, hpa(at), r)) {
+			return false;
+		}
+		left -= size;
+		n++;
+	}
+	return !left || refuse(r,
+			       "guest %s: `dma = unsafe-identity` needs free RAM at its own "
+			       "addresses, and %lu KiB are missing; make it smaller",
+			       p->config->name, left >> 10);
+}
+
+static bool create_memory(struct partition *p, struct refusal *r)
+{
+	return p->config->dma == DMA_UNSAFE_IDENTITY ? create_identity(p, r) : create_plain(p, r);
 }
 
 static bool create_mmio(struct partition *p, struct refusal *r)
@@ -112,21 +164,38 @@ static void add_region(struct load_image *img, uint64_t base, uint64_t end, uint
 	}
 }
 
+/* RAM from 1 MiB on in [from, limit): ranges that meet are told as one. */
+static void describe_ram(struct partition *p, uint64_t from, uint64_t limit)
+{
+	uint64_t base = 0, end = 0;
+
+	for (unsigned i = 0; i < p->as.count; i++) {
+		const struct addr_range *a = &p->as.range[i];
+
+		if (!a->ptr || a->base.v + a->size <= from || a->base.v >= limit) {
+			continue;
+		}
+		if (a->base.v != end) {
+			add_region(&p->image, base, end, 1);
+			base = a->base.v < from ? from : a->base.v;
+		}
+		end = a->base.v + a->size;
+	}
+	add_region(&p->image, base, end, 1);
+}
+
 /* The memory map that the guest is told: create_memory's layout, the BIOS area reserved. */
 static void describe_memory(struct partition *p)
 {
-	uint64_t size = p->config->memory, low = size < GUEST_LOW_LIMIT ? size : GUEST_LOW_LIMIT;
 	struct load_image *img = &p->image;
 
 	img->maps = 0;
 	add_region(img, 0, GUEST_EBDA, 1);
 	add_region(img, GUEST_EBDA, GUEST_VGA_HOLE, 2);
 	add_region(img, ACPI_GUEST_BASE, GUEST_BIOS_END, 2);
-	add_region(img, GUEST_BIOS_END, low, 1);
+	describe_ram(p, GUEST_BIOS_END, GUEST_LOW_LIMIT);
 	add_region(img, VPCI_ECAM_BASE, VPCI_ECAM_BASE + VPCI_ECAM_SIZE, 2);
-	if (size > low) {
-		add_region(img, GUEST_HIGH_BASE, GUEST_HIGH_BASE + size - low, 1);
-	}
+	describe_ram(p, GUEST_HIGH_BASE, UINT64_MAX);
 }
 
 /* --- what LAPICs ask of the rest --- */
@@ -214,7 +283,7 @@ bool partition_create(struct partition *p, const struct npt_format *format, stru
 		}
 		p->vcpus++;
 	}
-	return pc_create(p, r);
+	return pc_create(p, r) && passthrough_create(p, r);
 }
 
 /* --- starting --- */
@@ -267,6 +336,9 @@ static void start(struct vcpu *v)
 		zero_memory(p);
 	}
 	pc_reset(p);
+	if (p->devices) {
+		passthrough_start(p);
+	}
 	p->start_tsc = host_tsc();
 	reset_vcpu(v);
 	v->generation = atomic_fetch_add(&p->generation, 1) + 1;
@@ -333,6 +405,9 @@ static void finish(struct partition *p)
 {
 	bool restart = again(p);
 
+	if (p->devices) {
+		passthrough_stop(p);
+	}
 	log_line("%s: %s: %s%s", p->config->name, end_name[atomic_load(&p->end)], p->end_reason,
 		 restart ? "; restarting" : "");
 	if (restart) {
@@ -411,7 +486,8 @@ static void other_idle(struct vcpu *v)
 
 void partition_idle(struct vcpu *v)
 {
-	uint32_t r = atomic_fetch_and(&v->request, ~(uint32_t)REQUEST_CONSOLE);
+	/* A flush can be answered at once: the next start begins with one. */
+	uint32_t r = atomic_fetch_and(&v->request, ~(uint32_t)(REQUEST_CONSOLE | REQUEST_FLUSH));
 
 	if (r & REQUEST_CONSOLE) {
 		console_run();

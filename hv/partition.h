@@ -22,10 +22,12 @@ enum partition_end {
 
 struct partition {
 	const struct config_guest *config;
+	const struct config *file; /* that config is part of */
 	unsigned index; /* 0.. in the order of the file; the console's guest number is index + 1 */
 	struct addrspace as;
 	struct npt npt;
 	struct pc pc;
+	struct passthrough *devices; /* NULL: it has no PCI functions of the machine */
 	struct apic_bus apics;
 	struct load_image image;
 	struct vcpu *vcpu[MAX_VCPUS];

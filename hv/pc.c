@@ -230,14 +230,43 @@ static bool locked_access(struct vcpu *v, struct bus *bus, uint64_t addr, struct
 	return claimed;
 }
 
+/* What nobody emulates may lie in a BAR of a passed-through function. */
+static bool device_port(struct vcpu *v, uint16_t port, struct bus_access *a)
+{
+	struct pc *pc = &v->part->pc;
+	bool claimed;
+
+	if (!pc->pci.functions) {
+		return false;
+	}
+	lock_take(&pc->lock);
+	claimed = vpci_port(&pc->pci, port, a);
+	lock_drop(&pc->lock);
+	return claimed;
+}
+
+static bool device_memory(struct vcpu *v, gpa_t gpa, struct bus_access *a)
+{
+	struct pc *pc = &v->part->pc;
+	bool claimed;
+
+	if (!pc->pci.functions) {
+		return false;
+	}
+	lock_take(&pc->lock);
+	claimed = vpci_memory(&pc->pci, gpa.v, a);
+	lock_drop(&pc->lock);
+	return claimed;
+}
+
 bool pc_port(struct vcpu *v, uint16_t port, struct bus_access *a)
 {
-	return locked_access(v, &v->part->pc.ports, port, a);
+	return locked_access(v, &v->part->pc.ports, port, a) || device_port(v, port, a);
 }
 
 bool pc_mmio(struct vcpu *v, gpa_t gpa, struct bus_access *a)
 {
-	return locked_access(v, &v->part->pc.mmio, gpa.v, a);
+	return locked_access(v, &v->part->pc.mmio, gpa.v, a) || device_memory(v, gpa, a);
 }
 
 uint8_t pc_pic_ack(struct partition *p)

@@ -33,7 +33,7 @@ struct pci_function {
 	uint8_t pin, line;   /* INTx: pin 1-4 (0: none), line as firmware left it */
 	struct pci_bar bar[PCI_BARS];
 	/* Offsets of capabilities in config space, 0: not there. */
-	uint8_t cap_pm, cap_msi, cap_msix, cap_pcie;
+	uint8_t cap_pm, cap_msi, cap_msix, cap_pcie, cap_af;
 	uint16_t cap_acs;
 	uint8_t msi_vectors; /* 1-32 */
 	bool msi_64, msi_maskable;
@@ -41,6 +41,7 @@ struct pci_function {
 	uint8_t msix_table_bar, msix_pba_bar;
 	uint32_t msix_table_offset, msix_pba_offset;
 	bool flr; /* function level reset, PCIe or AF capability */
+	bool master; /* can be a bus master */
 	uint8_t secondary, subordinate; /* bridges: bus numbers behind */
 };
 
@@ -51,9 +52,61 @@ extern unsigned pci_function_count;
 struct acpi_info;
 void pci_enumerate(const struct acpi_info *a);
 const struct pci_function *pci_find(uint16_t bdf);
+/* What the class code says, in words: "network controller". */
+const char *pci_class_name(uint32_t class_revision);
 
 /*
  * Bus mastering off, then the strongest reset there is (FLR, AF FLR, D3hot, secondary bus), BARs and
  * header restored. False: the function does not answer or has none. Bounded waits.
  */
 bool pci_reset_function(const struct pci_function *f);
+
+/* Registers of the configuration header and their bits. */
+enum pci_register {
+	PCI_VENDOR = 0x00,
+	PCI_DEVICE = 0x02,
+	PCI_COMMAND = 0x04,
+	PCI_STATUS = 0x06,
+	PCI_CLASS_REVISION = 0x08,
+	PCI_CACHE_LINE = 0x0c,
+	PCI_HEADER_TYPE = 0x0e,
+	PCI_BAR0 = 0x10,
+	PCI_BUSES = 0x18, /* bridges: primary, secondary, subordinate */
+	PCI_ROM = 0x30,
+	PCI_CAPABILITIES = 0x34,
+	PCI_LINE = 0x3c,
+	PCI_PIN = 0x3d,
+	PCI_BRIDGE_CONTROL = 0x3e,
+};
+enum { PCI_COMMAND_IO = BIT(0), PCI_COMMAND_MEMORY = BIT(1), PCI_COMMAND_MASTER = BIT(2),
+       PCI_COMMAND_PARITY = BIT(6), PCI_COMMAND_SERR = BIT(8), PCI_COMMAND_INTX_OFF = BIT(10) };
+enum { PCI_STATUS_CAPABILITIES = BIT(4) };
+/* The low bits of a BAR. */
+enum { PCI_BAR_IO = BIT(0), PCI_BAR_WIDE = BIT(2), PCI_BAR_PREFETCHABLE = BIT(3) };
+#define PCI_BAR_IO_ADDRESS     (~(uint32_t)3)
+#define PCI_BAR_MEMORY_ADDRESS (~(uint32_t)15)
+
+enum pci_capability { PCI_CAP_PM = 0x01, PCI_CAP_MSI = 0x05, PCI_CAP_VENDOR = 0x09,
+		      PCI_CAP_SUBSYSTEM = 0x0d, PCI_CAP_PCIE = 0x10, PCI_CAP_MSIX = 0x11,
+		      PCI_CAP_SATA = 0x12, PCI_CAP_AF = 0x13 };
+
+/* Registers inside capabilities. */
+enum { PM_CONTROL = 4, PM_STATE = FIELD(1, 0), PM_NO_SOFT_RESET = BIT(3) };
+enum { MSI_CONTROL = 2, MSI_ADDRESS = 4, MSI_ENABLE = BIT(0), MSI_COUNT = FIELD(6, 4),
+       MSI_64 = BIT(7), MSI_MASKABLE = BIT(8) };
+enum { MSIX_CONTROL = 2, MSIX_TABLE = 4, MSIX_PBA = 8, MSIX_ENABLE = BIT(15),
+       MSIX_MASK_ALL = BIT(14), MSIX_SIZE = FIELD(10, 0), MSIX_ENTRY = 16 /* bytes */,
+       MSIX_ENTRY_CONTROL = 12, MSIX_ENTRY_MASKED = BIT(0) };
+enum { PCIE_FLAGS = 2, PCIE_DEVICE_CAPS = 4, PCIE_DEVICE_CONTROL = 8, PCIE_DEVICE_STATUS = 10,
+       PCIE_FLR_CAPABLE = BIT(28), PCIE_FLR = BIT(15), PCIE_PENDING = BIT(5) };
+
+/* The offset of the first byte of an MSI's data register. */
+static inline unsigned pci_msi_data(const struct pci_function *f)
+{
+	return f->cap_msi + (f->msi_64 ? 12u : 8u);
+}
+
+static inline unsigned pci_msi_mask(const struct pci_function *f)
+{
+	return f->cap_msi + (f->msi_64 ? 16u : 12u);
+}

@@ -10,7 +10,7 @@
 
 const struct virt_ops *virt;
 
-enum { REQUEST_URGENT = REQUEST_NMI | REQUEST_INIT | REQUEST_SIPI | REQUEST_STOP };
+enum { REQUEST_URGENT = REQUEST_NMI | REQUEST_INIT | REQUEST_SIPI | REQUEST_STOP | REQUEST_FLUSH };
 
 void vcpu_fetch(struct vcpu *v, uint32_t groups)
 {

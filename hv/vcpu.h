@@ -132,6 +132,8 @@ enum vcpu_request {
 	REQUEST_TIMER = BIT(5), /* this CPU's deadline passed */
 	REQUEST_UART = BIT(6),	/* the guest's UART has input, or room for output again */
 	REQUEST_EXTINT = BIT(8), /* an ExtINT message came: ack the 8259s */
+	REQUEST_FLUSH = BIT(9),	 /* second-level translations went away: flush before the next entry */
+	REQUEST_REMAP = BIT(10), /* this CPU has changed them: have all flush, and wait for it */
 	REQUEST_CONSOLE = BIT(7), /* this physical CPU serves the console: there is something to do */
 };
 

@@ -110,6 +110,8 @@ struct virt_ops {
 	 * May be reported as EXIT_WINDOW.
 	 */
 	void (*tpr_threshold)(struct vcpu *v, unsigned class);
+	/* Owner CPU: no translation of the second-level tables from before outlives the next entry. */
+	void (*flush)(struct vcpu *v);
 };
 
 extern const struct virt_ops *virt; /* set once at boot */

@@ -80,6 +80,18 @@ static inline void sti(void)
 	__asm__ volatile("sti" : : : "memory");
 }
 
+/* Writes back and empties all caches of this CPU. */
+static inline void wbinvd(void)
+{
+	__asm__ volatile("wbinvd" : : : "memory");
+}
+
+/* Writes the cache line at p back to memory. */
+static inline void clflush(const void *p)
+{
+	__asm__ volatile("clflush %0" : : "m"(*(const char *)p) : "memory");
+}
+
 static inline void pause(void)
 {
 	__asm__ volatile("pause" : : : "memory");

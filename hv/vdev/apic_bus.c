@@ -82,7 +82,7 @@ static uint64_t xapic_logical_targets(const struct apic_bus *bus, uint32_t mda)
 	return targets;
 }
 
-static uint64_t addressed(const struct apic_bus *bus, const struct apic_message *m)
+uint64_t apic_bus_targets(const struct apic_bus *bus, const struct apic_message *m)
 {
 	uint32_t dest = m->x2apic ? m->dest : m->dest & 0xff;
 
@@ -161,5 +161,5 @@ bool apic_bus_deliver(struct apic_bus *bus, uint64_t targets, const struct apic_
 
 bool apic_bus_send(struct apic_bus *bus, const struct apic_message *m)
 {
-	return apic_bus_deliver(bus, addressed(bus, m), m);
+	return apic_bus_deliver(bus, apic_bus_targets(bus, m), m);
 }

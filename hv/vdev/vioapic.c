@@ -89,6 +89,9 @@ void vioapic_eoi(struct vioapic *io, uint8_t vector)
 
 		if ((io->redirection[pin] & RTE_VECTOR) == vector) {
 			io->remote_irr &= ~(1u << pin);
+			if (io->eoi) {
+				io->eoi(io->ctx, pin);
+			}
 			update_level(io, pin);
 		}
 	}

@@ -22,6 +22,9 @@ struct vioapic {
 	uint32_t level;			    /* state of the input pins */
 	uint32_t remote_irr; /* pins whose level message was accepted and not EOIed */
 	struct apic_bus *bus;
+	/* The EOI of a level pin, before its level is looked at again; NULL: nobody asks. */
+	void (*eoi)(void *ctx, unsigned pin);
+	void *ctx;
 };
 
 void vioapic_init(struct vioapic *io, struct apic_bus *bus);

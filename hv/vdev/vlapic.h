@@ -215,5 +215,7 @@ void vlapic_timer_rebase(struct vlapic *a, uint64_t now);
  * x2APIC messages whose destination fits in 8 bits, and the broadcast.
  */
 bool apic_bus_send(struct apic_bus *bus, const struct apic_message *m);
+/* The vlapics (bit = index) that a message is for, before lowest priority chooses. */
+uint64_t apic_bus_targets(const struct apic_bus *bus, const struct apic_message *m);
 /* Delivers to a set of vlapics (bit = index), whatever m->dest says: the ICR's shorthands. */
 bool apic_bus_deliver(struct apic_bus *bus, uint64_t targets, const struct apic_message *m);

@@ -1,5 +1,5 @@
 /*
- * PCI configuration space of bus 0, which holds nothing but the host bridge (PCI Local Bus
+ * PCI configuration space of bus 0: the host bridge, and what is passed through (PCI Local Bus
  * Specification 3.0, "Configuration Space Organization").
  *
  * Called by the bus, under the device lock. Owner of the state: the partition's struct pc.
@@ -41,12 +41,37 @@ static const uint8_t writable[64] = {
 	[INTERRUPT_LINE] = 0xff,
 };
 
+/* A register of a function that is passed through, or of nobody. There are no extended ones. */
+static void access_function(struct vpci *p, uint64_t function, uint64_t reg, struct bus_access *a)
+{
+	for (unsigned i = 0; i < p->functions; i++) {
+		if (p->function[i].devfn != function) {
+			continue;
+		}
+		if (reg + a->size <= CONFIG_SIZE) {
+			vpci_function_access(p, &p->function[i], (unsigned)reg, a);
+		} else if (!a->write) {
+			a->value = 0;
+		}
+		return;
+	}
+	if (!a->write) {
+		a->value = ~0ull;
+	} else if (p->functions) {
+		p->events->rejected(p->ctx, NULL, (uint16_t)function, (unsigned)reg);
+	}
+}
+
 /* One access to register `reg` of function `function` (bus, device, function) of bus 0. */
 static void access_config(struct vpci *p, uint64_t function, uint64_t reg, struct bus_access *a)
 {
 	uint64_t v = 0;
 
-	if (function != 0 || reg + a->size > CONFIG_SIZE) {
+	if (function != 0) {
+		access_function(p, function, reg, a);
+		return;
+	}
+	if (reg + a->size > CONFIG_SIZE) {
 		if (!a->write) {
 			a->value = ~0ull;
 		}

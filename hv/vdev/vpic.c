@@ -124,6 +124,16 @@ static void acknowledge(struct vpic_chip *c, unsigned irq)
 	}
 }
 
+/* Level-triggered inputs that were in service and are not any more. */
+static void tell_eoi(struct vpic *p, unsigned which, uint8_t before)
+{
+	const struct vpic_chip *c = &p->chip[which];
+
+	for (unsigned ended = before & ~c->isr & c->elcr; p->eoi && ended; ended &= ended - 1) {
+		p->eoi(p->ctx, which * 8 + (unsigned)__builtin_ctz(ended));
+	}
+}
+
 uint8_t vpic_ack(struct vpic *p)
 {
 	struct vpic_chip *c = &p->chip[MASTER];
@@ -138,6 +148,9 @@ uint8_t vpic_ack(struct vpic *p)
 		irq = SPURIOUS; /* not in service: its handler sends no EOI to this chip */
 	} else {
 		acknowledge(c, irq);
+		if (c->auto_eoi) {
+			tell_eoi(p, (unsigned)(c - p->chip), (uint8_t)(1 << irq));
+		}
 	}
 	update(p);
 	return (uint8_t)(c->base | irq);
@@ -238,7 +251,7 @@ static void access_chip(struct vpic *p, unsigned which, struct bus_access *a)
 {
 	struct vpic_chip *c = &p->chip[which];
 	bool odd = a->offset & 1;
-	uint8_t v = (uint8_t)a->value;
+	uint8_t v = (uint8_t)a->value, before = c->isr;
 
 	if (!a->write) {
 		a->value = read_chip(p, c, odd);
@@ -252,6 +265,7 @@ static void access_chip(struct vpic *p, unsigned which, struct bus_access *a)
 		write_ocw3(c, v);
 	} else {
 		write_ocw2(c, v);
+		tell_eoi(p, which, before);
 	}
 	update(p);
 }

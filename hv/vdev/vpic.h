@@ -24,6 +24,8 @@ struct vpic {
 	bool output;		  /* INTR pin of the master */
 	/* The output rose or fell. */
 	void (*intr)(void *ctx, bool level);
+	/* EOI of a level-triggered input, before its level is looked at again; NULL: nobody asks. */
+	void (*eoi)(void *ctx, unsigned irq);
 	void *ctx;
 };
 

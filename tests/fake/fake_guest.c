@@ -8,6 +8,7 @@
 #include <string.h>
 
 static const struct npt_format format = {
+	.levels = 4,
 	.name = "fake",
 	.table = 7,
 	.leaf = 1,
@@ -38,6 +39,7 @@ struct partition *fake_guest(unsigned cpus, const char *extra, const void *code,
 	}
 	memset(&p, 0, sizeof(p));
 	p.config = &config.guest[0];
+	p.file = &config;
 	p.image = (struct load_image){.kernel = {code, len, "k.bin", ""},
 				      .cmdline = "",
 				      .flat = true,

@@ -49,9 +49,49 @@ uint64_t host_alloc_largest(uint64_t align)
 	return fake_host.free_bytes & ~(align - 1);
 }
 
+bool host_alloc_next(uint64_t from, uint64_t limit, uint64_t *at, uint64_t *size)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		const uint64_t *r = fake_host.identity[i];
+		uint64_t start = r[0] > from ? r[0] : from, end = r[1] < limit ? r[1] : limit;
+
+		if (start < end) {
+			*at = start;
+			*size = end - start;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool host_alloc_at(uint64_t at, uint64_t size)
+{
+	(void)at;
+	(void)size;
+	return true;
+}
+
+uint32_t host_apic_id(unsigned cpu)
+{
+	return 0x10 + cpu;
+}
+
+bool host_line_open(uint8_t irq, unsigned cpu, uint8_t vector)
+{
+	fake_host.line_cpu[irq] = cpu;
+	fake_host.line_vector[irq] = vector;
+	fake_host.line_masked[irq] = true;
+	return true;
+}
+
+void host_line_mask(uint8_t irq, bool masked)
+{
+	fake_host.line_masked[irq] = masked;
+}
+
 uint64_t host_tsc(void)
 {
-	return fake_host.tsc;
+	return fake_host.tsc += fake_host.tsc_step;
 }
 
 int64_t host_epoch(uint64_t now)
@@ -98,7 +138,9 @@ static void test_machine(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 		}
 	}
 	if (leaf == 0xd && subleaf < 2) {
-		out[1] = fake_host.xsave_bytes ? fake_host.xsave_bytes : fake_host.xcr0 & 4 ? 832 : 576;
+		out[1] = fake_host.xsave_bytes ? fake_host.xsave_bytes
+			 : fake_host.xcr0 & 4  ? 832
+					       : 576;
 	}
 }
 
@@ -121,9 +163,7 @@ bool host_wrmsr(uint32_t msr, uint64_t value)
 
 uint32_t host_in(uint16_t port, unsigned size)
 {
-	(void)port;
-	(void)size;
-	return fake_host.port_value;
+	return fake_host.port_in ? fake_host.port_in(port, size) : fake_host.port_value;
 }
 
 void host_out(uint16_t port, unsigned size, uint32_t value)
@@ -131,6 +171,31 @@ void host_out(uint16_t port, unsigned size, uint32_t value)
 	(void)size;
 	fake_host.port_written = port;
 	fake_host.port_value = value;
+}
+
+void *host_map_mmio(hpa_t at, uint64_t size)
+{
+	(void)size;
+	return fake_host.mmio + at.v % sizeof(fake_host.mmio);
+}
+
+uint64_t host_mmio_read(const volatile void *at, unsigned size)
+{
+	uint64_t v = 0;
+
+	memcpy(&v, (const void *)(uintptr_t)at, size);
+	fake_host.mmio_size = size;
+	return v;
+}
+
+void host_mmio_write(volatile void *at, unsigned size, uint64_t value)
+{
+	uint64_t offset = (uint64_t)((volatile uint8_t *)at - fake_host.mmio);
+
+	fake_host.mmio_size = size;
+	if (!fake_host.mmio_write || !fake_host.mmio_write(offset, size, value)) {
+		memcpy((void *)(uintptr_t)at, &value, size);
+	}
 }
 
 uint64_t host_xcr0_read(void)

@@ -8,6 +8,7 @@
 
 struct fake_host {
 	uint64_t tsc;
+	uint64_t tsc_step; /* the TSC goes on by this whenever it is read */
 	unsigned cpu;
 	uint64_t msr; /* what host_rdmsr reads; 0: the number of the MSR */
 	unsigned kicks[MAX_CPUS], urgent_kicks[MAX_CPUS];
@@ -24,8 +25,19 @@ struct fake_host {
 	bool watching_output;
 	uint32_t port_value;
 	uint16_t port_written;
+	uint32_t (*port_in)(uint16_t port, unsigned size); /* NULL: port_value */
+	/* Device memory is memory, at the low bits of its address; what it does is here. */
+	uint8_t mmio[0x100000];
+	unsigned mmio_size; /* of the last access */
+	/* Called first; true: the device has taken the write, and memory does not change. */
+	bool (*mmio_write)(uint64_t at, unsigned size, uint64_t value);
 	/* Answers of CPUID; NULL: the test machine of fake_host.c. */
 	void (*cpuid)(uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+	/* RAM that host_alloc_at can give: ranges with start and end. */
+	uint64_t identity[4][2];
+	unsigned line_cpu[16];
+	uint8_t line_vector[16];
+	bool line_masked[16];
 	uint64_t free_bytes; /* that host_alloc may still give */
 };
 

@@ -131,6 +131,12 @@ static void tpr_threshold(struct vcpu *v, unsigned class)
 	fake_virt.tpr_class = class;
 }
 
+static void flush(struct vcpu *v)
+{
+	(void)v;
+	fake_virt.flushes++;
+}
+
 const struct virt_ops fake_virt_ops = {
 	.name = "fake",
 	.probe = probe,
@@ -142,4 +148,5 @@ const struct virt_ops fake_virt_ops = {
 	.inject = inject,
 	.want_window = want_window,
 	.tpr_threshold = tpr_threshold,
+	.flush = flush,
 };

@@ -13,7 +13,7 @@ struct fake_virt {
 	void (*on_run)(struct vcpu *v); /* what the "guest" does before the next exit */
 	struct vcpu_regs hardware;	/* what fetch gives */
 	uint32_t fetched, written;	/* groups, since fake_virt_reset */
-	unsigned runs, abandoned;
+	unsigned runs, abandoned, flushes;
 	struct event injected[FAKE_EXITS];
 	unsigned injections;
 	bool window[2];

@@ -3,6 +3,7 @@
  */
 #include "arch/x86_64/svm/npt_format.h"
 #include "arch/x86_64/vmx/ept_format.h"
+#include "hv/host.h"
 #include "hv/npt.h"
 #include "tests/fake/fake_host.h"
 #include "tests/host/test.h"
@@ -188,4 +189,53 @@ TEST(out_of_memory)
 		check_refused(ram(0, 0x1000, 0x1000), text);
 	}
 	fake_host_reset();
+}
+
+/* AMD-Vi's way: an entry tells the level of the table that it points to. */
+TEST(next_level_field_and_fewer_levels)
+{
+	const struct npt_format f = {.name = "I/O",
+				     .levels = 3,
+				     .table = BIT(0),
+				     .leaf = BIT(0),
+				     .write = BIT(62),
+				     .next_level = FIELD(11, 9),
+				     .gib_leaves = true};
+	const struct addr_range r[] = {ram(0, GIB(4), GIB(1)),
+				       ram(GIB(1), GIB(8), MIB(2) + 0x1000)};
+	struct npt t = build(&f, r, 2);
+	uint64_t *root = host_ptr(t.root), *second = host_ptr(hpa(root[1] & FIELD(51, 12)));
+
+	CHECK_EQ(root[0], GIB(4) | 1 | BIT(62));
+	CHECK_EQ(root[1] & ~FIELD(51, 12), 0x401); /* level 2 */
+	CHECK_EQ(second[0], GIB(8) | 1 | BIT(62));
+	CHECK_EQ(second[1] & ~FIELD(51, 12), 0x201);
+	check_leaf(&t, GIB(1) - 1, GIB(4) | 1 | BIT(62), GIB(1));
+	check_leaf(&t, GIB(1), GIB(8) | 1 | BIT(62), MIB(2));
+	check_leaf(&t, GIB(1) + MIB(2), (GIB(8) + MIB(2)) | 1 | BIT(62), 0x1000);
+	check_leaf(&t, GIB(512) - 1, 0, 0);
+	check_leaf(&t, GIB(512), 0, 0); /* beyond three levels */
+}
+
+TEST(only_small_leaves)
+{
+	struct npt_format f = EPT_FORMAT;
+	const struct addr_range r = ram(0, GIB(4), MIB(4));
+	struct npt t;
+
+	f.small_leaves = true;
+	t = build(&f, &r, 1);
+	check_leaf(&t, MIB(4) - 1, (GIB(4) + MIB(4) - 0x1000) | 0x37, 0x1000);
+	CHECK_EQ(t.tables, 5);
+}
+
+TEST(one_range_more)
+{
+	const struct addr_range r = ram(0, GIB(4), MIB(2)), more = ram(MIB(64), MIB(64), 0x1000);
+	struct npt t = build(&ept, &r, 1);
+	struct refusal why = {{0}};
+
+	CHECK(npt_add(&t, &more, &why));
+	check_leaf(&t, MIB(64), MIB(64) | 0x37, 0x1000);
+	check_leaf(&t, 0, GIB(4) | 0xb7, MIB(2));
 }

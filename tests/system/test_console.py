@@ -21,10 +21,11 @@ CONFIG = (
 class Terminal:
     """A machine whose console is a pseudo-terminal."""
 
-    def __init__(self, image):
+    def __init__(self, image, *options):
         self.seen = ""
         self.master, slave = pty.openpty()
-        command = [TOP / "scripts/run-qemu", image, "--smp", "2", "--memory", "512", "--timeout", "120"]
+        command = [TOP / "scripts/run-qemu", image, "--smp", "2", "--memory", "512", "--timeout", "120",
+                   *options]
         self.process = subprocess.Popen([str(c) for c in command], stdin=slave, stdout=slave,
                                         stderr=subprocess.DEVNULL, start_new_session=True)
         os.close(slave)

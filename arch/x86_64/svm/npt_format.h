@@ -10,6 +10,7 @@
 /* clang-format off */
 #define NPT_FORMAT {							\
 	.name = "NPT",							\
+	.levels = 4,							\
 	.table = BIT(0) | BIT(1) | BIT(2), /* present, write, user */	\
 	.leaf = BIT(0) | BIT(2) | BIT(5) | BIT(6),			\
 	.large = BIT(7),						\

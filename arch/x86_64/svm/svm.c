@@ -157,6 +157,11 @@ void svm_vcpu_reset(struct vcpu *v, bool init)
 	v->dirty = GROUP_ALL;
 }
 
+static void svm_flush(struct vcpu *v)
+{
+	svm_of(v)->vmcb->tlb_control = svm_caps.flush;
+}
+
 const struct virt_ops svm_ops = {
 	.name = "SVM",
 	.npt_format = &svm_npt_format,
@@ -169,4 +174,5 @@ const struct virt_ops svm_ops = {
 	.inject = svm_inject,
 	.want_window = svm_want_window,
 	.tpr_threshold = svm_tpr_threshold,
+	.flush = svm_flush,
 };

@@ -9,6 +9,7 @@
 /* clang-format off */
 #define EPT_FORMAT {							\
 	.name = "EPT",							\
+	.levels = 4,							\
 	.table = BIT(0) | BIT(1) | BIT(2), /* read, write, execute */	\
 	.leaf = BIT(0) | BIT(2),					\
 	.large = BIT(7),						\

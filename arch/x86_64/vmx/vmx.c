@@ -278,6 +278,12 @@ void vmx_vcpu_reset(struct vcpu *v, bool init)
 	v->dirty = GROUP_ALL;
 }
 
+static void vmx_flush(struct vcpu *v)
+{
+	(void)v; /* the only one on this CPU */
+	flush_ept();
+}
+
 const struct virt_ops vmx_ops = {
 	.name = "VMX",
 	.npt_format = &vmx_npt_format,
@@ -290,4 +296,5 @@ const struct virt_ops vmx_ops = {
 	.inject = vmx_inject,
 	.want_window = vmx_want_window,
 	.tpr_threshold = vmx_tpr_threshold,
+	.flush = vmx_flush,
 };

@@ -1,0 +1,207 @@
+/*
+ * AMD-Vi: domains, devices and what they send. Called through amdvi_ops; owner of the devices'
+ * interrupt tables. A device's entry is changed by the boot CPU or by the CPU of the partition that
+ * owns it.
+ */
+#include "drivers/amdvi.h"
+#include "hv/host.h"
+
+enum { MSIS_LOG2 = 8 };
+_Static_assert(1 << MSIS_LOG2 == IOMMU_MSIS, "an interrupt table of one device");
+
+/* A function that some partition owned once. Entered by the boot CPU, never removed. */
+struct amdvi_function {
+	uint16_t bdf, alias; /* its requests carry alias */
+	struct amdvi_unit *unit;
+	struct iommu_domain *domain;   /* NULL: it reaches nothing */
+	struct iommu_domain *reserved; /* holds the ranges that firmware reserved for it */
+	hpa_t remap_at;
+	uint32_t *remap; /* IOMMU_MSIS entries */
+};
+
+static struct amdvi_function function[IOMMU_FUNCTIONS];
+
+/* --- domains --- */
+
+bool amdvi_domain_create(const struct addrspace *as, struct iommu_domain **d, struct refusal *r)
+{
+	return iommu_domain_make(&amdvi_npt_format, 48, as, d, r);
+}
+
+static struct amdvi_function *find(uint16_t bdf)
+{
+	for (unsigned i = 0; i < amdvi.functions; i++) {
+		if (function[i].bdf == bdf) {
+			return &function[i];
+		}
+	}
+	return NULL;
+}
+
+/* The device entry that covers bdf, and whose unit it is. An exact one wins over a range. */
+static const struct ivrs_device *device_of(uint16_t bdf, struct amdvi_unit **owner)
+{
+	const struct ivrs_device *best = NULL;
+
+	for (unsigned i = 0; i < amdvi.ivrs.units; i++) {
+		const struct ivrs_unit *u = &amdvi.ivrs.unit[i];
+
+		for (unsigned n = u->first; u->segment == 0 && n < u->first + u->devices; n++) {
+			const struct ivrs_device *d = &amdvi.ivrs.device[n];
+
+			if (d->kind == IVRS_SELECT && bdf >= d->first && bdf <= d->last &&
+			    (!best || d->last - d->first <= best->last - best->first)) {
+				best = d;
+				*owner = &amdvi.unit[i];
+			}
+		}
+	}
+	return best;
+}
+
+static struct amdvi_function *enter(uint16_t bdf, struct refusal *r)
+{
+	struct amdvi_function *f = &function[amdvi.functions];
+	const struct ivrs_device *d;
+
+	if (amdvi.functions == IOMMU_FUNCTIONS) {
+		refuse(r, "more than %u devices belong to partitions", IOMMU_FUNCTIONS);
+		return NULL;
+	}
+	*f = (struct amdvi_function){.bdf = bdf, .alias = bdf};
+	d = device_of(bdf, &f->unit);
+	if (!d) {
+		refuse(r, "no AMD-Vi unit covers device %02x:%02x.%x", bdf >> 8, bdf >> 3 & 31,
+		       bdf & 7);
+		return NULL;
+	}
+	if (d->aliased) {
+		f->alias = d->alias;
+	}
+	if (!host_alloc(PAGE_SIZE, PAGE_SIZE, &f->remap_at)) {
+		refuse(r, "no memory for AMD-Vi interrupt tables");
+		return NULL;
+	}
+	f->remap = host_ptr(f->remap_at);
+	amdvi.functions++;
+	return f;
+}
+
+static bool honour_ranges(struct amdvi_function *f, struct iommu_domain *d, struct refusal *r)
+{
+	if (!d || f->reserved == d) {
+		return true;
+	}
+	for (unsigned i = 0; i < amdvi.ivrs.ranges; i++) {
+		const struct ivrs_range *range = &amdvi.ivrs.range[i];
+
+		if (f->bdf >= range->first && f->bdf <= range->last &&
+		    !iommu_domain_reserve(d, f->bdf, range->base, range->end, range->write, r)) {
+			return false;
+		}
+	}
+	f->reserved = d;
+	return true;
+}
+
+/* Blocked while it is neither the old nor the new one: the unit may read the halves one by one. */
+static bool write_entry(const struct amdvi_function *f, uint16_t bdf, uint16_t before)
+{
+	struct amdvi_device *e = &amdvi.table[bdf];
+	const struct iommu_domain *d = f->domain;
+	struct amdvi_device new = amdvi_entry(
+		d, d ? amdvi_interrupts(AMDVI_INT_REMAP, f->remap_at, MSIS_LOG2)
+		     : amdvi_interrupts(AMDVI_INT_ABORT, hpa(0), 0));
+
+	__atomic_store_n(&e->translation, amdvi_translation(NULL), __ATOMIC_RELEASE);
+	if (!amdvi_flush_device(f->unit, bdf, before, 0)) {
+		return false;
+	}
+	__atomic_store_n(&e->domain, new.domain, __ATOMIC_RELEASE);
+	__atomic_store_n(&e->interrupts, new.interrupts, __ATOMIC_RELEASE);
+	__atomic_store_n(&e->translation, new.translation, __ATOMIC_RELEASE);
+	return amdvi_flush_device(f->unit, bdf, before, (uint16_t) new.domain);
+}
+
+bool amdvi_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r)
+{
+	struct amdvi_function *f = find(bdf);
+	uint16_t before;
+
+	if (!f && !d) {
+		return true; /* as it is from the start */
+	}
+	if ((!f && !(f = enter(bdf, r))) || !honour_ranges(f, d, r)) {
+		return false;
+	}
+	before = f->domain ? f->domain->id : 0;
+	f->domain = d;
+	for (unsigned i = 0; i < IOMMU_MSIS; i++) {
+		__atomic_store_n(&f->remap[i], 0, __ATOMIC_RELEASE);
+	}
+	if (!write_entry(f, bdf, before) ||
+	    (f->alias != bdf && !write_entry(f, f->alias, before))) {
+		return amdvi_refuse(r, f->unit, "does not invalidate what it has cached");
+	}
+	return true;
+}
+
+bool amdvi_owned(uint16_t bdf)
+{
+	for (unsigned i = 0; i < amdvi.functions; i++) {
+		if ((function[i].bdf == bdf || function[i].alias == bdf) && function[i].domain) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void amdvi_quiet(uint16_t bdf)
+{
+	struct amdvi_device *e = &amdvi.table[bdf];
+	struct amdvi_unit *u;
+
+	if (device_of(bdf, &u)) {
+		__atomic_store_n(&e->domain, e->domain | AMDVI_QUIET, __ATOMIC_RELEASE);
+		amdvi_flush_device(u, bdf, 0, 0);
+	}
+}
+
+/* --- interrupts --- */
+
+bool amdvi_msi(uint16_t bdf, unsigned index, uint32_t apic_id, uint8_t vector, uint64_t *address,
+	       uint32_t *data)
+{
+	const struct amdvi_function *f = find(bdf);
+	uint32_t unused;
+
+	if (!f || !f->domain || index >= IOMMU_MSIS || apic_id > 0xff) {
+		return false;
+	}
+	if (!amdvi.remapping) {
+		return iommu_plain_msi(apic_id, vector, address, data);
+	}
+	iommu_plain_msi(0, 0, address, &unused);
+	*data = index;
+	__atomic_store_n(&f->remap[index], amdvi_remap_entry(apic_id, vector), __ATOMIC_RELEASE);
+	return amdvi_flush_interrupts(f->unit, f->alias);
+}
+
+bool amdvi_pin(uint8_t id, unsigned pin, uint32_t apic_id, uint8_t vector, bool level,
+	       uint64_t *entry)
+{
+	bool ok = true;
+	uint16_t bdf;
+
+	if (!amdvi.remapping) {
+		return iommu_plain_ioapic(apic_id, vector, level, entry);
+	}
+	if (!amdvi_pin_set(id, pin, apic_id, vector, level, entry, &bdf)) {
+		return false;
+	}
+	for (unsigned i = 0; i < amdvi.ivrs.units; i++) {
+		ok = ok && (amdvi.unit[i].acpi->segment != 0 ||
+			    amdvi_flush_interrupts(&amdvi.unit[i], bdf));
+	}
+	return ok;
+}

@@ -1,0 +1,344 @@
+/*
+ * What PCI functions there are, and what they can do: see hv/pci.h (PCI Local Bus Specification 3.0
+ * "Configuration Space"; PCI Express Base "Capability Structures").
+ *
+ * Boot CPU, once; the table is constant afterwards. Pure: pci_read, pci_write and pci_access.h are
+ * all it knows of the machine, so host tests run it on buses that lie. Every loop is bounded,
+ * whatever a device answers: buses are visited once, lists of capabilities have a longest length.
+ */
+#include "hv/pci.h"
+#include "drivers/pci_access.h"
+#include "hv/host.h"
+#include "hv/lib/printf.h"
+#include "hv/lib/string.h"
+#include "hv/log.h"
+
+enum { ABSENT = 0xffff, HEADER_LAYOUT = 0x7f, MULTI_FUNCTION = 0x80, HEADER_END = 0x40 };
+enum { CAPABILITIES_MAX = 48, EXTENDED_FIRST = 0x100, EXTENDED_MAX = 64, EXTENDED_ACS = 0x0d };
+enum { CLASS_BRIDGE = 0x06 };
+
+struct pci_function pci_functions[PCI_FUNCTIONS];
+unsigned pci_function_count;
+
+const struct pci_function *pci_find(uint16_t bdf)
+{
+	for (unsigned i = 0; i < pci_function_count; i++) {
+		if (pci_functions[i].bdf == bdf) {
+			return &pci_functions[i];
+		}
+	}
+	return NULL;
+}
+
+/* --- base address registers --- */
+
+/* What is left of a register after all ones were written: its lowest bit is the size. */
+static uint64_t lowest_bit(uint64_t v)
+{
+	return v & (~v + 1);
+}
+
+static uint32_t size_mask(uint16_t bdf, unsigned reg, uint32_t value)
+{
+	uint32_t mask;
+
+	pci_write(bdf, reg, 4, ~0u);
+	mask = pci_read(bdf, reg, 4);
+	pci_write(bdf, reg, 4, value);
+	return mask;
+}
+
+/* Sizes BAR i; returns how many registers it takes. */
+static unsigned read_bar(struct pci_function *f, unsigned i)
+{
+	unsigned reg = PCI_BAR0 + 4 * i;
+	uint32_t value = pci_read(f->bdf, reg, 4);
+	uint32_t mask = size_mask(f->bdf, reg, value);
+	struct pci_bar *b = &f->bar[i];
+	uint64_t high = 0, high_mask = ~0u;
+
+	if (mask & PCI_BAR_IO) {
+		b->io = true;
+		b->base = value & PCI_BAR_IO_ADDRESS & 0xffff;
+		b->size = lowest_bit(mask & PCI_BAR_IO_ADDRESS & 0xffff);
+		return 1;
+	}
+	b->prefetchable = mask & PCI_BAR_PREFETCHABLE;
+	b->wide = (mask & PCI_BAR_WIDE) && i + 1 < PCI_BARS;
+	if (b->wide) {
+		high = pci_read(f->bdf, reg + 4, 4);
+		high_mask = size_mask(f->bdf, reg + 4, (uint32_t)high);
+	}
+	b->base = (value & PCI_BAR_MEMORY_ADDRESS) | high << 32;
+	b->size = lowest_bit((mask & PCI_BAR_MEMORY_ADDRESS) | high_mask << 32);
+	if (!(mask & PCI_BAR_MEMORY_ADDRESS) && (!b->wide || !(uint32_t)high_mask)) {
+		b->size = 0;
+	}
+	return b->wide ? 2 : 1;
+}
+
+/* Decoding is off meanwhile, so that no address is answered by two. */
+static void read_bars(struct pci_function *f)
+{
+	uint32_t command = pci_read(f->bdf, PCI_COMMAND, 2);
+
+	pci_write(f->bdf, PCI_COMMAND, 2,
+		  command & ~(uint32_t)(PCI_COMMAND_IO | PCI_COMMAND_MEMORY));
+	for (unsigned i = 0; i < PCI_BARS;) {
+		i += read_bar(f, i);
+	}
+	/* The bit is wired to 0 in a function that never masters the bus. */
+	pci_write(f->bdf, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+	f->master = pci_read(f->bdf, PCI_COMMAND, 2) & PCI_COMMAND_MASTER;
+	pci_write(f->bdf, PCI_COMMAND, 2, command);
+}
+
+/* --- capabilities --- */
+
+static bool in_memory_bar(const struct pci_function *f, unsigned bar, uint64_t offset, uint64_t len)
+{
+	return bar < PCI_BARS && f->bar[bar].size && !f->bar[bar].io &&
+	       offset <= f->bar[bar].size && len <= f->bar[bar].size - offset;
+}
+
+static void read_msi(struct pci_function *f, unsigned at)
+{
+	uint32_t control = pci_read(f->bdf, at + MSI_CONTROL, 2);
+	unsigned order = control >> 1 & 7;
+
+	f->cap_msi = (uint8_t)at;
+	f->msi_vectors = (uint8_t)(1u << (order < 5 ? order : 5));
+	f->msi_64 = control & MSI_64;
+	f->msi_maskable = control & MSI_MASKABLE;
+}
+
+static void read_msix(struct pci_function *f, unsigned at)
+{
+	uint32_t table = pci_read(f->bdf, at + MSIX_TABLE, 4);
+	uint32_t pba = pci_read(f->bdf, at + MSIX_PBA, 4);
+	unsigned entries = (pci_read(f->bdf, at + MSIX_CONTROL, 2) & MSIX_SIZE) + 1;
+
+	if (!in_memory_bar(f, table & 7, table & ~7u, (uint64_t)entries * MSIX_ENTRY) ||
+	    !in_memory_bar(f, pba & 7, pba & ~7u, ALIGN_UP(entries, 64u) / 8)) {
+		log_line("PCI %02x:%02x.%x: its MSI-X table is in no BAR; MSI-X is not used",
+			 f->bdf >> 8, f->bdf >> 3 & 31, f->bdf & 7);
+		return;
+	}
+	f->cap_msix = (uint8_t)at;
+	f->msix_entries = (uint16_t)entries;
+	f->msix_table_bar = table & 7;
+	f->msix_table_offset = table & ~7u;
+	f->msix_pba_bar = pba & 7;
+	f->msix_pba_offset = pba & ~7u;
+}
+
+static void read_capability(struct pci_function *f, unsigned id, unsigned at)
+{
+	switch (id) {
+	case PCI_CAP_PM: f->cap_pm = (uint8_t)at; break;
+	case PCI_CAP_MSI: read_msi(f, at); break;
+	case PCI_CAP_MSIX: read_msix(f, at); break;
+	case PCI_CAP_PCIE:
+		f->cap_pcie = (uint8_t)at;
+		f->flr |= pci_read(f->bdf, at + PCIE_DEVICE_CAPS, 4) & PCIE_FLR_CAPABLE;
+		break;
+	case PCI_CAP_AF:
+		f->cap_af = pci_read(f->bdf, at + 3, 1) & 2 ? (uint8_t)at : 0;
+		f->flr |= f->cap_af;
+		break;
+	default: break;
+	}
+}
+
+static void read_capabilities(struct pci_function *f)
+{
+	unsigned at;
+
+	if (!(pci_read(f->bdf, PCI_STATUS, 2) & PCI_STATUS_CAPABILITIES)) {
+		return;
+	}
+	at = pci_read(f->bdf, PCI_CAPABILITIES, 1) & 0xfc;
+	for (unsigned n = 0; n < CAPABILITIES_MAX && at >= HEADER_END; n++) {
+		uint32_t head = pci_read(f->bdf, at, 2);
+
+		if (head == ABSENT) {
+			return;
+		}
+		read_capability(f, head & 0xff, at);
+		at = head >> 8 & 0xfc;
+	}
+}
+
+static void read_extended(struct pci_function *f)
+{
+	unsigned at = EXTENDED_FIRST;
+
+	for (unsigned n = 0; n < EXTENDED_MAX && at >= EXTENDED_FIRST; n++) {
+		uint32_t head = pci_read(f->bdf, at, 4);
+
+		if (!head || head == ~0u) {
+			return;
+		}
+		if ((head & 0xffff) == EXTENDED_ACS) {
+			f->cap_acs = (uint16_t)at;
+		}
+		at = head >> 20 & 0xffc;
+	}
+}
+
+/* --- buses --- */
+
+struct scan {
+	uint8_t seen[PCI_FUNCTIONS / 8]; /* buses that are or were in the queue */
+	uint8_t queue[PCI_FUNCTIONS];
+	unsigned buses;
+	bool full;
+};
+
+static void add_bus(struct scan *s, unsigned bus)
+{
+	if (!(s->seen[bus / 8] >> bus % 8 & 1)) {
+		s->seen[bus / 8] |= (uint8_t)(1 << bus % 8);
+		s->queue[s->buses++] = (uint8_t)bus;
+	}
+}
+
+static void read_function(struct scan *s, struct pci_function *f)
+{
+	f->class_revision = pci_read(f->bdf, PCI_CLASS_REVISION, 4);
+	f->header_type = pci_read(f->bdf, PCI_HEADER_TYPE, 1) & HEADER_LAYOUT;
+	f->line = (uint8_t)pci_read(f->bdf, PCI_LINE, 1);
+	f->pin = (uint8_t)pci_read(f->bdf, PCI_PIN, 1);
+	f->pin = f->pin <= 4 ? f->pin : 0;
+	if (f->header_type == 1) {
+		f->secondary = (uint8_t)pci_read(f->bdf, PCI_BUSES + 1, 1);
+		f->subordinate = (uint8_t)pci_read(f->bdf, PCI_BUSES + 2, 1);
+		if (f->secondary) { /* 0: firmware has not set it up */
+			add_bus(s, f->secondary);
+		}
+	} else if (f->header_type == 0 && f->class_revision >> 24 != CLASS_BRIDGE) {
+		read_bars(f);
+	}
+	if (f->header_type <= 1) {
+		read_capabilities(f);
+	}
+	if (f->cap_pcie && pci_access_extended()) {
+		read_extended(f);
+	}
+}
+
+/* False: nobody is there. */
+static bool probe(struct scan *s, uint16_t bdf)
+{
+	struct pci_function *f = &pci_functions[pci_function_count];
+	uint32_t id = pci_read(bdf, PCI_VENDOR, 4);
+
+	if ((id & 0xffff) == ABSENT || (id & 0xffff) == 0) {
+		return false;
+	}
+	if (pci_function_count == PCI_FUNCTIONS) {
+		s->full = true;
+		return true;
+	}
+	*f = (struct pci_function){
+		.bdf = bdf, .vendor = (uint16_t)id, .device = (uint16_t)(id >> 16)};
+	read_function(s, f);
+	if (pci_read(bdf, PCI_VENDOR, 2) != f->vendor) {
+		log_line("PCI %02x:%02x.%x: stopped answering; it is not used", bdf >> 8,
+			 bdf >> 3 & 31, bdf & 7);
+		return false;
+	}
+	pci_function_count++;
+	return true;
+}
+
+static void scan_bus(struct scan *s, unsigned bus)
+{
+	for (unsigned device = 0; device < 32; device++) {
+		uint16_t bdf = pci_bdf(bus, device, 0);
+		uint32_t layout;
+
+		if (!probe(s, bdf)) {
+			continue;
+		}
+		layout = pci_read(bdf, PCI_HEADER_TYPE, 1);
+		for (unsigned n = 1; n < 8 && (layout & MULTI_FUNCTION) && layout != 0xff; n++) {
+			probe(s, pci_bdf(bus, device, n));
+		}
+	}
+}
+
+/* --- telling --- */
+
+const char *pci_class_name(uint32_t class_revision)
+{
+	static const char *const name[] = {
+		"device",
+		"storage controller",
+		"network controller",
+		"display controller",
+		"multimedia device",
+		"memory controller",
+		"bridge",
+		"serial port",
+		"system device",
+		"input device",
+		"docking station",
+		"processor",
+		"serial bus",
+		"wireless controller",
+		"intelligent controller",
+	};
+	unsigned class = class_revision >> 24;
+
+	if (class_revision >> 16 == 0x0c03) {
+		return "USB controller";
+	}
+	return class < ARRAY_SIZE(name) ? name[class] : "device";
+}
+
+static void log_function(const struct pci_function *f)
+{
+	bool can = f->header_type == 0 && f->class_revision >> 24 != CLASS_BRIDGE;
+	unsigned bars = 0;
+	char text[64] = "", *at = text, *end = text + sizeof(text);
+
+	for (unsigned i = 0; i < PCI_BARS; i++) {
+		bars += f->bar[i].size != 0;
+	}
+	if (f->cap_msix) {
+		at += fmt_print(at, (size_t)(end - at), ", MSI-X %u", f->msix_entries);
+	}
+	if (f->cap_msi) {
+		at += fmt_print(at, (size_t)(end - at), ", MSI %u", f->msi_vectors);
+	}
+	if (!f->cap_msi && !f->cap_msix && f->pin && can) {
+		at += fmt_print(at, (size_t)(end - at), ", IRQ %u", f->line);
+	}
+	if (can) {
+		fmt_print(at, (size_t)(end - at), ", %u BAR%s", bars, bars == 1 ? "" : "s");
+	} else if (f->header_type == 1) {
+		fmt_print(at, (size_t)(end - at), " to bus %02x", f->secondary);
+	}
+	log_line("%s %02x:%02x.%x  # %04x:%04x %s%s", can ? "pci =" : "PCI  ", f->bdf >> 8,
+		 f->bdf >> 3 & 31, f->bdf & 7, f->vendor, f->device,
+		 pci_class_name(f->class_revision), text);
+}
+
+void pci_enumerate(const struct acpi_info *a)
+{
+	struct scan s = {.buses = 0};
+
+	pci_function_count = 0;
+	pci_access_init(a);
+	add_bus(&s, 0);
+	for (unsigned i = 0; i < s.buses; i++) {
+		scan_bus(&s, s.queue[i]);
+	}
+	for (unsigned i = 0; i < pci_function_count; i++) {
+		log_function(&pci_functions[i]);
+	}
+	if (s.full) {
+		log_line("PCI: more than %u functions; the rest is not used", PCI_FUNCTIONS);
+	}
+}

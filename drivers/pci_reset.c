@@ -1,0 +1,148 @@
+/*
+ * Resetting a PCI function: see pci_reset_function in hv/pci.h (PCI Express Base "Function Level
+ * Reset"; Advanced Capabilities for Conventional PCI ECN; PCI Power Management 1.2 "D3hot").
+ *
+ * Called by hv/passthrough.c on the CPU of the partition that owns the function. Pure, like pci.c.
+ * All waits have an end: a device that never comes back costs a second, once per reset.
+ */
+#include "drivers/pci_access.h"
+#include "hv/pci.h"
+
+enum { AF_CONTROL = 4, AF_FLR = 1, BRIDGE_RESET = BIT(6), STATE_D3 = 3, ABSENT = 0xffff };
+enum { SETTLE_US = 100000, POLL_US = 10000, POLLS = 100 };
+
+/* What firmware has set up and a reset clears. The command register is written last. */
+static const struct {
+	uint8_t offset, size;
+} header[] = {
+	{PCI_CACHE_LINE, 2}, {0x10, 4}, {0x14, 4},    {0x18, 4},     {0x1c, 4},
+	{0x20, 4},	     {0x24, 4}, {PCI_ROM, 4}, {PCI_LINE, 1},
+};
+
+static bool answers(const struct pci_function *f)
+{
+	return pci_read(f->bdf, PCI_VENDOR, 2) == f->vendor;
+}
+
+static bool wait_answer(const struct pci_function *f)
+{
+	for (unsigned i = 0; i < POLLS; i++) {
+		if (answers(f)) {
+			return true;
+		}
+		pci_delay_us(POLL_US);
+	}
+	return false;
+}
+
+/* What the device has begun must end before a reset. */
+static void wait_transactions(const struct pci_function *f)
+{
+	unsigned status = f->cap_pcie + PCIE_DEVICE_STATUS;
+
+	for (unsigned i = 0; i < POLLS / 10 && f->cap_pcie; i++) {
+		if (!(pci_read(f->bdf, status, 2) & PCIE_PENDING)) {
+			return;
+		}
+		pci_delay_us(POLL_US);
+	}
+}
+
+static bool reset_flr(const struct pci_function *f)
+{
+	unsigned control = f->cap_pcie + PCIE_DEVICE_CONTROL;
+
+	if (f->cap_af) {
+		pci_write(f->bdf, f->cap_af + AF_CONTROL, 1, AF_FLR);
+	} else {
+		pci_write(f->bdf, control, 2, pci_read(f->bdf, control, 2) | PCIE_FLR);
+	}
+	pci_delay_us(SETTLE_US);
+	return wait_answer(f);
+}
+
+static bool set_power(const struct pci_function *f, unsigned state)
+{
+	unsigned reg = f->cap_pm + PM_CONTROL;
+	uint32_t v = pci_read(f->bdf, reg, 2);
+
+	pci_write(f->bdf, reg, 2, (v & ~(uint32_t)PM_STATE) | state);
+	pci_delay_us(POLL_US);
+	return wait_answer(f);
+}
+
+static bool reset_power(const struct pci_function *f)
+{
+	return set_power(f, STATE_D3) && set_power(f, 0);
+}
+
+/* The bridge to a bus on which f is alone; NULL: there is none. */
+static const struct pci_function *own_bridge(const struct pci_function *f)
+{
+	const struct pci_function *bridge = NULL;
+
+	for (unsigned i = 0; i < pci_function_count; i++) {
+		const struct pci_function *o = &pci_functions[i];
+
+		if (o != f && o->bdf >> 8 == f->bdf >> 8) {
+			return NULL;
+		}
+		if (o->header_type == 1 && o->secondary && o->secondary == f->bdf >> 8) {
+			bridge = o;
+		}
+	}
+	return bridge;
+}
+
+static bool reset_bus(const struct pci_function *f, const struct pci_function *bridge)
+{
+	uint32_t v = pci_read(bridge->bdf, PCI_BRIDGE_CONTROL, 2);
+
+	pci_write(bridge->bdf, PCI_BRIDGE_CONTROL, 2, v | BRIDGE_RESET);
+	pci_delay_us(POLL_US);
+	pci_write(bridge->bdf, PCI_BRIDGE_CONTROL, 2, v & ~(uint32_t)BRIDGE_RESET);
+	pci_delay_us(SETTLE_US);
+	return wait_answer(f);
+}
+
+static bool reset(const struct pci_function *f)
+{
+	const struct pci_function *bridge = own_bridge(f);
+
+	if (f->flr) {
+		return reset_flr(f);
+	}
+	if (f->cap_pm && !(pci_read(f->bdf, f->cap_pm + PM_CONTROL, 2) & PM_NO_SOFT_RESET)) {
+		return reset_power(f);
+	}
+	return bridge && reset_bus(f, bridge);
+}
+
+bool pci_reset_function(const struct pci_function *f)
+{
+	uint32_t saved[ARRAY_SIZE(header)], command;
+	bool done;
+
+	if (!answers(f)) {
+		return false;
+	}
+	command = pci_read(f->bdf, PCI_COMMAND, 2);
+	command = (command & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY)) | PCI_COMMAND_INTX_OFF;
+	if (f->cap_pm) {
+		set_power(f, 0);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(header); i++) {
+		saved[i] = pci_read(f->bdf, header[i].offset, header[i].size);
+	}
+	pci_write(f->bdf, PCI_COMMAND, 2, command);
+	wait_transactions(f);
+	done = reset(f);
+	if (!answers(f)) {
+		return false;
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(header); i++) {
+		pci_write(f->bdf, header[i].offset, header[i].size, saved[i]);
+	}
+	pci_write(f->bdf, PCI_COMMAND, 2, command);
+	return done && answers(f);
+}

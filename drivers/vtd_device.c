@@ -1,0 +1,228 @@
+/*
+ * VT-d: domains, devices and what they send. Called through vtd_ops; owner of the context tables
+ * and the interrupt entries. An entry is changed by the boot CPU or by the CPU of the partition
+ * that owns the device.
+ */
+#include "arch/x86_64/asm.h"
+#include "drivers/vtd.h"
+#include "hv/host.h"
+
+/* A function that some partition owned once. Entered by the boot CPU, never removed. */
+struct vtd_function {
+	uint16_t bdf;
+	struct vtd_unit *unit;
+	struct iommu_domain *domain;   /* NULL: it reaches nothing */
+	struct iommu_domain *reserved; /* holds the ranges that firmware reserved for it */
+};
+
+static struct vtd_function function[IOMMU_FUNCTIONS];
+
+/* --- domains --- */
+
+bool vtd_domain_create(const struct addrspace *as, struct iommu_domain **d, struct refusal *r)
+{
+	if (!iommu_domain_make(&vtd.format, vtd.address_bits, as, d, r)) {
+		return false;
+	}
+	if (!vtd.coherent) {
+		wbinvd(); /* the tables are many pages, and no guest runs yet */
+	}
+	return true;
+}
+
+static struct vtd_function *find(uint16_t bdf)
+{
+	for (unsigned i = 0; i < vtd.functions; i++) {
+		if (function[i].bdf == bdf) {
+			return &function[i];
+		}
+	}
+	return NULL;
+}
+
+static struct vtd_function *enter(uint16_t bdf, struct refusal *r)
+{
+	int covering = vtd_unit_of(&vtd.dmar, bdf);
+
+	if (covering < 0) {
+		refuse(r, "no VT-d unit covers device %02x:%02x.%x", bdf >> 8, bdf >> 3 & 31,
+		       bdf & 7);
+		return NULL;
+	}
+	if (vtd.functions == IOMMU_FUNCTIONS) {
+		refuse(r, "more than %u devices belong to partitions", IOMMU_FUNCTIONS);
+		return NULL;
+	}
+	function[vtd.functions] = (struct vtd_function){.bdf = bdf, .unit = &vtd.unit[covering]};
+	return &function[vtd.functions++];
+}
+
+static bool honour_ranges(struct vtd_function *f, struct iommu_domain *d, struct refusal *r)
+{
+	if (!d || f->reserved == d) {
+		return true;
+	}
+	for (unsigned i = 0; i < vtd.dmar.ranges; i++) {
+		const struct dmar_range *range = &vtd.dmar.range[i];
+
+		if (range->segment == 0 && vtd_covers(&vtd.dmar, &range->scopes, f->bdf) &&
+		    !iommu_domain_reserve(d, f->bdf, range->base, range->end, true, r)) {
+			return false;
+		}
+	}
+	if (!vtd.coherent && vtd.dmar.ranges) {
+		wbinvd();
+	}
+	f->reserved = d;
+	return true;
+}
+
+/* The function's context entry; its table is made when there is none. */
+static struct vtd_pair *context_of(uint16_t bdf, struct refusal *r)
+{
+	struct vtd_pair *bus = &vtd.root[bdf >> 8], *table;
+	hpa_t at = hpa(bus->low & ~PAGE_MASK);
+
+	if (!(bus->low & VTD_PRESENT)) {
+		if (!host_alloc(PAGE_SIZE, PAGE_SIZE, &at)) {
+			refuse(r, "no memory for VT-d tables");
+			return NULL;
+		}
+		vtd_write_back(host_ptr(at), PAGE_SIZE);
+		bus->low = at.v | VTD_PRESENT;
+		vtd_write_back(bus, sizeof(*bus));
+	}
+	table = host_ptr(at);
+	return &table[bdf & 0xff];
+}
+
+static void write_context(struct vtd_pair *c, struct vtd_pair entry)
+{
+	/* The half with the present bit comes first when it goes, and last when it comes. */
+	__atomic_store_n(&c->low, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&c->high, entry.high, __ATOMIC_RELEASE);
+	__atomic_store_n(&c->low, entry.low, __ATOMIC_RELEASE);
+	vtd_write_back(c, sizeof(*c));
+}
+
+static struct vtd_pair *remaps_of(const struct vtd_function *f)
+{
+	return &vtd.remap[VTD_LEGACY_INDEX + (unsigned)(f - function) * IOMMU_MSIS];
+}
+
+static bool forget_interrupts(const struct vtd_function *f)
+{
+	bool any = false;
+
+	for (unsigned i = 0; vtd.remapping && i < IOMMU_MSIS; i++) {
+		struct vtd_pair *e = &remaps_of(f)[i];
+
+		any |= e->low != 0;
+		__atomic_store_n(&e->low, 0, __ATOMIC_RELEASE);
+	}
+	if (any) {
+		vtd_write_back(remaps_of(f), IOMMU_MSIS * sizeof(struct vtd_pair));
+	}
+	return !any || vtd_flush_remap(f->unit, UINT32_MAX);
+}
+
+bool vtd_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r)
+{
+	struct vtd_function *f = find(bdf);
+	struct vtd_pair *context;
+	uint16_t before;
+
+	if (!f && !d) {
+		return true; /* as it is from the start */
+	}
+	if ((!f && !(f = enter(bdf, r))) || !honour_ranges(f, d, r) ||
+	    !(context = context_of(bdf, r))) {
+		return false;
+	}
+	before = f->domain ? f->domain->id : 0;
+	f->domain = d;
+	write_context(context, d ? vtd_context_entry(d) : (struct vtd_pair){0});
+	if (!vtd_flush_domains(f->unit, before, d ? d->id : 0) || !forget_interrupts(f)) {
+		return vtd_refuse(r, f->unit, "does not invalidate what it has cached");
+	}
+	return true;
+}
+
+bool vtd_owned(uint16_t bdf)
+{
+	const struct vtd_function *f = find(bdf);
+
+	return f && f->domain;
+}
+
+void vtd_quiet(uint16_t bdf)
+{
+	struct refusal r = {0};
+	int covering = vtd_unit_of(&vtd.dmar, bdf);
+	struct vtd_pair *c = covering < 0 ? NULL : context_of(bdf, &r);
+
+	if (c) {
+		__atomic_store_n(&c->low, c->low | VTD_QUIET, __ATOMIC_RELEASE);
+		vtd_write_back(c, sizeof(*c));
+		vtd_flush_domains(&vtd.unit[covering], 0, 0);
+	}
+}
+
+/* --- interrupts --- */
+
+static bool set_remap(struct vtd_unit *u, uint32_t index, struct vtd_pair entry)
+{
+	struct vtd_pair *e = &vtd.remap[index];
+	bool cached = e->low || (u->cap & VTD_CAP_CACHING);
+
+	/* The requester comes first; the half with vector and CPU changes at once. */
+	__atomic_store_n(&e->high, entry.high, __ATOMIC_RELEASE);
+	__atomic_store_n(&e->low, entry.low, __ATOMIC_RELEASE);
+	vtd_write_back(e, sizeof(*e));
+	return !cached || vtd_flush_remap(u, index);
+}
+
+bool vtd_msi(uint16_t bdf, unsigned index, uint32_t apic_id, uint8_t vector, uint64_t *address,
+	     uint32_t *data)
+{
+	const struct vtd_function *f = find(bdf);
+	uint32_t first;
+
+	if (!f || !f->domain || index >= IOMMU_MSIS || (!vtd.x2apic && apic_id > 0xff)) {
+		return false;
+	}
+	if (!vtd.remapping) {
+		return iommu_plain_msi(apic_id, vector, address, data);
+	}
+	first = (uint32_t)(remaps_of(f) - vtd.remap);
+	*address = vtd_message_address(first);
+	*data = index;
+	return set_remap(f->unit, first + index,
+			 vtd_remap_entry(bdf, apic_id, vector, false, vtd.x2apic));
+}
+
+/* The unit of an I/O APIC is not looked up: interrupts of pins change at boot and seldom. */
+bool vtd_pin(uint8_t id, unsigned pin, uint32_t apic_id, uint8_t vector, bool level,
+	     uint64_t *entry)
+{
+	unsigned ordinal;
+	uint32_t index;
+	bool ok = true;
+	int source;
+
+	if (!vtd.remapping) {
+		return iommu_plain_ioapic(apic_id, vector, level, entry);
+	}
+	source = vtd_ioapic(&vtd.dmar, id, &ordinal);
+	if (source < 0 || pin > 0xff || (!vtd.x2apic && apic_id > 0xff)) {
+		return false;
+	}
+	index = ordinal << 8 | pin;
+	*entry = vtd_pin_entry(index, vector, level);
+	for (unsigned i = 0; i < vtd.dmar.units; i++) {
+		ok = ok && set_remap(&vtd.unit[i], index,
+				     vtd_remap_entry((uint16_t)source, apic_id, vector, level,
+						     vtd.x2apic));
+	}
+	return ok;
+}

@@ -1,0 +1,106 @@
+/*
+ * VT-d: which unit covers which function. Called by vtd.c; the ways through bridges are followed
+ * once, on the boot CPU, with the bus numbers that firmware gave the bridges.
+ */
+#include "drivers/vtd.h"
+
+/* What a scope stands for: its last function and, of a bridge, the buses behind it. */
+struct place {
+	bool known;
+	uint16_t bdf;
+	uint8_t first_bus, last_bus; /* of a bridge; 0 is behind no bridge */
+};
+
+static struct place place[DMAR_SCOPES];
+
+enum { HEADER_TYPE = 0x0c, BUS_NUMBERS = 0x18, HEADER_BRIDGE = 1 };
+
+static bool read_bridge(uint16_t bdf, uint8_t *secondary, uint8_t *subordinate)
+{
+	uint32_t header = iommu_config_read(bdf, HEADER_TYPE), buses;
+
+	if ((header >> 16 & 0x7f) != HEADER_BRIDGE) {
+		return false;
+	}
+	buses = iommu_config_read(bdf, BUS_NUMBERS);
+	*secondary = (uint8_t)(buses >> 8);
+	*subordinate = (uint8_t)(buses >> 16);
+	return true;
+}
+
+static struct place follow(const struct dmar_scope *s)
+{
+	struct place p = {0};
+	uint8_t bus = s->bus, last;
+
+	for (unsigned i = 0; i < s->steps; i++) {
+		p.bdf = (uint16_t)(bus << 8 | s->path[i].device << 3 | s->path[i].function);
+		if (i + 1 < s->steps && !read_bridge(p.bdf, &bus, &last)) {
+			return p;
+		}
+	}
+	p.known = true;
+	if (s->type == DMAR_BRIDGE) {
+		p.known = read_bridge(p.bdf, &p.first_bus, &p.last_bus);
+	}
+	return p;
+}
+
+/* The ways of other segments cannot be followed; their units block all devices. */
+void vtd_resolve(const struct dmar_info *d)
+{
+	for (unsigned i = 0; i < d->scopes; i++) {
+		place[i] = follow(&d->scope[i]);
+	}
+}
+
+bool vtd_covers(const struct dmar_info *d, const struct dmar_scopes *s, uint16_t bdf)
+{
+	uint8_t bus = (uint8_t)(bdf >> 8);
+
+	for (unsigned i = s->first; i < s->first + s->count; i++) {
+		const struct place *p = &place[i];
+
+		if (!p->known ||
+		    (d->scope[i].type != DMAR_ENDPOINT && d->scope[i].type != DMAR_BRIDGE)) {
+			continue;
+		}
+		if (p->bdf == bdf || (p->first_bus && bus >= p->first_bus && bus <= p->last_bus)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+int vtd_unit_of(const struct dmar_info *d, uint16_t bdf)
+{
+	int all = -1;
+
+	for (unsigned i = 0; i < d->units; i++) {
+		if (d->unit[i].segment != 0) {
+			continue;
+		}
+		if (vtd_covers(d, &d->unit[i].scopes, bdf)) {
+			return (int)i;
+		}
+		if (d->unit[i].all) {
+			all = (int)i;
+		}
+	}
+	return all;
+}
+
+int vtd_ioapic(const struct dmar_info *d, uint8_t id, unsigned *ordinal)
+{
+	*ordinal = 0;
+	for (unsigned i = 0; i < d->scopes; i++) {
+		if (d->scope[i].type != DMAR_IOAPIC) {
+			continue;
+		}
+		if (d->scope[i].id == id && place[i].known) {
+			return place[i].bdf;
+		}
+		++*ordinal;
+	}
+	return -1;
+}

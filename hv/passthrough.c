@@ -1,0 +1,437 @@
+/*
+ * Which physical functions a partition gets, and their life with it: see passthrough.h.
+ *
+ * Boot CPU until the guests run; after that each partition's functions belong to its CPUs, under
+ * its device lock.
+ */
+#include "hv/lib/string.h"
+#include "hv/log.h"
+#include "hv/passthrough_part.h"
+
+enum { CLASS_BRIDGE = 0x06, DEVICES = 32 };
+
+static uint16_t bdf_of(const struct config_pci *c)
+{
+	return pci_bdf(c->bus, c->device, c->function);
+}
+
+/* --- checks --- */
+
+static bool refuse_at(struct refusal *r, const struct config *c, const struct config_guest *g,
+		      const struct config_pci *at, const char *why)
+{
+	return refuse(r, "%s:%u:%u: error: guest %s: PCI %02x:%02x.%x %s", c->file, at->place.line,
+		      at->place.col, g->name, at->bus, at->device, at->function, why);
+}
+
+static bool check_function(const struct config *c, const struct config_guest *g,
+			   const struct config_pci *at, struct refusal *r)
+{
+	const struct pci_function *f = pci_find(bdf_of(at));
+
+	if (!f) {
+		return refuse_at(r, c, g, at, "is not there; the log lists what this machine has");
+	}
+	if (f->header_type != 0 || f->class_revision >> 24 == CLASS_BRIDGE) {
+		return refuse_at(r, c, g, at, "is a bridge; only devices are passed through");
+	}
+	if (!iommu && f->master && g->dma != DMA_UNSAFE_IDENTITY) {
+		return refuse_at(r, c, g, at,
+				 "can write to all memory, because this machine has no IOMMU; "
+				 "`dma = unsafe-identity` in the guest's section accepts that");
+	}
+	return true;
+}
+
+/* Has the function no other interrupt than its line? */
+static bool needs_line(const struct pci_function *f)
+{
+	return !f->cap_msi && !f->cap_msix && f->pin;
+}
+
+/* The lines that PIC and firmware use on a PC are not for PCI. */
+static bool usable_line(const struct pci_function *f)
+{
+	return f->pin && (f->line == 5 || f->line == 7 || (f->line >= 9 && f->line <= 11) ||
+			  f->line == 14 || f->line == 15);
+}
+
+static bool shares(const struct pci_function *a, const struct pci_function *b)
+{
+	return usable_line(a) && usable_line(b) && a->line == b->line;
+}
+
+static bool check_lines(const struct config *c, unsigned ia, unsigned ib, struct refusal *r)
+{
+	const struct config_guest *a = &c->guest[ia], *b = &c->guest[ib];
+
+	for (unsigned i = 0; i < a->pcis; i++) {
+		for (unsigned j = 0; j < b->pcis; j++) {
+			const struct pci_function *x = pci_find(bdf_of(&a->pci[i]));
+			const struct pci_function *y = pci_find(bdf_of(&b->pci[j]));
+
+			if (shares(x, y) && needs_line(x) && needs_line(y)) {
+				return refuse(r,
+					      "%s:%u:%u: error: PCI %02x:%02x.%x of guest %s and "
+					      "%02x:%02x.%x of guest %s share interrupt line %u; "
+					      "give both to one guest",
+					      c->file, b->pci[j].place.line, b->pci[j].place.col,
+					      a->pci[i].bus, a->pci[i].device, a->pci[i].function,
+					      a->name, b->pci[j].bus, b->pci[j].device,
+					      b->pci[j].function, b->name, x->line);
+			}
+		}
+	}
+	return true;
+}
+
+bool passthrough_check(const struct config *c, struct refusal *r)
+{
+	for (unsigned i = 0; i < c->guests; i++) {
+		for (unsigned n = 0; n < c->guest[i].pcis; n++) {
+			if (!check_function(c, &c->guest[i], &c->guest[i].pci[n], r)) {
+				return false;
+			}
+		}
+	}
+	for (unsigned i = 0; i < c->guests; i++) {
+		for (unsigned j = 0; j < i; j++) {
+			if (!check_lines(c, j, i, r)) {
+				return false;
+			}
+		}
+	}
+	return true;
+}
+
+/* --- owners --- */
+
+static struct vpci_function *owned(const struct partition *p, uint16_t bdf)
+{
+	for (unsigned i = 0; p->devices && i < p->devices->functions; i++) {
+		if (p->devices->function[i].pci->bdf == bdf) {
+			return &p->devices->function[i];
+		}
+	}
+	return NULL;
+}
+
+static bool configured(const struct config_guest *g, uint16_t bdf)
+{
+	for (unsigned i = 0; i < g->pcis; i++) {
+		if (bdf_of(&g->pci[i]) == bdf) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A write that went nowhere: told once per function. */
+static void rejected(void *partition, struct vpci_function *f, uint16_t bdf, unsigned reg)
+{
+	struct partition *p = partition;
+	struct passthrough *d = p->devices;
+	const char *owner = NULL;
+
+	if (f) {
+		if (!f->reported) {
+			f->reported = true;
+			log_line("%s: PCI %02x:%02x.%x register 0x%x: write rejected; guests do "
+				 "not see this register, and no line of the configuration allows "
+				 "it",
+				 p->config->name, bdf >> 8, bdf >> 3 & 31, bdf & 7, reg & ~3u);
+		}
+		return;
+	}
+	if (bdf >= VPCI_CONFIG || d->rejected[bdf / 8] >> bdf % 8 & 1 || !pci_find(bdf)) {
+		return;
+	}
+	d->rejected[bdf / 8] |= (uint8_t)(1 << bdf % 8);
+	for (unsigned i = 0; i < partition_count; i++) {
+		owner = owned(partitions[i], bdf) ? partitions[i]->config->name : owner;
+	}
+	log_line("%s: PCI %02x:%02x.%x register 0x%x: write rejected; the function belongs to "
+		 "%s%s, `pci = %02x:%02x.%x` in [guest %s] would give it",
+		 p->config->name, bdf >> 8, bdf >> 3 & 31, bdf & 7, reg,
+		 owner ? "guest " : "nobody", owner ? owner : "", bdf >> 8, bdf >> 3 & 31, bdf & 7,
+		 p->config->name);
+}
+
+/* --- building --- */
+
+/* Every guest that boots function 0 of a device has its siblings beside it. */
+static bool keeps_place(const struct config_guest *g, uint16_t bdf)
+{
+	return bdf >> 8 == 0 && bdf >> 3 != 0 && configured(g, (uint16_t)(bdf & ~7u));
+}
+
+/* Where it stands in the machine; else on bus 0, as the only function of a free device. */
+static bool place_function(struct partition *p, struct vpci_function *f, uint32_t *taken,
+			   struct refusal *r)
+{
+	uint16_t bdf = f->pci->bdf;
+
+	if (keeps_place(p->config, bdf)) {
+		f->devfn = (uint8_t)bdf;
+		for (unsigned n = 0; n < 8; n++) {
+			f->multifunction |= n != (bdf & 7u) &&
+					    configured(p->config, (uint16_t)((bdf & ~7u) | n));
+		}
+		return true;
+	}
+	for (unsigned device = 1; device < DEVICES; device++) {
+		if (!(*taken >> device & 1)) {
+			*taken |= 1u << device;
+			f->devfn = (uint8_t)(device << 3);
+			log_line("%s: PCI %02x:%02x.%x is 00:%02x.0 for the guest", p->config->name,
+				 bdf >> 8, bdf >> 3 & 31, bdf & 7, device);
+			return true;
+		}
+	}
+	return refuse(r, "guest %s: no device number is left on its bus", p->config->name);
+}
+
+/* A line that another guest's function is on too is nobody's: those have MSI (passthrough_check).
+ */
+static bool line_is_ours(const struct partition *p, const struct pci_function *f)
+{
+	const struct config *c = p->file;
+
+	for (unsigned i = 0; i < c->guests; i++) {
+		for (unsigned n = 0; &c->guest[i] != p->config && n < c->guest[i].pcis; n++) {
+			const struct pci_function *o = pci_find(bdf_of(&c->guest[i].pci[n]));
+
+			if (o && shares(f, o) && !needs_line(f)) {
+				log_line("%s: PCI %02x:%02x.%x has MSI only: its interrupt line %u "
+					 "also serves guest %s",
+					 p->config->name, f->bdf >> 8, f->bdf >> 3 & 31, f->bdf & 7,
+					 f->line, c->guest[i].name);
+				return false;
+			}
+		}
+	}
+	return true;
+}
+
+static bool create_messages(struct vpci_function *f, struct refusal *r)
+{
+	hpa_t at;
+
+	f->messages = f->pci->cap_msix ? f->pci->msix_entries : 0;
+	if (f->pci->cap_msi && f->pci->msi_vectors > f->messages) {
+		f->messages = f->pci->msi_vectors;
+	}
+	if (f->messages &&
+	    !host_alloc(ALIGN_UP(f->messages * sizeof(*f->message), (uint64_t)PAGE_SIZE), PAGE_SIZE,
+			&at)) {
+		return refuse(r, "no memory for %u interrupt messages", f->messages);
+	}
+	f->message = f->messages ? host_ptr(at) : NULL;
+	return true;
+}
+
+static bool create_function(struct partition *p, unsigned i, uint32_t *taken, struct refusal *r)
+{
+	struct vpci_function *f = &p->devices->function[i];
+	bool was_reset;
+
+	f->pci = pci_find(bdf_of(&p->config->pci[i]));
+	f->intx = usable_line(f->pci) && line_is_ours(p, f->pci);
+	/* Lines 9 and below are those of the virtual PC itself in PIC mode. */
+	f->isa_irq = f->intx && f->pci->line != 9 ? f->pci->line : 0;
+	if (!place_function(p, f, taken, r) || !create_messages(f, r)) {
+		return false;
+	}
+	was_reset = pci_reset_function(f->pci);
+	log_line("%s: owns PCI %02x:%02x.%x%s", p->config->name, f->pci->bdf >> 8,
+		 f->pci->bdf >> 3 & 31, f->pci->bdf & 7,
+		 was_reset ? "" : "; it has no reset, so its state outlives the guest");
+	vpci_function_init(f);
+	return true;
+}
+
+static bool attach(struct partition *p, struct refusal *r)
+{
+	struct passthrough *d = p->devices;
+
+	if (!iommu) {
+		log_line("%s: WARNING: no IOMMU holds its devices: their DMA can reach and change "
+			 "all memory, Mullion's too",
+			 p->config->name);
+		return true;
+	}
+	if (!iommu->domain_create(&p->as, &d->domain, r)) {
+		return false;
+	}
+	for (unsigned i = 0; i < d->functions; i++) {
+		if (!iommu->attach(d->function[i].pci->bdf, d->domain, r)) {
+			return false;
+		}
+	}
+	if (!iommu->remaps_interrupts()) {
+		log_line("%s: WARNING: %s does not remap interrupts: its devices can raise any "
+			 "vector on any CPU",
+			 p->config->name, iommu->name);
+	}
+	return true;
+}
+
+static bool masters(const struct passthrough *d)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < d->functions; i++) {
+		any |= d->function[i].pci->master;
+	}
+	return any;
+}
+
+static void bars_moved(void *partition, struct vpci_function *f)
+{
+	struct partition *p = partition;
+
+	(void)f;
+	if (!passthrough_remap(p)) {
+		return;
+	}
+	for (unsigned i = 0; i < p->vcpus; i++) {
+		if (p->vcpu[i]->cpu == host_cpu()) {
+			atomic_fetch_or(&p->vcpu[i]->request, REQUEST_REMAP);
+		}
+	}
+}
+
+static const struct vpci_events events = {
+	.decode = bars_moved,
+	.message = passthrough_message,
+	.intx = passthrough_intx,
+	.rejected = rejected,
+};
+
+static bool check_cpus(const struct partition *p, struct refusal *r)
+{
+	for (unsigned i = 0; i < p->vcpus && !(iommu && iommu->remaps_interrupts()); i++) {
+		if (host_apic_id(p->vcpu[i]->cpu) > 0xfe) {
+			return refuse(r,
+				      "guest %s: CPU %u has an APIC id that devices cannot address",
+				      p->config->name, p->vcpu[i]->cpu);
+		}
+	}
+	return true;
+}
+
+bool passthrough_create(struct partition *p, struct refusal *r)
+{
+	uint32_t taken = 1;
+	hpa_t at;
+
+	if (!p->config->pcis) {
+		return true;
+	}
+	if (!host_alloc(ALIGN_UP(sizeof(*p->devices), (uint64_t)PAGE_SIZE), PAGE_SIZE, &at)) {
+		return refuse(r, "guest %s: no memory for its devices", p->config->name);
+	}
+	p->devices = host_ptr(at);
+	for (unsigned i = 0; i < p->config->pcis; i++) {
+		uint16_t bdf = bdf_of(&p->config->pci[i]);
+
+		taken |= keeps_place(p->config, bdf) ? 1u << (bdf >> 3 & 31) : 0;
+	}
+	for (unsigned i = 0; i < p->config->pcis; i++) {
+		if (!create_function(p, i, &taken, r)) {
+			return false;
+		}
+		p->devices->functions++;
+	}
+	p->pc.pci.function = p->devices->function;
+	p->pc.pci.functions = p->devices->functions;
+	p->pc.pci.events = &events;
+	p->pc.pci.ctx = p;
+	p->pc.ioapic.eoi = passthrough_pin_eoi;
+	p->pc.pic.eoi = passthrough_pic_eoi;
+	p->pc.ioapic.ctx = p;
+	return check_cpus(p, r) && passthrough_place_bars(p, r) && passthrough_open_lines(p, r) &&
+	       (!masters(p->devices) || attach(p, r));
+}
+
+static bool is_owned(uint16_t bdf)
+{
+	for (unsigned i = 0; i < partition_count; i++) {
+		if (owned(partitions[i], bdf)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void passthrough_silence_rest(void)
+{
+	for (unsigned i = 0; i < pci_function_count; i++) {
+		const struct pci_function *f = &pci_functions[i];
+
+		if (f->header_type == 0 && f->class_revision >> 24 != CLASS_BRIDGE &&
+		    !is_owned(f->bdf)) {
+			pci_write(
+				f->bdf, PCI_COMMAND, 2,
+				(pci_read(f->bdf, PCI_COMMAND, 2) & ~(uint32_t)PCI_COMMAND_MASTER) |
+					PCI_COMMAND_INTX_OFF);
+		}
+	}
+}
+
+/* --- life --- */
+
+/* As a PC's firmware leaves the inputs of PCI interrupts. */
+static void make_level(struct partition *p, unsigned irq)
+{
+	if (irq) {
+		vpic_set(&p->pc.pic, irq, false);
+		p->pc.pic.chip[irq >> 3].elcr |= (uint8_t)(1 << (irq & 7));
+	}
+}
+
+void passthrough_start(struct partition *p)
+{
+	struct passthrough *d = p->devices;
+
+	for (unsigned i = 0; i < d->functions; i++) {
+		vioapic_set(&p->pc.ioapic, passthrough_gsi(&d->function[i]), false);
+		make_level(p, d->function[i].isa_irq);
+		vpci_function_reset(&d->function[i]);
+	}
+	passthrough_close_interrupts(p);
+	for (unsigned i = 0; i < d->functions; i++) {
+		passthrough_intx(p, &d->function[i]);
+	}
+	/* All vCPUs stand still, and flush before they run. */
+	passthrough_remap(p);
+	npt_flushed(&p->npt, p->npt.retired_next);
+}
+
+static void silence(struct vpci_function *f)
+{
+	const struct pci_function *pci = f->pci;
+
+	pci_write(pci->bdf, PCI_COMMAND, 2,
+		  PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
+	if (pci->cap_msi) {
+		pci_write(pci->bdf, pci->cap_msi + MSI_CONTROL, 2, 0);
+	}
+	if (pci->cap_msix) {
+		pci_write(pci->bdf, pci->cap_msix + MSIX_CONTROL, 2, 0);
+	}
+	pci_reset_function(pci);
+}
+
+void passthrough_stop(struct partition *p)
+{
+	struct passthrough *d = p->devices;
+
+	for (unsigned i = 0; i < d->functions; i++) {
+		silence(&d->function[i]);
+	}
+	passthrough_close_interrupts(p);
+	log_line("%s: its devices sent %lu interrupts, %lu were injected, %lu were nobody's",
+		 p->config->name, (unsigned long)atomic_load(&d->taken),
+		 (unsigned long)atomic_load(&d->injected), (unsigned long)atomic_load(&d->orphans));
+}

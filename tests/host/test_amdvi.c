@@ -1,0 +1,503 @@
+/*
+ * The AMD-Vi driver on a model of a unit: what the unit reads from memory after each call, and what
+ * it was told to forget. The model executes commands.
+ */
+#include "drivers/amdvi.h"
+#include "hv/host.h"
+#include "tests/host/iommu_rig.h"
+
+enum { BASE = 0xfed80000, MMIO = 0x80000, IOAPIC_BDF = 0xa0, UNIT_BDF = 0x10 };
+
+/* What the unit was told. */
+static struct {
+	unsigned all, devices, interrupts, waits;
+	uint64_t domains; /* a bit each */
+	uint16_t last_device, last_interrupts;
+	bool stuck; /* takes commands no more */
+} told;
+
+static uint32_t msi_config[64]; /* of the unit's function: MSI at 0x50 */
+
+static uint64_t reg(unsigned offset)
+{
+	uint64_t v;
+
+	memcpy(&v, fake_host.mmio + MMIO + offset, 8);
+	return v;
+}
+
+static void set(unsigned offset, uint64_t v)
+{
+	memcpy(fake_host.mmio + MMIO + offset, &v, 8);
+}
+
+static void command(const struct amdvi_pair *c)
+{
+	switch (c->low >> 60) {
+	case 1:
+		CHECK_EQ(c->low & 7, 1);
+		told.waits++;
+		*(uint64_t *)(uintptr_t)(c->low & FIELD(51, 3)) = c->high;
+		break;
+	case 2:
+		told.devices++;
+		told.last_device = (uint16_t)c->low;
+		break;
+	case 3:
+		CHECK_EQ(c->high, 0x7ffffffffffff003);
+		told.domains |= BIT(c->low >> 32 & 0x3f);
+		break;
+	case 5:
+		told.interrupts++;
+		told.last_interrupts = (uint16_t)c->low;
+		break;
+	case 8: told.all++; break;
+	default: CHECK(!"a known command");
+	}
+}
+
+static bool unit_write(uint64_t at, unsigned size, uint64_t v)
+{
+	const struct amdvi_pair *buffer = (void *)(uintptr_t)(reg(AMDVI_COMMANDS) & FIELD(51, 12));
+
+	CHECK_EQ(size, 8);
+	switch ((unsigned)(at - MMIO)) {
+	case AMDVI_CONTROL:
+		set(AMDVI_CONTROL, v);
+		set(AMDVI_STATUS, (reg(AMDVI_STATUS) & 7) | (v & BIT(12) ? BIT(4) : 0) |
+					  (v & BIT(2) ? BIT(3) : 0));
+		return true;
+	case AMDVI_DEVICE_TABLE:
+	case AMDVI_COMMANDS:
+	case AMDVI_EVENTS:
+		/* Only while nothing runs that reads it. */
+		CHECK(!(reg(AMDVI_CONTROL) & (AMDVI_ON | AMDVI_COMMAND_BUFFER | AMDVI_EVENT_LOG)) ||
+		      (at - MMIO == AMDVI_EVENTS && !(reg(AMDVI_CONTROL) & AMDVI_EVENT_LOG)));
+		return false;
+	case AMDVI_STATUS: set(AMDVI_STATUS, reg(AMDVI_STATUS) & ~(v & 7)); return true;
+	case AMDVI_COMMAND_TAIL:
+		set(AMDVI_COMMAND_TAIL, v);
+		while (!told.stuck && (reg(AMDVI_CONTROL) & AMDVI_COMMAND_BUFFER) &&
+		       reg(AMDVI_COMMAND_HEAD) != v) {
+			command(&buffer[reg(AMDVI_COMMAND_HEAD) / 16]);
+			set(AMDVI_COMMAND_HEAD, (reg(AMDVI_COMMAND_HEAD) + 16) % PAGE_SIZE);
+		}
+		return true;
+	default: return false;
+	}
+}
+
+static uint32_t config(uint16_t port, unsigned size)
+{
+	uint32_t at = fake_host.port_value & 0xff;
+
+	(void)port;
+	(void)size;
+	return (fake_host.port_value >> 8 & 0xffff) == UNIT_BDF ? msi_config[at / 4] : UINT32_MAX;
+}
+
+/* 00:02.0 is the unit; 00:03.0; 02:00.0-02:ff.7; 03:01.0 sends as 03:00.0; I/O APIC 5. */
+static const uint8_t ivhd[] = {
+	0x10, 0, 52, 0, UNIT_BDF, 0, 0x40, 0, 0, 0, 0xd8,	0xfe,	    0, 0, 0,	0, 0, 0,  0,
+	0,    0, 0,  0, 0,	  2, 0x18, 0, 0, 3, 0,		2,	    0, 4, 0xff, 2, 0, 66, 8,
+	3,    0, 0,  0, 3,	  0, 72,   0, 0, 0, RIG_IOAPIC, IOAPIC_BDF, 0, 1};
+static const uint8_t ivmd[] = {0x21, 7, 32, 0,	  0x00, 0x02, 0, 0, 0, 0,    0, 0, 0, 0, 0, 0,
+			       0,    0, 0,  0x7c, 0,	0,    0, 0, 0, 0x20, 0, 0, 0, 0, 0, 0};
+
+static void machine(uint64_t ext)
+{
+	rig_reset("IVRS");
+	memset(&told, 0, sizeof(told));
+	memset(msi_config, 0, sizeof(msi_config));
+	fake_host.mmio_write = unit_write;
+	fake_host.port_in = config;
+	fake_host.tsc_step = 1000000;
+	rig_append(ivhd, sizeof(ivhd));
+	rig_append(ivmd, sizeof(ivmd));
+	rig_seal();
+	set(AMDVI_EXTENDED, ext);
+}
+
+static void start(void)
+{
+	machine(AMDVI_EXT_ALL);
+	CHECK(iommu_probe(&rig_machine, &why));
+	CHECK(iommu == &amdvi_ops);
+	CHECK(iommu->enable(&why));
+	CHECK_STR(why.text, "");
+}
+
+static const struct amdvi_device *device(uint16_t bdf)
+{
+	return (const struct amdvi_device *)(uintptr_t)(reg(AMDVI_DEVICE_TABLE) & FIELD(51, 12)) +
+	       bdf;
+}
+
+/* The unit's walk: 0 is blocked, else the host address and, in bit 0, that it may write. */
+static uint64_t walk(uint16_t bdf, uint64_t at)
+{
+	uint64_t e = device(bdf)->translation, allowed = e;
+	unsigned level = e >> 9 & 7;
+
+	CHECK_EQ(e & 3, 3); /* what is not valid passes */
+	if (!level) {
+		CHECK_EQ(e >> 61 & 3, 0);
+		return 0;
+	}
+	while (level) {
+		unsigned shift = 12 + 9 * (level - 1);
+
+		e = ((const uint64_t *)(uintptr_t)(e & FIELD(51, 12)))[at >> shift & 511];
+		allowed &= e;
+		if (!(e & 1) || !(allowed & BIT(61))) {
+			return 0;
+		}
+		if (!(e >> 9 & 7)) {
+			return (e & FIELD(51, 12)) + (at & (BIT(shift) - 1) & ~PAGE_MASK) +
+			       (allowed >> 62 & 1);
+		}
+		CHECK_EQ(e >> 9 & 7, level - 1);
+		level--;
+	}
+	return 0;
+}
+
+static struct iommu_domain *domain_of(const struct addrspace *as)
+{
+	struct iommu_domain *d = NULL;
+
+	CHECK(iommu->domain_create(as, &d, &why));
+	CHECK_STR(why.text, "");
+	return d;
+}
+
+TEST(on)
+{
+	start();
+	CHECK_EQ(reg(AMDVI_DEVICE_TABLE) & PAGE_MASK, 511); /* 2 MiB: all functions */
+	CHECK_EQ(reg(AMDVI_COMMANDS) >> 56, 8);
+	CHECK_EQ(reg(AMDVI_EVENTS) >> 56, 8);
+	CHECK_EQ(reg(AMDVI_CONTROL),
+		 AMDVI_ON | AMDVI_EVENT_LOG | AMDVI_COHERENT | AMDVI_COMMAND_BUFFER);
+	CHECK_EQ(told.all, 1);
+	for (unsigned bdf = 0; bdf < 65536; bdf++) {
+		CHECK_EQ(walk((uint16_t)bdf, 0x1000), 0);
+		/* Interrupts: none, but an I/O APIC's table, and the unit's own. */
+		if (bdf != IOAPIC_BDF && bdf != UNIT_BDF) {
+			CHECK_EQ(device((uint16_t)bdf)->interrupts, 1);
+		}
+	}
+	CHECK_EQ(device(IOAPIC_BDF)->interrupts >> 60, 2);
+	CHECK_EQ(device(IOAPIC_BDF)->interrupts >> 1 & 15, 11);
+	CHECK_EQ(device(UNIT_BDF)->interrupts >> 60, 1);
+}
+
+TEST(taken_over)
+{
+	machine(AMDVI_EXT_ALL);
+	set(AMDVI_CONTROL, AMDVI_ON | AMDVI_EVENT_LOG | AMDVI_COMMAND_BUFFER |
+				   AMDVI_EVENT_INTERRUPT | BIT(8) | BIT(16));
+	set(AMDVI_STATUS, AMDVI_LOG_RUNS | AMDVI_COMMANDS_RUN);
+	set(AMDVI_EXCLUSION, 0x100001);
+	set(AMDVI_COMMAND_HEAD, 0x40);
+	set(AMDVI_COMMAND_TAIL, 0x80);
+	CHECK(iommu_probe(&rig_machine, &why));
+	CHECK(iommu->enable(&why));
+	CHECK_STR(why.text, "");
+	CHECK_EQ(reg(AMDVI_EXCLUSION), 0);
+	/* Of firmware's bits those for the machine's links stay. */
+	CHECK_EQ(reg(AMDVI_CONTROL),
+		 AMDVI_ON | AMDVI_EVENT_LOG | AMDVI_COHERENT | AMDVI_COMMAND_BUFFER | BIT(8));
+	CHECK_EQ(told.all, 1);
+}
+
+TEST(without_the_command_for_all)
+{
+	machine(0);
+	CHECK(iommu_probe(&rig_machine, &why));
+	CHECK(iommu->enable(&why));
+	CHECK_EQ(told.devices, 65536);
+	CHECK_EQ(told.interrupts, 65536);
+	CHECK_EQ(told.domains, BIT(MAX_GUESTS + 1) - 1);
+}
+
+TEST(units_that_cannot_be_used)
+{
+	machine(UINT64_MAX);
+	CHECK(!iommu_probe(&rig_machine, &why));
+	CHECK(strstr(why.text, "does not answer"));
+	machine(AMDVI_EXT_ALL);
+	told.stuck = true;
+	CHECK(iommu_probe(&rig_machine, &why));
+	CHECK(!iommu->enable(&why));
+	CHECK_STR(why.text, "the AMD-Vi unit at 0xfed80000 does not take commands; `iommu=off` on "
+			    "Mullion's command line starts without it");
+	machine(AMDVI_EXT_ALL);
+	rig_table[9]++;
+	CHECK(!iommu_probe(&rig_machine, &why));
+	CHECK(strstr(why.text, "checksum"));
+	CHECK(!iommu);
+}
+
+TEST(domain_is_the_guests_ram_and_nothing_else)
+{
+	struct iommu_domain *d;
+
+	start();
+	d = domain_of(&rig_guest);
+	CHECK(iommu->attach(0x18, d, &why));
+	CHECK_EQ(walk(0x18, 0), RIG_RAM + 1);
+	CHECK_EQ(walk(0x18, 0x9f000), RIG_RAM + 0x9f001);
+	CHECK_EQ(walk(0x18, 0xa0000), 0);
+	CHECK_EQ(walk(0x18, MIB(16) - 0x1000), RIG_RAM + MIB(16) - 0xfff);
+	CHECK_EQ(walk(0x18, MIB(16)), 0);
+	CHECK_EQ(walk(0x18, 0xfd000000), 0);
+	CHECK_EQ(walk(0x200, 0), 0);
+	CHECK_EQ(device(0x18)->domain, 1);
+	CHECK_EQ(told.last_device, 0x18);
+	CHECK_EQ(told.domains, BIT(1));
+}
+
+TEST(read_only_ram)
+{
+	struct iommu_domain *d;
+
+	start();
+	rig_other.range[0].writable = false;
+	d = domain_of(&rig_other);
+	CHECK(iommu->attach(0x18, d, &why));
+	CHECK_EQ(walk(0x18, 0x1000), RIG_OTHER + 0x1000);
+}
+
+TEST(from_one_domain_to_another_and_to_none)
+{
+	struct iommu_domain *d, *other;
+
+	start();
+	d = domain_of(&rig_guest);
+	other = domain_of(&rig_other);
+	CHECK(iommu->attach(0x18, d, &why) && iommu->attach(0x18, other, &why));
+	CHECK_EQ(told.domains, BIT(1) | BIT(2));
+	CHECK_EQ(walk(0x18, 0x1000), RIG_OTHER + 0x1001);
+	told.domains = 0;
+	CHECK(iommu->attach(0x18, NULL, &why));
+	CHECK_EQ(told.domains, BIT(2));
+	CHECK_EQ(walk(0x18, 0x1000), 0);
+	CHECK_EQ(device(0x18)->interrupts, 1);
+	CHECK(iommu->attach(0x20, NULL, &why)); /* was never attached */
+}
+
+TEST(which_devices)
+{
+	struct iommu_domain *d;
+
+	start();
+	d = domain_of(&rig_other);
+	CHECK(!iommu->attach(0x20, d, &why));
+	CHECK_STR(why.text, "no AMD-Vi unit covers device 00:04.0");
+	CHECK(iommu->attach(0x2ff, d, &why));
+	CHECK(iommu->attach(0x308, d, &why)); /* its requests carry 03:00.0 */
+	CHECK_EQ(walk(0x300, 0), RIG_OTHER + 1);
+	CHECK_EQ(walk(0x308, 0), RIG_OTHER + 1);
+	CHECK(iommu->attach(0x308, NULL, &why));
+	CHECK_EQ(walk(0x300, 0), 0);
+}
+
+TEST(unity_ranges)
+{
+	struct iommu_domain *d;
+
+	start();
+	d = domain_of(&rig_guest);
+	CHECK(iommu->attach(0x18, d, &why));
+	CHECK_EQ(walk(0x18, 0x7c000000), 0);
+	CHECK(iommu->attach(0x200, d, &why));
+	CHECK_EQ(walk(0x200, 0x7c000000), 0x7c000001);
+	CHECK_EQ(walk(0x200, 0x7c001000), 0x7c001001);
+	CHECK_EQ(walk(0x200, 0x7c002000), 0);
+
+	machine(AMDVI_EXT_ALL);
+	put_le64(rig_table + 100 + 16, 0x10000000); /* RAM */
+	rig_seal();
+	CHECK(iommu_probe(&rig_machine, &why) && iommu->enable(&why));
+	CHECK(!iommu->attach(0x200, domain_of(&rig_guest), &why));
+	CHECK(strstr(why.text, "but there is RAM"));
+}
+
+TEST(messages)
+{
+	const uint32_t *remap;
+	struct iommu_domain *d;
+	uint64_t address;
+	uint32_t data;
+
+	start();
+	d = domain_of(&rig_guest);
+	CHECK(!iommu->msi(0x18, 0, 1, 0x51, &address, &data));
+	CHECK(iommu->attach(0x18, d, &why));
+	CHECK_EQ(device(0x18)->interrupts >> 60, 2);
+	CHECK_EQ(device(0x18)->interrupts >> 1 & 15, 8);
+	remap = (void *)(uintptr_t)(device(0x18)->interrupts & FIELD(51, 6));
+	CHECK(iommu->msi(0x18, 0, 1, 0x51, &address, &data));
+	CHECK_EQ(address, 0xfee00000);
+	CHECK_EQ(data, 0);
+	CHECK_EQ(remap[0], 0x510101);
+	CHECK(iommu->msi(0x18, 7, 0xab, 0x61, &address, &data));
+	CHECK_EQ(data, 7);
+	CHECK_EQ(remap[7], 0x61ab01);
+	CHECK_EQ(remap[1], 0);
+	CHECK_EQ(told.last_interrupts, 0x18);
+	CHECK(!iommu->msi(0x18, 256, 1, 0x51, &address, &data));
+	CHECK(!iommu->msi(0x18, 0, 256, 0x51, &address, &data));
+	CHECK(iommu->attach(0x18, NULL, &why));
+	CHECK_EQ(remap[0] | remap[7], 0);
+	CHECK(!iommu->msi(0x18, 0, 1, 0x51, &address, &data));
+}
+
+TEST(pins)
+{
+	const uint32_t *remap;
+	uint64_t entry;
+
+	start();
+	remap = (void *)(uintptr_t)(device(IOAPIC_BDF)->interrupts & FIELD(51, 6));
+	CHECK(iommu->ioapic(RIG_IOAPIC, 4, 1, 0x30, false, &entry));
+	CHECK_EQ(entry & 0xffff, 0x30);
+	CHECK_EQ(remap[0x30], 0x300101);
+	CHECK_EQ(told.last_interrupts, IOAPIC_BDF);
+	/* The same vector on another CPU: told apart by the delivery mode. */
+	CHECK(iommu->ioapic(RIG_IOAPIC, 5, 2, 0x30, true, &entry));
+	CHECK_EQ(entry & 0xffff, 0x8130);
+	CHECK_EQ(remap[0x130], 0x300201);
+	CHECK(!iommu->ioapic(RIG_IOAPIC, 6, 3, 0x30, true, &entry));
+	/* A pin that goes elsewhere gives its place back. */
+	CHECK(iommu->ioapic(RIG_IOAPIC, 4, 1, 0x31, false, &entry));
+	CHECK_EQ(remap[0x30], 0);
+	CHECK(iommu->ioapic(RIG_IOAPIC, 6, 3, 0x30, true, &entry));
+	CHECK_EQ(remap[0x30], 0x300301);
+	CHECK(!iommu->ioapic(9, 4, 1, 0x30, false, &entry));
+	CHECK(!iommu->ioapic(RIG_IOAPIC, 7, 256, 0x32, false, &entry));
+}
+
+TEST(interrupts_are_not_remapped_where_that_would_lose_some)
+{
+	uint64_t entry;
+
+	machine(AMDVI_EXT_ALL);
+	rig_acpi.ioapics = 2;
+	rig_acpi.ioapic[1].id = 9;
+	CHECK(iommu_probe(&rig_machine, &why) && iommu->enable(&why));
+	CHECK_EQ(device(IOAPIC_BDF)->interrupts, 0);
+	CHECK(!iommu->remaps_interrupts());
+	CHECK_EQ(walk(0x18, 0), 0);
+	CHECK(iommu->ioapic(9, 4, 1, 0x30, false, &entry));
+	CHECK_EQ(entry, 0x0100000000000030);
+}
+
+static void event(uint64_t low, uint64_t high)
+{
+	struct amdvi_pair *log = (void *)(uintptr_t)(reg(AMDVI_EVENTS) & FIELD(51, 12));
+
+	log[reg(AMDVI_EVENT_TAIL) / 16] = (struct amdvi_pair){low, high};
+	set(AMDVI_EVENT_TAIL, (reg(AMDVI_EVENT_TAIL) + 16) % PAGE_SIZE);
+}
+
+TEST(events)
+{
+	struct iommu_fault f;
+
+	start();
+	CHECK(!iommu->take_fault(&f));
+	event((2ull << 60) | BIT(53) | 0x18, 0x12345000);
+	event((2ull << 60) | BIT(52) | 0x20, 0x1000);
+	CHECK(iommu->take_fault(&f));
+	CHECK(f.bdf == 0x18 && f.write && f.address == 0x12345000 && !f.owned);
+	CHECK(iommu->attach(0x308, domain_of(&rig_other), &why));
+	event((2ull << 60) | 0x300, 0x1000); /* its alias */
+	CHECK(iommu->take_fault(&f) && f.bdf == 0x20);
+	CHECK(iommu->take_fault(&f) && f.bdf == 0x300 && f.owned);
+	event((2ull << 60) | BIT(52) | 0x20, 0x1000);
+	CHECK_STR(f.reason, "an address that the domain does not have");
+	CHECK(iommu->take_fault(&f));
+	CHECK(f.bdf == 0x20 && !f.write);
+	CHECK_STR(f.reason, "an access that the domain does not permit");
+	CHECK(!iommu->take_fault(&f));
+	for (unsigned i = 0; i < 600; i++) { /* round and round */
+		event((1ull << 60) | i, i);
+		CHECK(iommu->take_fault(&f) && f.bdf == i);
+	}
+	event(15ull << 60, 0);
+	CHECK(iommu->take_fault(&f));
+	CHECK_STR(f.reason, "an event that is not known");
+	event(0, 0); /* the unit never writes it: not waited for without end */
+	CHECK(iommu->take_fault(&f));
+}
+
+TEST(log_that_ran_over_is_started_again)
+{
+	struct iommu_fault f;
+
+	start();
+	event((2ull << 60) | 0x18, 0);
+	set(AMDVI_STATUS, reg(AMDVI_STATUS) | AMDVI_OVERFLOW);
+	CHECK(iommu->take_fault(&f));
+	CHECK(!iommu->take_fault(&f));
+	CHECK_EQ(reg(AMDVI_STATUS), AMDVI_LOG_RUNS | AMDVI_COMMANDS_RUN);
+	CHECK(reg(AMDVI_CONTROL) & AMDVI_EVENT_LOG);
+	event((2ull << 60) | 0x18, 0);
+	CHECK(iommu->take_fault(&f));
+}
+
+TEST(quiet_until_attached_again)
+{
+	struct iommu_domain *d;
+
+	start();
+	d = domain_of(&rig_guest);
+	CHECK(iommu->attach(0x18, d, &why));
+	iommu->quiet(0x18);
+	CHECK_EQ(device(0x18)->domain, BIT(34) | 1);
+	CHECK_EQ(told.last_device, 0x18);
+	CHECK_EQ(walk(0x18, 0), RIG_RAM + 1);
+	CHECK(iommu->attach(0x18, d, &why));
+	CHECK_EQ(device(0x18)->domain, 1);
+}
+
+/* Writes reach only the last port; this sees that the unit's interrupt is turned on and off. */
+TEST(event_interrupt)
+{
+	start();
+	iommu->fault_interrupt(3, 0xe2); /* no MSI capability */
+	CHECK(!(reg(AMDVI_CONTROL) & AMDVI_EVENT_INTERRUPT));
+	msi_config[1] = BIT(20);
+	msi_config[0x34 / 4] = 0x40;
+	msi_config[0x40 / 4] = 0x500f;
+	msi_config[0x50 / 4] = BIT(23) | 5;
+	iommu->fault_interrupt(3, 0xe2);
+	CHECK(reg(AMDVI_CONTROL) & AMDVI_EVENT_INTERRUPT);
+	CHECK_EQ(fake_host.port_value, BIT(23) | BIT(16) | 5);
+	iommu->fault_interrupt(0, 0);
+	CHECK(!(reg(AMDVI_CONTROL) & AMDVI_EVENT_INTERRUPT));
+	msi_config[0x40 / 4] = 0x400f; /* a list that goes round */
+	iommu->fault_interrupt(3, 0xe2);
+	CHECK(!(reg(AMDVI_CONTROL) & AMDVI_EVENT_INTERRUPT));
+}
+
+TEST(unit_that_stops_answering)
+{
+	start();
+	told.stuck = true;
+	CHECK(!iommu->attach(0x18, domain_of(&rig_guest), &why));
+	CHECK(strstr(why.text, "does not invalidate what it has cached"));
+}
+
+TEST(registers_are_told)
+{
+	uint64_t base, size;
+
+	machine(AMDVI_EXT_ALL | AMDVI_EXT_COUNTERS);
+	CHECK(iommu_probe(&rig_machine, &why));
+	CHECK(iommu->registers(0, &base, &size));
+	CHECK(base == BASE && size == 0x80000);
+	CHECK(!iommu->registers(1, &base, &size));
+}

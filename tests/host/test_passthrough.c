@@ -1,0 +1,615 @@
+/*
+ * A passed-through function as its guest sees it: verdicts, BARs, messages, vectors, lines, ends.
+ */
+#include "drivers/pci_access.h"
+#include "hv/passthrough_part.h"
+#include "test.h"
+#include "tests/fake/fake_guest.h"
+#include "tests/fake/fake_host.h"
+#include "tests/fake/fake_pci.h"
+#include "tests/fake/fake_virt.h"
+
+static const struct acpi_info no_acpi;
+static const uint8_t code[] = {0xf4};
+static struct partition *p;
+static struct vcpu *v;
+static struct vpci_function *f;
+static struct fake_function *hw;
+
+enum { BAR0 = 0xfeb80000, TABLE = 0x2000, ENTRIES = 5 };
+
+/* A card with all that matters: memory, I/O, small, wide BARs; MSI with 4 vectors, MSI-X, PM, PCIe.
+ */
+static struct fake_function *card(uint16_t bdf, unsigned line)
+{
+	struct fake_function *c = fake_pci_add(bdf, 0x10d38086, 0x02000000);
+
+	fake_pci_set(c, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+	fake_pci_set(c, PCI_LINE, 2, 0x0100 | line);
+	fake_pci_bar(c, 0, 0x20000, 0, BAR0);
+	fake_pci_bar(c, 1, 0x80, 0, 0xfebd1080);
+	fake_pci_bar(c, 2, 0x20, PCI_BAR_IO, 0xc040);
+	fake_pci_bar(c, 4, 0x4000, PCI_BAR_WIDE | PCI_BAR_PREFETCHABLE, 0x3800004000);
+	fake_pci_capability(c, 0xb0, PCI_CAP_MSIX, 12);
+	fake_pci_set(c, 0xb2, 2, ENTRIES - 1);
+	fake_pci_set(c, 0xb4, 4, TABLE | 0x10 | 0);
+	fake_pci_set(c, 0xb8, 4, TABLE | 0x800);
+	fake_pci_capability(c, 0x60, 0x03, 8); /* VPD: not for guests */
+	fake_pci_set(c, 0x64, 4, 0x11223344);
+	fake_pci_capability(c, 0x70, PCI_CAP_PCIE, 0x3c - 0x10);
+	fake_pci_set(c, 0x72, 2, 0x0002 | 0x0100);
+	fake_pci_set(c, 0x74, 4, PCIE_FLR_CAPABLE | 0x8000);
+	fake_pci_capability(c, 0xd0, PCI_CAP_MSI, 24);
+	fake_pci_set(c, 0xd2, 2, MSI_64 | MSI_MASKABLE | 2 << 1);
+	fake_pci_capability(c, 0xc0, PCI_CAP_PM, 8);
+	fake_pci_set(c, 0xc2, 2, 0xc803);
+	return c;
+}
+
+static void start_with(const char *extra)
+{
+	pci_enumerate(&no_acpi);
+	p = fake_guest(2, extra, code, sizeof(code));
+	v = p->vcpu[0];
+	f = &p->devices->function[0];
+}
+
+static void start(void)
+{
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 11);
+	start_with("pci = 00:03.0");
+}
+
+static uint32_t in(unsigned reg, unsigned size)
+{
+	struct bus_access a = {.size = (uint8_t)size};
+
+	pc_mmio(v, gpa(VPCI_ECAM_BASE + (f->devfn << 12) + reg), &a);
+	return (uint32_t)a.value;
+}
+
+static void out(unsigned reg, unsigned size, uint32_t value)
+{
+	struct bus_access a = {.size = (uint8_t)size, .write = true, .value = value};
+
+	pc_mmio(v, gpa(VPCI_ECAM_BASE + (f->devfn << 12) + reg), &a);
+}
+
+static uint64_t memory_in(uint64_t at, unsigned size)
+{
+	struct bus_access a = {.size = (uint8_t)size};
+
+	pc_mmio(v, gpa(at), &a);
+	return a.value;
+}
+
+static void memory_out(uint64_t at, unsigned size, uint64_t value)
+{
+	struct bus_access a = {.size = (uint8_t)size, .write = true, .value = value};
+
+	pc_mmio(v, gpa(at), &a);
+}
+
+static bool mapped(uint64_t at)
+{
+	uint64_t size;
+
+	return npt_lookup(&p->npt, gpa(at), &size);
+}
+
+static uint8_t *device(unsigned bar, uint64_t offset)
+{
+	return fake_host.mmio + (f->pci->bar[bar].base + offset) % sizeof(fake_host.mmio);
+}
+
+static uint32_t entry(unsigned i, unsigned word)
+{
+	uint32_t value;
+
+	memcpy(&value, device(0, TABLE + 0x10 + 16 * i + 4 * word), 4);
+	return value;
+}
+
+/* --- config space --- */
+
+TEST(the_list_of_capabilities_holds_what_is_known)
+{
+	unsigned at, n = 0;
+	bool vpd = false;
+
+	start();
+	for (at = in(PCI_CAPABILITIES, 1); at && n < 20; at = in(at + 1, 1), n++) {
+		vpd |= in(at, 1) == 0x03;
+	}
+	CHECK_EQ(n, 4);
+	CHECK(!vpd);
+	CHECK_EQ(in(0x64, 4), 0);
+	CHECK_EQ(in(0xc2, 2), 0x0003); /* no wake-up events */
+	CHECK_EQ(in(0x74, 4), 0x8000); /* no FLR */
+	CHECK_EQ(in(0x72, 2), 0x0092); /* an integrated endpoint without a slot */
+	CHECK_EQ(in(0x100, 4), 0);     /* no extended ones */
+	CHECK_EQ(in(PCI_VENDOR, 4), 0x10d38086);
+	CHECK_EQ(in(PCI_HEADER_TYPE, 1), 0);
+	CHECK_EQ(in(PCI_LINE, 2), 0x010b);
+}
+
+TEST(the_guest_cannot_touch_what_is_ours)
+{
+	uint32_t before[64];
+
+	start();
+	memcpy(before, hw->config, sizeof(before));
+	for (unsigned reg = 0x10; reg < 0x100; reg += 4) {
+		if (reg == 0x78 || reg == 0x98 || reg == 0xb0 || (reg >= 0xd0 && reg < 0xe8)) {
+			continue; /* PCIe control, and what enables messages */
+		}
+		out(reg, 4, 0xffffffff);
+		out(reg, 4, 0x12345678);
+	}
+	CHECK(memcmp(before, hw->config, sizeof(before)) == 0);
+	CHECK(strstr(fake_log, "PCI 00:03.0 register 0x40: write rejected; guests do not see"));
+	CHECK_EQ(in(0xc4, 2) & 3, 0x12345678 & 3); /* its power state is a number */
+	out(0x78, 2, 0xffff);
+	CHECK_EQ(fake_pci_get(hw, 0x78, 2), 0x781f); /* no FLR, no payload size */
+	CHECK_EQ(hw->flrs, 1);			     /* the one at the start */
+}
+
+TEST(command_bits_that_count_reach_the_device)
+{
+	start();
+	CHECK_EQ(in(PCI_COMMAND, 2), PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2) & PCI_COMMAND_MASTER, 0);
+	out(PCI_COMMAND, 2, 0xffff);
+	CHECK_EQ(in(PCI_COMMAND, 2), 0x547);
+	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2), 0x547);
+	out(PCI_COMMAND, 2, 0);
+	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2), 3); /* the device goes on to decode for us */
+	CHECK(!mapped(BAR0));
+	out(PCI_COMMAND, 1, 6); /* by a byte */
+	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2), 7);
+	CHECK(mapped(BAR0));
+}
+
+TEST(foreign_functions_are_not_there_and_writes_are_told_once)
+{
+	const char *told;
+
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 11);
+	card(pci_bdf(0, 5, 0), 10);
+	start_with("pci = 00:03.0");
+	CHECK_EQ(memory_in(VPCI_ECAM_BASE + (5 << 15), 4), 0xffffffff);
+	memory_out(VPCI_ECAM_BASE + (5 << 15) + 4, 2, 7);
+	memory_out(VPCI_ECAM_BASE + (5 << 15) + 4, 2, 7);
+	memory_out(VPCI_ECAM_BASE + (6 << 15) + 4, 2, 7); /* nobody anywhere: not worth a word */
+	told = strstr(fake_log, "PCI 00:05.0 register 0x4: write rejected; the function belongs to "
+				"nobody, `pci = 00:05.0` in [guest test] would give it");
+	CHECK(told != NULL);
+	CHECK(told && !strstr(told + 1, "PCI 00:"));
+}
+
+/* --- BARs --- */
+
+TEST(bars_are_sized_and_moved_with_their_mapping)
+{
+	start();
+	CHECK(mapped(BAR0) && mapped(BAR0 + 0x1000) && mapped(BAR0 + 0x1f000));
+	CHECK(!mapped(BAR0 + TABLE)); /* the MSI-X table's page */
+	CHECK_EQ(npt_lookup(&p->npt, gpa(BAR0), &(uint64_t){0}) & 0xffffffff000, BAR0);
+	out(PCI_COMMAND, 2, 0);
+	out(0x10, 4, 0xffffffff);
+	CHECK_EQ(in(0x10, 4), 0xfffe0000);
+	out(0x18, 4, 0xffffffff);
+	CHECK_EQ(in(0x18, 4), 0xffffffe1);
+	out(0x20, 4, 0xffffffff);
+	out(0x24, 4, 0xffffffff);
+	CHECK_EQ(in(0x20, 4), 0xffffc00c);
+	CHECK_EQ(in(0x24, 4), 0xffffffff);
+	out(0x1c, 4, 0xffffffff);
+	CHECK_EQ(in(0x1c, 4), 0); /* BAR 3 is not there */
+	out(0x30, 4, 0xffffffff);
+	CHECK_EQ(in(0x30, 4), 0);
+	out(0x10, 4, 0xc1000000);
+	out(0x20, 4, 0x00000000);
+	out(0x24, 4, 0x00000010);
+	CHECK(!mapped(0xc1000000));
+	out(PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	CHECK(mapped(0xc1000000) && !mapped(BAR0) && mapped(0x1000000000));
+	CHECK_EQ(npt_lookup(&p->npt, gpa(0x1000001000), &(uint64_t){0}) & 0xfffffff000,
+		 0x3800005000);
+	CHECK_EQ(fake_pci_get(hw, 0x10, 4), BAR0); /* the real one has not moved */
+}
+
+TEST(a_bar_outside_the_windows_starts_inside)
+{
+	start();
+	CHECK(in(0x20, 4) >= VPCI_HOLE_BASE && in(0x20, 4) < VPCI_HOLE_END);
+	CHECK_EQ(in(0x24, 4), 0);
+	CHECK(mapped(in(0x20, 4) & ~15u));
+}
+
+TEST(a_bar_over_something_else_is_not_mapped)
+{
+	static const uint32_t places[] = {0x00000000, 0xfee00000, 0xfec00000, 0xe0000000};
+	unsigned told = 0;
+
+	start();
+	for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+		uint64_t size, before = npt_lookup(&p->npt, gpa(places[i]), &size);
+
+		fake_log_reset();
+		f->bar[0].told = false;
+		out(0x10, 4, places[i]);
+		CHECK_EQ(npt_lookup(&p->npt, gpa(places[i]), &size), before);
+		CHECK(!mapped(places[i] + 0x10000) || before);
+		told += strstr(fake_log, "and is not mapped") != NULL;
+	}
+	CHECK_EQ(told, 4);
+	out(0x10, 4, in(0x20, 4) & 0xfffe0000); /* over its own other BAR */
+	CHECK(strstr(fake_log, "BAR 0") != NULL);
+	out(0x10, 4, BAR0);
+	CHECK(mapped(BAR0));
+}
+
+TEST(a_small_bar_is_forwarded_and_its_neighbours_are_not)
+{
+	uint32_t at;
+
+	start();
+	at = in(0x14, 4);
+	CHECK(!mapped(at));
+	CHECK_EQ(at & 0x7f, 0);
+	memset(device(1, 0), 0xa5, 0x80);
+	*device(1, 0x80) = 0x77;
+	CHECK_EQ(memory_in(at + 0x7c, 4), 0xa5a5a5a5);
+	CHECK_EQ(memory_in(at + 0x80, 1), 0xff);
+	CHECK_EQ(memory_in(at + 0x7e, 4), 0xffffa5a5);
+	memory_out(at + 0x7e, 4, 0x11223344);
+	CHECK_EQ(*device(1, 0x7e), 0x44);
+	CHECK_EQ(*device(1, 0x7f), 0x33);
+	CHECK_EQ(*device(1, 0x80), 0x77);
+	memory_out(at + 3, 2, 0xbeef); /* never across what is aligned, never more than asked */
+	CHECK_EQ(*device(1, 2), 0xa5);
+	CHECK_EQ(*device(1, 3), 0xef);
+	CHECK_EQ(*device(1, 4), 0xbe);
+	CHECK_EQ(*device(1, 5), 0xa5);
+}
+
+TEST(io_bars_go_to_the_real_ports)
+{
+	struct bus_access a = {.size = 2, .write = true, .value = 0xbeef};
+
+	start();
+	CHECK_EQ(in(0x18, 4), 0xc041);
+	CHECK(pc_port(v, 0xc044, &a));
+	CHECK_EQ(fake_host.port_written, 0xc044);
+	CHECK_EQ(fake_host.port_value, 0xbeef);
+	out(0x18, 4, 0xd000);
+	CHECK(!pc_port(v, 0xc044, &a));
+	CHECK(pc_port(v, 0xd01e, &a));
+	CHECK_EQ(fake_host.port_written, 0xc05e);
+	CHECK(!pc_port(v, 0xd020, &a));
+	out(0x18, 4, 0x3f0); /* over the guest's UART: that one answers */
+	fake_host.port_written = 0;
+	pc_port(v, 0x3fb, &a);
+	CHECK_EQ(fake_host.port_written, 0);
+}
+
+TEST(tables_come_back_when_all_have_flushed)
+{
+	unsigned spares;
+
+	start();
+	spares = p->npt.spares;
+	for (unsigned i = 0; i < 1000; i++) {
+		out(0x10, 4, 0xc1000000 + (i % 64) * 0x400000);
+		CHECK(mapped(0xc1000000 + (i % 64) * 0x400000));
+		CHECK(atomic_load(&v->request) & REQUEST_REMAP);
+		CHECK(p->npt.retired_next - p->npt.retired_first <= NPT_RESERVE);
+		p->vcpus = 1; /* the other does not run here */
+		vcpu_turn(v);
+		p->vcpus = 2;
+	}
+	CHECK(fake_virt.flushes >= 1000);
+	out(0x10, 4, BAR0);
+	p->vcpus = 1;
+	vcpu_turn(v);
+	p->vcpus = 2;
+	CHECK_EQ(p->npt.spares, spares);
+}
+
+/* --- messages --- */
+
+static void write_entry(unsigned i, uint64_t address, uint32_t data, uint32_t control)
+{
+	uint64_t at = (in(0x10, 4) & ~15u) + TABLE + 0x10 + 16 * i;
+
+	memory_out(at, 8, address);
+	memory_out(at + 8, 4, data);
+	memory_out(at + 12, 4, control);
+}
+
+TEST(msix_is_translated_and_reads_back_as_written)
+{
+	uint64_t at = BAR0 + TABLE + 0x10;
+
+	start();
+	memset(device(0, TABLE), 0xcc, 0x10); /* other registers in the page */
+	CHECK_EQ(memory_in(BAR0 + TABLE + 8, 8), 0xcccccccccccccccc);
+	CHECK_EQ(memory_in(BAR0 + TABLE + 0xc, 8), 0x00000000cccccccc); /* half of each */
+	out(0xb2, 2, MSIX_ENABLE);
+	CHECK_EQ(fake_pci_get(hw, 0xb2, 2) & MSIX_ENABLE, MSIX_ENABLE);
+	write_entry(1, 0xfee01000, 0x4055, 0);
+	CHECK_EQ(memory_in(at + 16, 8), 0xfee01000);
+	CHECK_EQ(memory_in(at + 24, 4), 0x4055);
+	CHECK_EQ(memory_in(at + 28, 4), 0);
+	CHECK_EQ(entry(1, 0), 0xfee00000 | 0x11 << 12);	     /* the physical CPU of vCPU 1 */
+	CHECK_EQ(entry(1, 2), HOST_VECTOR_DEVICE_FIRST + 1); /* 0x40 is the line's */
+	CHECK_EQ(entry(1, 3), 0);
+	vlapic_access(
+		&p->vcpu[1]->apic,
+		&(struct bus_access){.offset = 0xf0, .size = 4, .write = true, .value = 0x1ff});
+	passthrough_interrupt(p->vcpu[1], (uint8_t)entry(1, 2));
+	CHECK_EQ(p->vcpu[1]->apic.posted[2], 1u << 21);
+	CHECK_EQ(p->devices->taken, 1);
+	CHECK_EQ(p->devices->injected, 1);
+	/* To another CPU: the same vector, and nothing that was on its way is lost. */
+	memory_out(at + 16, 4, 0xfee00000);
+	CHECK_EQ(entry(1, 0), 0xfee00000 | 0x10 << 12);
+	CHECK_EQ(entry(1, 2), HOST_VECTOR_DEVICE_FIRST + 1);
+	memory_out(at + 28, 4, 1);
+	CHECK_EQ(entry(1, 3) & 1, 1);
+	memory_out(at + 28, 4, 0);
+	out(0xb2, 2, MSIX_ENABLE | MSIX_MASK_ALL);
+	CHECK_EQ(entry(1, 3) & 1, 1);
+	out(0xb2, 2, MSIX_ENABLE);
+	CHECK_EQ(entry(1, 3) & 1, 0);
+	out(0xb2, 2, 0);
+	CHECK_EQ(fake_pci_get(hw, 0xb2, 2) & MSIX_ENABLE, 0);
+}
+
+TEST(hostile_messages_are_not_armed)
+{
+	static const uint64_t bad[] = {0,
+				       0x1000,
+				       0xfed00000,
+				       0xfef00000,
+				       0x1fee00000,
+				       0xffffffffffffffff,
+				       0xfee00000fee00000};
+
+	start();
+	out(0xb2, 2, MSIX_ENABLE);
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		memset(device(0, TABLE + 0x10), 0, 16);
+		write_entry(0, bad[i], 0x30, 0);
+		CHECK_EQ(entry(0, 0), 0);
+		write_entry(0, bad[i], 0x30, 1);
+	}
+	CHECK(strstr(fake_log, "is no interrupt; not delivered"));
+	/* Legal, but no CPU of the guest: the physical message goes to its own CPU all the same. */
+	write_entry(0, 0xfee77000, 0x30, 0);
+	CHECK_EQ(entry(0, 0), 0xfee00000 | 0x10 << 12);
+	passthrough_interrupt(v, (uint8_t)entry(0, 2));
+	CHECK_EQ(p->devices->injected, 0);
+	passthrough_interrupt(v, HOST_VECTOR_DEVICE_LAST);
+	passthrough_interrupt(NULL, HOST_VECTOR_DEVICE_LAST);
+	CHECK_EQ(p->devices->orphans, 1);
+	CHECK(strstr(fake_log, "a device interrupt with vector 0xdf, which is nobody's"));
+	/* Entries behind the table are the device's own registers. */
+	memory_out(BAR0 + TABLE + 0x10 + 16 * ENTRIES, 4, 0x12345678);
+	CHECK_EQ(entry(ENTRIES, 0), 0x12345678);
+}
+
+TEST(msi_takes_a_row_of_vectors)
+{
+	uint32_t first;
+
+	start();
+	out(0xd4, 4, 0xfee01000);
+	out(0xdc, 2, 0x60);
+	out(0xe0, 4, 0);
+	out(0xd2, 2, MSI_ENABLE | 2 << 4);
+	CHECK_EQ(fake_pci_get(hw, 0xd2, 2) & 0x71, MSI_ENABLE | 2 << 4);
+	CHECK_EQ(fake_pci_get(hw, 0xd4, 4), 0xfee11000);
+	first = fake_pci_get(hw, 0xdc, 2);
+	CHECK_EQ(first % 4, 0);
+	CHECK(first > HOST_VECTOR_DEVICE_FIRST && first < HOST_VECTOR_DEVICE_LAST);
+	CHECK_EQ(in(0xd4, 4), 0xfee01000);
+	CHECK_EQ(in(0xdc, 2), 0x60);
+	vlapic_access(
+		&p->vcpu[1]->apic,
+		&(struct bus_access){.offset = 0xf0, .size = 4, .write = true, .value = 0x1ff});
+	passthrough_interrupt(p->vcpu[1], (uint8_t)(first + 3));
+	CHECK_EQ(p->vcpu[1]->apic.posted[3], 1u << 3); /* 0x63 */
+	out(0xe0, 4, 8);
+	CHECK_EQ(fake_pci_get(hw, 0xe0, 4), 8);
+	out(0xd4, 4, 0xfee00000);
+	CHECK_EQ(fake_pci_get(hw, 0xd4, 4), 0xfee10000);
+	CHECK_EQ(fake_pci_get(hw, 0xdc, 2), first);
+	out(0xd4, 4, 0x12345000);
+	CHECK_EQ(fake_pci_get(hw, 0xd2, 2) & MSI_ENABLE, 0);
+	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2) & PCI_COMMAND_INTX_OFF, PCI_COMMAND_INTX_OFF);
+}
+
+TEST(when_vectors_are_gone_entries_stay_masked)
+{
+	start();
+	for (unsigned i = 0; i < DEVICE_VECTORS; i++) {
+		p->devices->vector[i].taken = true;
+	}
+	out(0xb2, 2, MSIX_ENABLE);
+	write_entry(0, 0xfee00000, 0x30, 0);
+	CHECK_EQ(entry(0, 0), 0);
+	CHECK(strstr(fake_log, "want more than 160 interrupt vectors"));
+}
+
+/* --- lines --- */
+
+static uint8_t line_vector(void)
+{
+	return fake_host.line_vector[11];
+}
+
+TEST(a_line_is_masked_until_the_eoi)
+{
+	struct vioapic *io;
+
+	start();
+	io = &p->pc.ioapic;
+	CHECK_EQ(fake_host.line_cpu[11], 0);
+	CHECK(!fake_host.line_masked[11]); /* the guest may use it at once */
+	CHECK_EQ(passthrough_gsi(f), 19);
+	passthrough_interrupt(v, line_vector());
+	CHECK(fake_host.line_masked[11]);
+	CHECK(io->level >> 19 & 1);
+	CHECK(p->pc.pic.chip[1].line & 8);
+	CHECK(p->pc.pic.chip[1].elcr & 8);
+	io->redirection[19] = 0x8055; /* level */
+	io->remote_irr = 1u << 19;
+	pc_eoi(p, 0x55);
+	CHECK(!fake_host.line_masked[11]);
+	CHECK(!(io->level >> 19 & 1));
+	CHECK_EQ(io->remote_irr, 0);
+	/* Turned off while it is up: it falls, and stays masked. */
+	passthrough_interrupt(v, line_vector());
+	out(PCI_COMMAND, 2, PCI_COMMAND_INTX_OFF);
+	CHECK(!(io->level >> 19 & 1));
+	CHECK(fake_host.line_masked[11]);
+	passthrough_interrupt(v, line_vector());
+	CHECK(!(io->level >> 19 & 1));
+	out(PCI_COMMAND, 2, 0);
+	CHECK(!fake_host.line_masked[11]);
+}
+
+TEST(the_8259s_answer_too)
+{
+	struct bus_access icw = {.size = 1, .write = true};
+	static const uint16_t setup[][2] = {{0x20, 0x11}, {0x21, 0x20}, {0x21, 4},    {0x21, 1},
+					    {0x21, 0xfb}, {0xa0, 0x11}, {0xa1, 0x28}, {0xa1, 2},
+					    {0xa1, 1},	  {0xa1, 0xf7}};
+
+	start();
+	for (unsigned i = 0; i < ARRAY_SIZE(setup); i++) {
+		icw.value = setup[i][1];
+		pc_port(v, setup[i][0], &icw);
+	}
+	passthrough_interrupt(v, line_vector());
+	CHECK(p->pc.pic.output);
+	CHECK_EQ(pc_pic_ack(p), 0x2b);
+	CHECK(fake_host.line_masked[11]);
+	icw.value = 0x20;
+	pc_port(v, 0xa0, &icw);
+	pc_port(v, 0x20, &icw);
+	CHECK(!fake_host.line_masked[11]);
+	CHECK(!p->pc.pic.output);
+}
+
+TEST(two_functions_share_a_line_of_one_guest)
+{
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 10);
+	card(pci_bdf(0, 4, 0), 10);
+	start_with("pci = 00:03.0, 00:04.0");
+	CHECK_EQ(p->devices->lines, 1);
+	passthrough_interrupt(v, fake_host.line_vector[10]);
+	CHECK_EQ(p->devices->asserted, 3);
+	passthrough_pin_eoi(p, 19);
+	CHECK(fake_host.line_masked[10]); /* the other has still to be answered for */
+	passthrough_pin_eoi(p, 20);
+	CHECK(!fake_host.line_masked[10]);
+}
+
+/* --- what is refused --- */
+
+static const char *check(const char *text, bool msi)
+{
+	static struct config c;
+	static struct refusal r;
+	struct fake_function *other;
+
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 11);
+	other = card(pci_bdf(0, 4, 0), 11);
+	if (!msi) {
+		fake_pci_set(hw, PCI_STATUS, 2, 0);
+		fake_pci_set(other, PCI_STATUS, 2, 0);
+	}
+	fake_pci_add(pci_bdf(0, 0, 0), 0x29c08086, 0x06000000);
+	pci_enumerate(&no_acpi);
+	r.text[0] = 0;
+	if (!config_parse(&c, "a.conf", text, strlen(text), &r)) {
+		return r.text;
+	}
+	return passthrough_check(&c, &r) ? "" : r.text;
+}
+
+#define G(name, cpu, rest)                                                                         \
+	"[guest " name "]\ncpus = " cpu "\nmemory = 4M\nkernel = " name "\n" rest "\n"
+#define UNSAFE "\ndma = unsafe-identity"
+
+TEST(what_cannot_be_passed_is_refused)
+{
+	CHECK_STR(check(G("a", "1", "pci = 00:09.0"), true),
+		  "a.conf:5:7: error: guest a: PCI 00:09.0 is not there; the log lists what this "
+		  "machine has");
+	CHECK_STR(check(G("a", "1", "pci = 00:00.0"), true),
+		  "a.conf:5:7: error: guest a: PCI 00:00.0 is a bridge; only devices are passed "
+		  "through");
+	CHECK(strstr(check(G("a", "1", "pci = 00:03.0"), true), "`dma = unsafe-identity`"));
+	CHECK_STR(check(G("a", "1", "pci = 00:03.0" UNSAFE), true), "");
+	CHECK_STR(check(G("a", "1", "pci = 00:03.0" UNSAFE) G("b", "2", "pci = 00:04.0" UNSAFE),
+			true),
+		  "");
+	CHECK_STR(check(G("a", "1", "pci = 00:03.0" UNSAFE) G("b", "2", "pci = 00:04.0" UNSAFE),
+			false),
+		  "a.conf:11:7: error: PCI 00:03.0 of guest a and 00:04.0 of guest b share "
+		  "interrupt line 11; give both to one guest");
+}
+
+/* --- life --- */
+
+TEST(functions_without_a_place_on_bus_0_get_one)
+{
+	struct fake_function *bridge;
+
+	fake_pci_reset();
+	bridge = fake_pci_add(pci_bdf(0, 1, 0), 0x00081b36, 0x06040000);
+	fake_pci_set(bridge, PCI_HEADER_TYPE, 1, 1);
+	fake_pci_set(bridge, PCI_BUSES + 1, 1, 4);
+	hw = card(pci_bdf(4, 0, 0), 11);
+	fake_pci_set(card(pci_bdf(0, 2, 0), 10), PCI_HEADER_TYPE, 1, 0x80);
+	card(pci_bdf(0, 2, 3), 10);
+	start_with("pci = 04:00.0, 00:02.3");
+	CHECK_EQ(p->devices->function[0].devfn, 1 << 3);
+	CHECK_EQ(p->devices->function[1].devfn, 2 << 3); /* function 0 is not there */
+	CHECK_EQ(in(PCI_HEADER_TYPE, 1), 0);
+	start_with("pci = 00:02.0, 00:02.3");
+	CHECK_EQ(p->devices->function[1].devfn, 2 << 3 | 3);
+	CHECK_EQ(in(PCI_HEADER_TYPE, 1), 0x80);
+}
+
+TEST(the_end_silences_and_resets)
+{
+	start();
+	out(PCI_COMMAND, 2, 7);
+	out(0xb2, 2, MSIX_ENABLE);
+	write_entry(1, 0xfee00000, 0x55, 0);
+	p->vcpus = 1;
+	partition_end(p, END_RESET, "test");
+	vcpu_turn(v); /* takes the request */
+	CHECK_EQ(hw->flrs, 1);
+	vcpu_turn(v); /* ends, and starts again */
+	CHECK_EQ(hw->flrs, 2);
+	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2) & PCI_COMMAND_MASTER, 0);
+	CHECK_EQ(fake_pci_get(hw, 0xb2, 2) & MSIX_ENABLE, 0);
+	CHECK_EQ(in(PCI_COMMAND, 2), 3);
+	CHECK_EQ(in(0xb2, 2), ENTRIES - 1);
+	CHECK_EQ(memory_in(BAR0 + TABLE + 0x10 + 16, 4), 0);
+	CHECK(mapped(BAR0));
+	passthrough_interrupt(v, HOST_VECTOR_DEVICE_FIRST + 1); /* was on its way */
+	CHECK_EQ(p->devices->orphans, 1);
+	CHECK_EQ(p->devices->taken, 0);
+	p->vcpus = 2;
+}

@@ -1,0 +1,231 @@
+/*
+ * drivers/pci.c and pci_reset.c: what is found on buses that are as they should be, and on others.
+ */
+#include "drivers/pci_access.h"
+#include "test.h"
+#include "tests/fake/fake_host.h"
+#include "tests/fake/fake_pci.h"
+
+static const struct acpi_info no_acpi;
+
+static void fresh(void)
+{
+	fake_pci_reset();
+	fake_log_reset();
+}
+
+static struct fake_function *bridge(uint16_t bdf, unsigned secondary)
+{
+	struct fake_function *f = fake_pci_add(bdf, 0x00081b36, 0x06040000);
+
+	fake_pci_set(f, PCI_HEADER_TYPE, 1, 1);
+	fake_pci_set(f, PCI_BUSES + 1, 1, secondary);
+	fake_pci_set(f, PCI_BUSES + 2, 1, secondary);
+	f->writable[PCI_BRIDGE_CONTROL] = 0x40;
+	return f;
+}
+
+/* A network card as QEMU's e1000e. */
+static struct fake_function *card(uint16_t bdf)
+{
+	struct fake_function *f = fake_pci_add(bdf, 0x10d38086, 0x02000000);
+
+	fake_pci_set(f, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	fake_pci_set(f, PCI_LINE, 2, 0x010b);
+	fake_pci_bar(f, 0, 0x20000, 0, 0xfeb80000);
+	fake_pci_bar(f, 2, 0x20, PCI_BAR_IO, 0xc040);
+	fake_pci_bar(f, 3, 0x4000, 0, 0xfebd0000);
+	fake_pci_bar(f, 4, 0x1000000, PCI_BAR_WIDE | PCI_BAR_PREFETCHABLE, 0x380000000000);
+	fake_pci_capability(f, 0xa0, PCI_CAP_MSIX, 12);
+	fake_pci_set(f, 0xa2, 2, 4);
+	fake_pci_set(f, 0xa4, 4, 3);
+	fake_pci_set(f, 0xa8, 4, 0x2003);
+	fake_pci_capability(f, 0xe0, PCI_CAP_PCIE, 0x3c);
+	fake_pci_set(f, 0xe4, 4, PCIE_FLR_CAPABLE);
+	fake_pci_capability(f, 0xd0, PCI_CAP_MSI, 14);
+	fake_pci_set(f, 0xd2, 2, MSI_64 | 2 << 1);
+	fake_pci_capability(f, 0xc8, PCI_CAP_PM, 8);
+	return f;
+}
+
+TEST(finds_a_function_with_everything)
+{
+	const struct pci_function *p;
+	struct fake_function *f, before;
+
+	fresh();
+	f = card(pci_bdf(0, 3, 0));
+	before = *f;
+	pci_enumerate(&no_acpi);
+	CHECK_EQ(pci_function_count, 1);
+	p = pci_find(0x18);
+	CHECK(p != NULL);
+	CHECK_EQ(p->bar[0].size, 0x20000);
+	CHECK_EQ(p->bar[0].base, 0xfeb80000);
+	CHECK_EQ(p->bar[1].size, 0);
+	CHECK_EQ(p->bar[2].size, 0x20);
+	CHECK_EQ(p->bar[2].base, 0xc040);
+	CHECK(p->bar[2].io && !p->bar[0].io);
+	CHECK_EQ(p->bar[4].size, 0x1000000);
+	CHECK_EQ(p->bar[4].base, 0x380000000000);
+	CHECK(p->bar[4].wide && p->bar[4].prefetchable);
+	CHECK_EQ(p->bar[5].size, 0);
+	CHECK_EQ(p->msix_entries, 5);
+	CHECK_EQ(p->msix_table_bar, 3);
+	CHECK_EQ(p->msix_pba_offset, 0x2000);
+	CHECK_EQ(p->msi_vectors, 4);
+	CHECK(p->msi_64 && !p->msi_maskable && p->flr && p->master);
+	CHECK_EQ(p->pin, 1);
+	CHECK_EQ(p->line, 11);
+	/* It is left as it was. */
+	CHECK(memcmp(before.config, f->config, sizeof(before.config)) == 0);
+	CHECK(strstr(fake_log,
+		     "pci = 00:03.0  # 8086:10d3 network controller, MSI-X 5, MSI 4, 4 BARs"));
+}
+
+TEST(follows_bridges_once)
+{
+	fresh();
+	bridge(pci_bdf(0, 1, 0), 1);
+	bridge(pci_bdf(1, 0, 0), 2);
+	bridge(pci_bdf(2, 5, 0), 1); /* a loop */
+	bridge(pci_bdf(2, 6, 0), 0); /* not set up: bus 0 once is enough */
+	card(pci_bdf(2, 0, 0));
+	pci_enumerate(&no_acpi);
+	CHECK_EQ(pci_function_count, 5);
+	CHECK(pci_find(pci_bdf(2, 0, 0)) != NULL);
+	CHECK_EQ(pci_find(pci_bdf(0, 1, 0))->secondary, 1);
+}
+
+TEST(other_functions_only_of_multifunction_devices)
+{
+	struct fake_function *f;
+
+	fresh();
+	f = card(pci_bdf(0, 3, 0));
+	card(pci_bdf(0, 3, 2));
+	pci_enumerate(&no_acpi);
+	CHECK_EQ(pci_function_count, 1);
+	fake_pci_set(f, PCI_HEADER_TYPE, 1, 0x80);
+	pci_enumerate(&no_acpi);
+	CHECK_EQ(pci_function_count, 2);
+}
+
+TEST(a_dead_device_is_left_out)
+{
+	for (unsigned n = 1; n < 60; n += 3) {
+		fresh();
+		card(pci_bdf(0, 3, 0))->dies_after = n;
+		card(pci_bdf(0, 4, 0));
+		pci_enumerate(&no_acpi);
+		CHECK(pci_find(pci_bdf(0, 4, 0)) != NULL);
+		CHECK(pci_find(pci_bdf(0, 3, 0)) == NULL || n > 30);
+	}
+}
+
+TEST(hostile_capabilities_end)
+{
+	struct fake_function *f;
+
+	fresh();
+	f = card(pci_bdf(0, 3, 0));
+	f->config[0xc9] = 0xc8;		       /* a list that points to itself */
+	fake_pci_set(f, 0x100, 4, 0x1000000d); /* so does the extended one */
+	pci_enumerate(&no_acpi);
+	CHECK_EQ(pci_function_count, 1);
+	fresh();
+	f = card(pci_bdf(0, 3, 0));
+	fake_pci_set(f, 0xa2, 2, 0x7ff); /* 2048 entries do not fit into 16 KiB */
+	pci_enumerate(&no_acpi);
+	CHECK_EQ(pci_functions[0].cap_msix, 0);
+	CHECK(strstr(fake_log, "MSI-X table is in no BAR"));
+	fresh();
+	f = card(pci_bdf(0, 3, 0));
+	fake_pci_set(f, 0xa4, 4, 2); /* in an I/O BAR */
+	pci_enumerate(&no_acpi);
+	CHECK_EQ(pci_functions[0].cap_msix, 0);
+	fresh();
+	f = card(pci_bdf(0, 3, 0));
+	fake_pci_set(f, 0xa8, 4, 0xfffffff8 | 3);
+	pci_enumerate(&no_acpi);
+	CHECK_EQ(pci_functions[0].cap_msix, 0);
+}
+
+TEST(more_functions_than_there_is_room_for)
+{
+	fresh();
+	bridge(pci_bdf(0, 1, 0), 1);
+	for (unsigned i = 0; i < 31 * 8; i++) {
+		fake_pci_set(card((uint16_t)(pci_bdf(1, 0, 0) + i)), PCI_HEADER_TYPE, 1, 0x80);
+	}
+	for (unsigned i = 2; i < 20; i++) {
+		card(pci_bdf(0, i, 0));
+	}
+	pci_enumerate(&no_acpi);
+	CHECK_EQ(pci_function_count, PCI_FUNCTIONS);
+	CHECK(strstr(fake_log, "more than 256 functions"));
+}
+
+TEST(resets_by_flr_and_restores)
+{
+	struct fake_function *f;
+
+	fresh();
+	f = card(pci_bdf(0, 3, 0));
+	pci_enumerate(&no_acpi);
+	CHECK(pci_reset_function(&pci_functions[0]));
+	CHECK_EQ(f->flrs, 1);
+	CHECK_EQ(f->d3s, 0);
+	CHECK_EQ(fake_pci_get(f, PCI_BAR0, 4), 0xfeb80000);
+	CHECK_EQ(fake_pci_get(f, PCI_BAR0 + 20, 4), 0x3800);
+	CHECK_EQ(fake_pci_get(f, PCI_COMMAND, 2),
+		 PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
+	CHECK(fake_pci_waited_ms >= 100);
+}
+
+TEST(resets_by_power_state_and_by_bus)
+{
+	struct fake_function *f, *b;
+
+	fresh();
+	f = card(pci_bdf(0, 3, 0));
+	fake_pci_set(f, 0xe4, 4, 0);
+	pci_enumerate(&no_acpi);
+	CHECK(pci_reset_function(&pci_functions[0]));
+	CHECK_EQ(f->d3s, 1);
+	CHECK_EQ(fake_pci_get(f, 0xcc, 2) & PM_STATE, 0);
+	CHECK_EQ(fake_pci_get(f, PCI_BAR0, 4), 0xfeb80000);
+
+	fake_pci_set(f, 0xcc, 2, PM_NO_SOFT_RESET);
+	CHECK(!pci_reset_function(&pci_functions[0])); /* no way is left */
+
+	fresh();
+	b = bridge(pci_bdf(0, 1, 0), 1);
+	f = card(pci_bdf(1, 0, 0));
+	fake_pci_set(f, 0xe4, 4, 0);
+	fake_pci_set(f, 0xcc, 2, PM_NO_SOFT_RESET);
+	pci_enumerate(&no_acpi);
+	b->writes = 0;
+	CHECK(pci_reset_function(pci_find(pci_bdf(1, 0, 0))));
+	CHECK_EQ(b->writes, 2);
+	CHECK_EQ(fake_pci_get(b, PCI_BRIDGE_CONTROL, 2), 0);
+	card(pci_bdf(1, 1, 0)); /* a neighbour must not be reset with it */
+	pci_enumerate(&no_acpi);
+	CHECK(!pci_reset_function(pci_find(pci_bdf(1, 0, 0))));
+}
+
+TEST(a_reset_of_the_dead_is_bounded)
+{
+	struct fake_function *f;
+
+	fresh();
+	f = card(pci_bdf(0, 3, 0));
+	pci_enumerate(&no_acpi);
+	f->accesses = 0;
+	f->dies_after = 25;
+	CHECK(!pci_reset_function(&pci_functions[0]));
+	CHECK(fake_pci_waited_ms < 3000);
+	fake_pci_waited_ms = 0;
+	CHECK(!pci_reset_function(&pci_functions[0]));
+	CHECK_EQ(fake_pci_waited_ms, 0);
+}

@@ -1,0 +1,621 @@
+/*
+ * The VT-d driver on a model of a unit: what the unit reads from memory after each call, and what
+ * it was told to forget. The model executes commands, the invalidation queue and fault records.
+ */
+#include "drivers/vtd.h"
+#include "hv/host.h"
+#include "tests/host/iommu_rig.h"
+
+enum { BASE = 0xfed90000, MMIO = 0x90000, FAULTS = 0x220, IOTLB = 0xf0 };
+
+#define CAP                                                                                        \
+	(2 | VTD_CAP_PROTECTED | field_put(VTD_CAP_WIDTHS, 6) |                                    \
+	 field_put(VTD_CAP_GUEST_ADDRESS, 47) | field_put(VTD_CAP_FAULT_OFFSET, FAULTS / 16) |     \
+	 VTD_CAP_2M | VTD_CAP_1G | field_put(VTD_CAP_FAULTS, 1) | VTD_CAP_DRAIN)
+#define EXT                                                                                        \
+	(VTD_EXT_COHERENT | VTD_EXT_QUEUE | VTD_EXT_REMAP | VTD_EXT_SNOOP |                        \
+	 field_put(VTD_EXT_IOTLB_OFFSET, IOTLB / 16))
+
+/* What the unit was told. */
+static struct {
+	unsigned contexts, iotlbs, remaps, waits, write_flushes, gaps;
+	uint64_t domains; /* of selective invalidations, a bit each */
+	uint64_t root, remap;
+	bool dead;
+} told;
+
+static uint64_t reg(unsigned offset, unsigned size)
+{
+	uint64_t v = 0;
+
+	memcpy(&v, fake_host.mmio + MMIO + offset, size);
+	return v;
+}
+
+static void set(unsigned offset, unsigned size, uint64_t v)
+{
+	memcpy(fake_host.mmio + MMIO + offset, &v, size);
+}
+
+static void command(uint32_t v)
+{
+	uint32_t status = (uint32_t)reg(VTD_STATUS, 4);
+
+	told.gaps += (status & VTD_TRANSLATE) && !(v & VTD_TRANSLATE);
+	CHECK(!((v & VTD_REMAP) && !(v & VTD_QUEUE)));
+	status = (status & (VTD_SET_ROOT | VTD_SET_REMAP)) | (v & ~(uint32_t)VTD_FLUSH_WRITES);
+	told.write_flushes += !!(v & VTD_FLUSH_WRITES);
+	if (!(v & VTD_QUEUE)) {
+		set(VTD_QUEUE_HEAD, 8, 0);
+	}
+	if (v & VTD_SET_ROOT) {
+		told.root = reg(VTD_ROOT_TABLE, 8);
+	}
+	if (v & VTD_SET_REMAP) {
+		told.remap = reg(VTD_REMAP_TABLE, 8);
+	}
+	set(VTD_STATUS, 4, status);
+}
+
+static void descriptor(const struct vtd_pair *d)
+{
+	switch (d->low & 15) {
+	case 1:
+		CHECK_EQ(d->low, 0x11); /* all */
+		told.contexts++;
+		break;
+	case 2:
+		CHECK_EQ(d->low & 0xc0, 0xc0); /* drain */
+		told.iotlbs += field_get(FIELD(5, 4), d->low) == 1;
+		if (field_get(FIELD(5, 4), d->low) == 2) {
+			told.domains |= BIT(d->low >> 16 & 0x3f);
+		}
+		break;
+	case 4: told.remaps++; break;
+	case 5:
+		CHECK_EQ(d->low & 0xfff, 0x25);
+		told.waits++;
+		*(uint32_t *)(uintptr_t)d->high = (uint32_t)(d->low >> 32);
+		break;
+	default: CHECK(!"a known descriptor");
+	}
+}
+
+static void queue(uint64_t tail)
+{
+	const struct vtd_pair *q = (void *)(uintptr_t)(reg(VTD_QUEUE_ADDRESS, 8) & ~PAGE_MASK);
+
+	set(VTD_QUEUE_TAIL, 8, tail);
+	if (!(reg(VTD_STATUS, 4) & VTD_QUEUE)) {
+		return;
+	}
+	for (uint64_t head = reg(VTD_QUEUE_HEAD, 8); head != tail; head = (head + 16) % PAGE_SIZE) {
+		descriptor(&q[head / 16]);
+	}
+	set(VTD_QUEUE_HEAD, 8, tail);
+}
+
+static bool unit_write(uint64_t at, unsigned size, uint64_t v)
+{
+	unsigned offset = (unsigned)(at - MMIO);
+
+	if (told.dead) {
+		return true;
+	}
+	switch (offset) {
+	case VTD_COMMAND:
+		CHECK_EQ(size, 4);
+		command((uint32_t)v);
+		return true;
+	case VTD_QUEUE_TAIL: queue(v); return true;
+	case VTD_FAULT_STATUS: set(offset, 4, reg(offset, 4) & ~v & ~2ull); return true;
+	case FAULTS + 12:
+	case FAULTS + 28: set(offset, 4, reg(offset, 4) & ~v); return true;
+	case VTD_CONTEXT:
+		CHECK_EQ(v, BIT(63) | BIT(61));
+		told.contexts++;
+		set(offset, 8, v & ~BIT(63));
+		return true;
+	case IOTLB + VTD_IOTLB_INVALIDATE:
+		CHECK_EQ(v, BIT(63) | BIT(60) | BIT(49) | BIT(48));
+		told.iotlbs++;
+		set(offset, 8, v & ~BIT(63));
+		return true;
+	case VTD_PROTECTED: set(offset, 4, v >> 31 ? v | 1 : v & ~1ull); return true;
+	default: return false;
+	}
+}
+
+/* I/O APIC 5; 00:02.0; everything behind 00:1c.0; RMRR for 02:00.0. */
+static const uint8_t drhd[] = {0, 0, 40, 0, 0, 0, 0, 0,	   0, 0, 0xd9, 0xfe, 0, 0,
+			       0, 0, 3,	 8, 0, 0, 5, 0xff, 0, 0, 1,    8,    0, 0,
+			       0, 0, 2,	 0, 2, 8, 0, 0,	   0, 0, 0x1c, 0};
+static const uint8_t rmrr[] = {1,    0, 34,   0, 0, 0, 0, 0, 0,	 0x10, 0, 0x7b, 0, 0,	 0, 0, 0xff,
+			       0x2f, 0, 0x7b, 0, 0, 0, 0, 1, 10, 0,    0, 0,	0, 0x1c, 0, 0, 0};
+
+static void machine(uint64_t cap, uint64_t ext)
+{
+	rig_reset("DMAR");
+	memset(&told, 0, sizeof(told));
+	fake_host.mmio_write = unit_write;
+	fake_host.tsc_step = 1000000; /* a second has a thousand readings */
+	rig_table[36] = 47;
+	rig_table[37] = 1;
+	rig_append(drhd, sizeof(drhd));
+	rig_append(rmrr, sizeof(rmrr));
+	rig_seal();
+	set(VTD_VERSION, 4, 0x10);
+	set(VTD_CAPABILITY, 8, cap);
+	set(VTD_EXTENDED, 8, ext);
+}
+
+static void start(uint64_t cap, uint64_t ext)
+{
+	machine(cap, ext);
+	CHECK(iommu_probe(&rig_machine, &why));
+	CHECK_STR(why.text, "");
+	CHECK(iommu == &vtd_ops);
+	CHECK(iommu->enable(&why));
+	CHECK_STR(why.text, "");
+}
+
+static const struct vtd_pair *context(uint16_t bdf)
+{
+	const struct vtd_pair *root = (void *)(uintptr_t)told.root;
+
+	if (!(root[bdf >> 8].low & 1)) {
+		return NULL;
+	}
+	CHECK_EQ(root[bdf >> 8].low & PAGE_MASK, 1);
+	return (const struct vtd_pair *)(uintptr_t)(root[bdf >> 8].low - 1) + (bdf & 0xff);
+}
+
+/* The unit's walk: 0 is blocked, else the host address and, in bit 0, that it may write. */
+static uint64_t walk(uint16_t bdf, uint64_t at)
+{
+	const struct vtd_pair *c = context(bdf);
+	unsigned level = c ? (unsigned)(c->high & 7) + 2 : 0;
+	uint64_t e = c ? c->low : 0;
+
+	if (!(e & 1)) {
+		return 0;
+	}
+	CHECK_EQ(e & PAGE_MASK, 1); /* translation type 0 */
+	while (level--) {
+		unsigned shift = 12 + 9 * level;
+
+		e = ((const uint64_t *)(uintptr_t)(e & FIELD(51, 12)))[at >> shift & 511];
+		if (!(e & 1)) {
+			return 0;
+		}
+		if (!level || e & BIT(7)) {
+			CHECK(e & BIT(11)); /* snooped */
+			return (e & FIELD(51, 12)) + (at & (BIT(shift) - 1) & ~PAGE_MASK) +
+			       (e >> 1 & 1);
+		}
+	}
+	return 0;
+}
+
+static struct iommu_domain *domain_of(const struct addrspace *as)
+{
+	struct iommu_domain *d = NULL;
+
+	CHECK(iommu->domain_create(as, &d, &why));
+	CHECK_STR(why.text, "");
+	return d;
+}
+
+TEST(formats)
+{
+	struct npt_format three = vtd_npt_format(CAP & ~BIT(10), EXT);
+	struct npt_format small = vtd_npt_format(CAP & ~VTD_CAP_2M, EXT & ~VTD_EXT_SNOOP);
+	struct npt_format deep = vtd_npt_format(field_put(VTD_CAP_WIDTHS, 8), EXT);
+	struct iommu_domain d = {.npt = {.format = &three, .root = hpa(0x123000)}, .id = 7};
+	struct vtd_pair e = vtd_context_entry(&d);
+
+	CHECK_EQ(vtd_npt_format(CAP, EXT).levels, 4);
+	CHECK_EQ(three.levels, 3);
+	CHECK_EQ(deep.levels, 5);
+	CHECK(small.small_leaves && !small.gib_leaves && !small.write_back);
+	CHECK_EQ(vtd_npt_format(0, 0).levels, 0);
+	CHECK_EQ(e.low, 0x123001);
+	CHECK_EQ(e.high, 0x701);
+	e = vtd_remap_entry(0x1234, 0xab, 0x51, false, false);
+	CHECK_EQ(e.low, 0xab0000510001);
+	CHECK_EQ(e.high, 0x41234);
+	e = vtd_remap_entry(0x1234, 0x12345678, 0x51, true, true);
+	CHECK_EQ(e.low, 0x1234567800510011);
+	CHECK_EQ(vtd_message_address(0), 0xfee00018);
+	CHECK_EQ(vtd_message_address(0x8001), 0xfee0003c);
+	CHECK_EQ(vtd_message_address(0x7fff), 0xfeeffff8);
+	CHECK_EQ(vtd_pin_entry(0x8003, 0x30, true), 0x0007000000008830);
+}
+
+TEST(on)
+{
+	start(CAP, EXT);
+	CHECK_EQ(reg(VTD_STATUS, 4),
+		 VTD_TRANSLATE | VTD_SET_ROOT | VTD_QUEUE | VTD_REMAP | VTD_SET_REMAP);
+	CHECK_EQ(told.contexts, 1);
+	CHECK_EQ(told.iotlbs, 1);
+	CHECK_EQ(told.remaps, 1);
+	CHECK(iommu->remaps_interrupts());
+	CHECK_EQ(told.remap & PAGE_MASK, 15); /* 2^16 entries, xAPIC */
+	for (unsigned bdf = 0; bdf < 65536; bdf++) {
+		CHECK(!walk((uint16_t)bdf, 0x1000));
+	}
+	CHECK_EQ(reg(VTD_FAULT_CONTROL, 4), VTD_FAULT_MASKED);
+}
+
+TEST(taken_over_without_a_gap)
+{
+	machine(CAP, EXT);
+	set(VTD_STATUS, 4, VTD_TRANSLATE | VTD_QUEUE | VTD_REMAP | VTD_COMPATIBILITY);
+	set(VTD_QUEUE_HEAD, 8, 0x40);
+	set(VTD_QUEUE_TAIL, 8, 0x40);
+	set(VTD_PROTECTED, 4, 0x80000001);
+	set(VTD_FAULT_STATUS, 4, 3);
+	set(FAULTS + 12, 4, 0x80000000);
+	CHECK(iommu_probe(&rig_machine, &why));
+	CHECK(iommu->enable(&why));
+	CHECK_STR(why.text, "");
+	CHECK_EQ(told.gaps, 0);
+	CHECK(!(reg(VTD_STATUS, 4) & VTD_COMPATIBILITY));
+	CHECK_EQ(reg(VTD_PROTECTED, 4), 0);
+	CHECK_EQ(reg(FAULTS + 12, 4), 0);
+	CHECK(told.root != 0 && told.contexts == 1);
+}
+
+TEST(firmware_queue_that_never_ends)
+{
+	machine(CAP, EXT);
+	set(VTD_STATUS, 4, VTD_QUEUE);
+	set(VTD_QUEUE_TAIL, 8, 0x40);
+	CHECK(iommu_probe(&rig_machine, &why));
+	CHECK(!iommu->enable(&why));
+	CHECK_STR(why.text, "the VT-d unit at 0xfed90000 does not stop firmware's invalidation "
+			    "queue; `iommu=off` on Mullion's command line starts without it");
+}
+
+TEST(units_that_cannot_be_used)
+{
+	machine(UINT64_MAX, EXT);
+	CHECK(!iommu_probe(&rig_machine, &why));
+	CHECK(strstr(why.text, "does not answer"));
+	CHECK(!iommu);
+	machine(CAP & ~VTD_CAP_WIDTHS, EXT);
+	CHECK(!iommu_probe(&rig_machine, &why));
+	CHECK(strstr(why.text, "no second-level translation"));
+	machine(CAP & ~VTD_CAP_DOMAINS, EXT);
+	CHECK(!iommu_probe(&rig_machine, &why));
+	CHECK(strstr(why.text, "too few domains"));
+	machine(CAP, EXT);
+	rig_table[9]++;
+	CHECK(!iommu_probe(&rig_machine, &why));
+	CHECK(strstr(why.text, "checksum"));
+	machine(CAP, EXT);
+	CHECK(iommu_probe(&rig_machine, &why));
+	told.dead = true;
+	CHECK(!iommu->enable(&why));
+	CHECK(strstr(why.text, "does not start its invalidation queue"));
+}
+
+TEST(no_table_no_iommu)
+{
+	machine(CAP, EXT);
+	rig_acpi.tables = 0;
+	CHECK(!iommu_probe(&rig_machine, &why));
+	CHECK_STR(why.text, "");
+	CHECK(!iommu);
+}
+
+TEST(domain_is_the_guests_ram_and_nothing_else)
+{
+	struct iommu_domain *d;
+
+	start(CAP, EXT);
+	d = domain_of(&rig_guest);
+	CHECK(iommu->attach(0x10, d, &why));
+	CHECK_EQ(walk(0x10, 0), RIG_RAM + 1);
+	CHECK_EQ(walk(0x10, 0x9f000), RIG_RAM + 0x9f001);
+	CHECK_EQ(walk(0x10, 0xa0000), 0);
+	CHECK_EQ(walk(0x10, 0xc0000), RIG_RAM + 0xc0001);
+	CHECK_EQ(walk(0x10, MIB(16) - 0x1000), RIG_RAM + MIB(16) - 0xfff);
+	CHECK_EQ(walk(0x10, MIB(16)), 0);
+	CHECK_EQ(walk(0x10, 0xfd000000), 0); /* a device's registers */
+	CHECK_EQ(walk(0x10, RIG_RAM), 0);
+	CHECK_EQ(walk(0x18, 0), 0);
+	CHECK(told.domains == BIT(1) && told.contexts == 2);
+}
+
+TEST(from_one_domain_to_another_and_to_none)
+{
+	struct iommu_domain *d, *other;
+
+	start(CAP, EXT);
+	d = domain_of(&rig_guest);
+	other = domain_of(&rig_other);
+	CHECK(iommu->attach(0x10, d, &why));
+	CHECK(iommu->attach(0x10, other, &why));
+	CHECK_EQ(told.domains, BIT(1) | BIT(2));
+	CHECK_EQ(walk(0x10, 0x1000), RIG_OTHER + 0x1001);
+	CHECK_EQ(walk(0x10, MIB(8)), 0);
+	told.domains = 0;
+	CHECK(iommu->attach(0x10, NULL, &why));
+	CHECK_EQ(told.domains, BIT(2));
+	CHECK_EQ(walk(0x10, 0x1000), 0);
+	CHECK(iommu->attach(0x18, NULL, &why)); /* was never attached */
+}
+
+TEST(which_devices)
+{
+	struct iommu_domain *d;
+
+	start(CAP, EXT);
+	d = domain_of(&rig_other);
+	CHECK(!iommu->attach(0x18, d, &why));
+	CHECK_STR(why.text, "no VT-d unit covers device 00:03.0");
+	CHECK(!iommu->attach(0x400, d, &why));
+	CHECK(iommu->attach(0xe0, d, &why));  /* the bridge itself */
+	CHECK(iommu->attach(0x3ff, d, &why)); /* behind it */
+}
+
+TEST(unit_that_includes_all)
+{
+	struct iommu_domain *d;
+
+	machine(CAP, EXT);
+	rig_table[48 + 4] = 1;
+	rig_seal();
+	CHECK(iommu_probe(&rig_machine, &why) && iommu->enable(&why));
+	d = domain_of(&rig_other);
+	CHECK(iommu->attach(0xff18, d, &why));
+	CHECK_EQ(walk(0xff18, 0), RIG_OTHER + 1);
+}
+
+TEST(reserved_regions)
+{
+	struct iommu_domain *d;
+
+	start(CAP, EXT);
+	d = domain_of(&rig_guest);
+	CHECK(iommu->attach(0x10, d, &why));
+	CHECK_EQ(walk(0x10, 0x7b001000), 0); /* not its own */
+	CHECK(iommu->attach(0x200, d, &why));
+	/* 1:1, and the whole domain has it now. */
+	CHECK_EQ(walk(0x200, 0x7b001000), 0x7b001001);
+	CHECK_EQ(walk(0x200, 0x7b002000), 0x7b002001);
+	CHECK_EQ(walk(0x200, 0x7b000000), 0);
+	CHECK_EQ(walk(0x200, 0x7b003000), 0);
+	CHECK(iommu->attach(0x200, NULL, &why) && iommu->attach(0x200, d, &why));
+
+	machine(CAP, EXT); /* a region in RAM: a guest could own it */
+	put_le64(rig_table + 88 + 8, 0x5f000000);
+	put_le64(rig_table + 88 + 16, 0x5f000fff);
+	rig_seal();
+	CHECK(iommu_probe(&rig_machine, &why) && iommu->enable(&why));
+	d = domain_of(&rig_guest);
+	CHECK(!iommu->attach(0x200, d, &why));
+	CHECK_STR(why.text, "firmware reserved 0x5f000000-0x5f000fff for device 02:00.0, but there "
+			    "is RAM");
+	CHECK_EQ(walk(0x200, 0x1000), 0);
+
+	machine(CAP, EXT); /* a region where the guest has RAM */
+	put_le64(rig_table + 88 + 8, 0xe0000);
+	put_le64(rig_table + 88 + 16, 0xeffff);
+	rig_seal();
+	CHECK(iommu_probe(&rig_machine, &why) && iommu->enable(&why));
+	d = domain_of(&rig_guest);
+	CHECK(!iommu->attach(0x200, d, &why));
+	CHECK(strstr(why.text, "where the guest has memory"));
+}
+
+TEST(addresses_that_the_unit_cannot_take)
+{
+	struct iommu_domain *d;
+
+	start((CAP & ~VTD_CAP_GUEST_ADDRESS) | field_put(VTD_CAP_GUEST_ADDRESS, 38), EXT);
+	memset(&rig_guest, 0, sizeof(rig_guest));
+	rig_range(&rig_guest, BIT(39) - MIB(2), MIB(4), RIG_RAM, false);
+	CHECK(!iommu->domain_create(&rig_guest, &d, &why));
+	CHECK_STR(why.text,
+		  "RAM at guest-physical 0x7fffe00000 is beyond the 39 bits that devices can "
+		  "address through the IOMMU");
+}
+
+TEST(messages)
+{
+	const struct vtd_pair *remap;
+	struct iommu_domain *d;
+	uint64_t address, again;
+	uint32_t data;
+
+	start(CAP, EXT);
+	remap = (void *)(uintptr_t)(told.remap & ~PAGE_MASK);
+	d = domain_of(&rig_guest);
+	CHECK(!iommu->msi(0x10, 0, 1, 0x51, &address, &data)); /* nobody's */
+	CHECK(iommu->attach(0x10, d, &why) && iommu->attach(0x200, d, &why));
+	CHECK(iommu->msi(0x10, 0, 1, 0x51, &address, &data));
+	CHECK_EQ(data, 0);
+	CHECK(iommu->msi(0x10, 3, 2, 0x61, &again, &data));
+	CHECK_EQ(data, 3);
+	CHECK_EQ(again, address);
+	CHECK_EQ(remap[VTD_LEGACY_INDEX].low, 0x10000510001);
+	CHECK_EQ(remap[VTD_LEGACY_INDEX].high, 0x40010);
+	CHECK_EQ(remap[VTD_LEGACY_INDEX + 3].low, 0x20000610001);
+	CHECK_EQ(address, vtd_message_address(VTD_LEGACY_INDEX));
+	told.remaps = 0; /* elsewhere: the unit may have cached the old entry */
+	CHECK(iommu->msi(0x10, 0, 3, 0x52, &again, &data));
+	CHECK_EQ(remap[VTD_LEGACY_INDEX].low, 0x30000520001);
+	CHECK_EQ(told.remaps, 1);
+	CHECK(iommu->msi(0x200, 0, 1, 0x53, &again, &data));
+	CHECK_EQ(again, vtd_message_address(VTD_LEGACY_INDEX + 256));
+	CHECK(!iommu->msi(0x10, 256, 1, 0x51, &again, &data));
+	CHECK(!iommu->msi(0x10, 0, 256, 0x51, &again, &data));
+	CHECK(iommu->attach(0x10, NULL, &why));
+	CHECK_EQ(remap[VTD_LEGACY_INDEX].low | remap[VTD_LEGACY_INDEX + 3].low, 0);
+	CHECK_EQ(told.remaps, 2);
+	CHECK(!iommu->msi(0x10, 0, 1, 0x51, &again, &data));
+	CHECK(remap[VTD_LEGACY_INDEX + 256].low != 0);
+}
+
+TEST(pins)
+{
+	const struct vtd_pair *remap;
+	uint64_t entry;
+
+	start(CAP, EXT);
+	remap = (void *)(uintptr_t)(told.remap & ~PAGE_MASK);
+	CHECK(iommu->ioapic(RIG_IOAPIC, 4, 1, 0x30, false, &entry));
+	CHECK_EQ(entry, 0x0009000000000030);
+	CHECK_EQ(remap[4].low, 0x10000300001);
+	CHECK_EQ(remap[4].high, 0x4ff00); /* ff:00.0 */
+	CHECK(iommu->ioapic(RIG_IOAPIC, 17, 0, 0x41, true, &entry));
+	CHECK_EQ(entry, 0x0023000000008041);
+	CHECK_EQ(remap[17].low, 0x410011);
+	CHECK(!iommu->ioapic(RIG_IOAPIC + 1, 4, 1, 0x30, false, &entry));
+}
+
+TEST(interrupts_are_not_remapped_where_that_would_lose_some)
+{
+	uint64_t address, entry;
+	uint32_t data;
+
+	machine(CAP, EXT);
+	rig_acpi.ioapics = 2;
+	rig_acpi.ioapic[1].id = 9; /* not in the DMAR */
+	CHECK(iommu_probe(&rig_machine, &why) && iommu->enable(&why));
+	CHECK(!(reg(VTD_STATUS, 4) & VTD_REMAP));
+	CHECK(!iommu->remaps_interrupts());
+	CHECK(iommu->ioapic(9, 4, 1, 0x30, true, &entry));
+	CHECK_EQ(entry, 0x0100000000008030);
+	CHECK(iommu->attach(0x10, domain_of(&rig_guest), &why));
+	CHECK(iommu->msi(0x10, 7, 2, 0x51, &address, &data));
+	CHECK_EQ(address, 0xfee02000);
+	CHECK_EQ(data, 0x51);
+	start(CAP, EXT & ~VTD_EXT_REMAP);
+	CHECK(!(reg(VTD_STATUS, 4) & VTD_REMAP));
+	machine(CAP, EXT);
+	rig_machine.x2apic = true; /* and the unit knows 8-bit APIC ids only */
+	CHECK(iommu_probe(&rig_machine, &why) && iommu->enable(&why));
+	CHECK(!(reg(VTD_STATUS, 4) & VTD_REMAP));
+	machine(CAP, EXT | VTD_EXT_X2APIC);
+	rig_machine.x2apic = true;
+	CHECK(iommu_probe(&rig_machine, &why) && iommu->enable(&why));
+	CHECK_EQ(told.remap & PAGE_MASK, 15 | BIT(11));
+	CHECK(iommu->ioapic(RIG_IOAPIC, 4, 0x12345, 0x30, false, &entry));
+}
+
+TEST(registers_where_there_is_no_queue)
+{
+	start(CAP | VTD_CAP_WRITE_BUFFER, EXT & ~VTD_EXT_QUEUE);
+	CHECK_EQ(told.contexts, 1);
+	CHECK_EQ(told.iotlbs, 1);
+	CHECK_EQ(told.waits, 0);
+	CHECK_EQ(told.write_flushes, 1);
+	CHECK_EQ(reg(VTD_STATUS, 4), VTD_TRANSLATE | VTD_SET_ROOT); /* remapping needs a queue */
+	CHECK(iommu->attach(0x10, domain_of(&rig_guest), &why));
+	CHECK_EQ(told.iotlbs, 2);
+	CHECK_EQ(told.write_flushes, 2);
+}
+
+TEST(queue_goes_round)
+{
+	struct iommu_domain *d;
+
+	start(CAP, EXT);
+	d = domain_of(&rig_guest);
+	for (unsigned i = 0; i < 300; i++) {
+		CHECK(iommu->attach(0x10, i % 2 ? d : NULL, &why));
+	}
+	CHECK_EQ(told.contexts, 300); /* the first was for nobody; one at the start */
+	CHECK(walk(0x10, 0) != 0);
+}
+
+TEST(unit_that_stops_answering)
+{
+	struct iommu_domain *d;
+
+	start(CAP, EXT);
+	d = domain_of(&rig_guest);
+	told.dead = true;
+	CHECK(!iommu->attach(0x10, d, &why));
+	CHECK(strstr(why.text, "does not invalidate what it has cached"));
+}
+
+static void fault(unsigned i, uint64_t high, uint64_t low)
+{
+	set(FAULTS + 16 * i, 8, low);
+	set(FAULTS + 16 * i + 8, 8, high | BIT(63));
+	set(VTD_FAULT_STATUS, 4, 2 | i << 8);
+}
+
+TEST(faults)
+{
+	struct iommu_fault f;
+
+	start(CAP, EXT);
+	CHECK(!iommu->take_fault(&f));
+	fault(1, (5ull << 32) | 0x10, 0x12345fff);
+	CHECK(iommu->take_fault(&f));
+	CHECK(f.bdf == 0x10 && !f.owned);
+	CHECK_EQ(f.address, 0x12345000);
+	CHECK(f.write);
+	CHECK_STR(f.reason, "a write that the domain does not permit");
+	CHECK_EQ(reg(FAULTS + 28, 4) >> 31, 0);
+	CHECK(iommu->attach(0x10, domain_of(&rig_guest), &why));
+	fault(0, BIT(62) | (6ull << 32) | 0x10, 0x1000);
+	CHECK(iommu->take_fault(&f));
+	CHECK(!f.write && f.bdf == 0x10 && f.owned);
+	fault(0, (0x22ull << 32) | 0x18, 0x2005ull << 48);
+	CHECK(iommu->take_fault(&f));
+	CHECK_EQ(f.address, 0x2005);
+	fault(0, (0xffull << 32) | 0x18, 0x1000);
+	CHECK(iommu->take_fault(&f));
+	CHECK_STR(f.reason, "a reason that is not known");
+	set(VTD_FAULT_STATUS, 4, 3); /* overflowed, but the records are empty by now */
+	CHECK(!iommu->take_fault(&f));
+	CHECK_EQ(reg(VTD_FAULT_STATUS, 4), 0);
+}
+
+TEST(quiet_until_attached_again)
+{
+	struct iommu_domain *d;
+
+	start(CAP, EXT);
+	d = domain_of(&rig_guest);
+	iommu->quiet(0x200); /* nobody's; its bus has no table yet */
+	CHECK_EQ(context(0x200)->low, 2);
+	CHECK_EQ(told.contexts, 2);
+	CHECK_EQ(walk(0x200, 0), 0);
+	CHECK(iommu->attach(0x10, d, &why));
+	iommu->quiet(0x10);
+	CHECK_EQ(context(0x10)->low & PAGE_MASK, 3);
+	CHECK(iommu->attach(0x10, NULL, &why) && iommu->attach(0x10, d, &why));
+	CHECK_EQ(context(0x10)->low & PAGE_MASK, 1);
+	iommu->quiet(0x18); /* covered by no unit */
+	CHECK_EQ(context(0x18)->low, 0);
+}
+
+TEST(fault_interrupt)
+{
+	start(CAP, EXT);
+	iommu->fault_interrupt(3, 0xe2);
+	CHECK_EQ(reg(VTD_FAULT_DATA, 4), 0xe2);
+	CHECK_EQ(reg(VTD_FAULT_ADDRESS, 4), 0xfee03000);
+	CHECK_EQ(reg(VTD_FAULT_CONTROL, 4), 0);
+	iommu->fault_interrupt(0, 0);
+	CHECK_EQ(reg(VTD_FAULT_CONTROL, 4), VTD_FAULT_MASKED);
+}
+
+TEST(registers_are_told)
+{
+	uint64_t base, size;
+
+	start(CAP, EXT);
+	CHECK(iommu->registers(0, &base, &size));
+	CHECK_EQ(base, BASE);
+	CHECK_EQ(size, PAGE_SIZE);
+	CHECK(!iommu->registers(1, &base, &size));
+}
