@@ -21,7 +21,11 @@ static bool ended;
 static uint64_t console_deadline = UINT64_MAX; /* host TSC at which to look again */
 static uint64_t last_byte;		       /* host TSC at which a guest's byte was last seen */
 
-enum { CHUNK = 64, PAUSE_PER_SECOND = 50 /* a prompt shows after 1/50 s of silence */ };
+enum {
+	CHUNK = 64,
+	PAUSE_PER_SECOND = 50, /* a prompt shows after 1/50 s of silence */
+	LOG_ROOM = 2,	       /* bytes of the terminal's room that only the log may take */
+};
 
 static struct vcpu *vcpu_on(unsigned cpu)
 {
@@ -96,7 +100,9 @@ static bool collect_guest(unsigned i)
 	uint8_t buf[CHUNK];
 
 	while (n && taken < VUART_OUT) {
-		n = vuart_take(u, buf, limit(terminal_room(&terminal)));
+		unsigned room = terminal_room(&terminal);
+
+		n = vuart_take(u, buf, room > LOG_ROOM ? limit(room - LOG_ROOM) : 0);
 		terminal_feed(&terminal, i, buf, n);
 		taken += n;
 	}
@@ -110,18 +116,23 @@ static bool collect_guest(unsigned i)
 }
 
 /*
- * A ringful of each guest in turn, so that nobody keeps the terminal, then the log: what is said of
- * a guest's end comes after its last words. True: there may be more.
+ * A ringful of each guest, a different one first each time, so that nobody keeps the terminal; then
+ * the log, which always has room: what is said of a guest's end comes after its last words. True:
+ * there may be more.
  */
 static bool collect(void)
 {
+	static unsigned first;
 	uint8_t buf[CHUNK];
 	bool more = false;
 	unsigned n;
 
 	for (unsigned i = 0; i < partition_count; i++) {
-		more |= partitions[i]->pc.has_uart && collect_guest(i);
+		unsigned guest = (first + i) % partition_count;
+
+		more |= partitions[guest]->pc.has_uart && collect_guest(guest);
 	}
+	first++;
 	n = log_take((char *)buf, limit(terminal_room(&terminal)));
 	terminal_feed(&terminal, TERMINAL_LOG, buf, n);
 	return more || n > 0;

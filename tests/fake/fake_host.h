@@ -49,3 +49,5 @@ void fake_host_reset(void);
 /* The text of all log_line calls since fake_log_reset. */
 extern char fake_log[65536];
 void fake_log_reset(void);
+/* What log_take gives next. */
+void fake_log_offer(const char *text);

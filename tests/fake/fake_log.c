@@ -31,11 +31,21 @@ void log_defer(bool on)
 	(void)on;
 }
 
+static const char *offered = "";
+
+void fake_log_offer(const char *text)
+{
+	offered = text;
+}
+
 unsigned log_take(char *buf, unsigned n)
 {
-	(void)buf;
-	(void)n;
-	return 0;
+	unsigned got = 0;
+
+	while (got < n && *offered) {
+		buf[got++] = *offered++;
+	}
+	return got;
 }
 
 void bug(const char *file, int line, const char *what)

@@ -16,8 +16,10 @@ def linux(vehicle, path, cpus, cmdline=DEFAULT, kernel="bzImage", initrd="initrd
           files=(), smp=None, timeout=None, **keys):
     config = SYSTEM + guest("linux", kernel, cpus=f"0-{cpus - 1}", memory="512M", initrd=initrd,
                             cmdline=f'"{cmdline}"', debug_exit=None, **keys) + others
+    # At fewer instructions a second than this, booting looks like a lockup to the kernel's watchdog.
+    options = ["--ips", "20000000"] if vehicle.bochs else []
     return boot(vehicle, path, config, [LINUX / kernel, LINUX / initrd, *files], smp=smp or cpus,
-                memory=768, timeout=timeout or (240 if vehicle.bochs else 90))
+                memory=768, timeout=timeout or (240 if vehicle.bochs else 90), options=options)
 
 
 def facts(result):
@@ -36,8 +38,9 @@ def check_quiet(result):
 def check_clock(found, vehicle):
     ticks = int(found["sleep_tsc"])
     assert abs(ticks / (float(found["tsc_mhz"]) * 1e6) - 1) < 0.02
-    now = BOCHS_CLOCK if vehicle.bochs else time.time()
-    assert abs(int(found["rtc"]) - now) < 300
+    # The emulators' clocks: Bochs's starts at a fixed date, minutes of virtual time before.
+    now, off = (BOCHS_CLOCK + 300, 300) if vehicle.bochs else (time.time(), 60)
+    assert abs(int(found["rtc"]) - now) <= off
     assert abs(int(found["rtc"]) - int(found["date"])) <= 2
 
 

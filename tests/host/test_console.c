@@ -1,0 +1,109 @@
+/*
+ * The console CPU's work: who gets the terminal when it is short.
+ */
+#include "hv/console/console.h"
+#include "test.h"
+#include "tests/fake/fake_guest.h"
+
+static const uint8_t code[] = {0xf4};
+
+/* A guest "test" and a second one, "other", with nothing but a UART. */
+static struct partition *two_guests(void)
+{
+	static struct partition other;
+	static struct config_guest config = {.name = "other"};
+	static struct config_system system;
+	struct partition *p = fake_guest(1, "", code, sizeof(code));
+
+	other.config = &config;
+	other.pc.has_uart = true;
+	other.vcpu[0] = p->vcpu[0];
+	vuart_init(&other.pc.uart, 4, p->pc.uart.sink, p->pc.uart.notify, NULL);
+	partitions[1] = &other;
+	partition_count = 2;
+	console_init(&system, 3);
+	fake_host.console_len = 0;
+	return p;
+}
+
+static bool send(struct partition *p, const char *text)
+{
+	for (; *text; text++) {
+		struct bus_access lsr = {.offset = 5, .size = 1};
+		struct bus_access thr = {.size = 1, .write = true, .value = (uint8_t)*text};
+
+		vuart_ops.access(&p->pc.uart, &lsr);
+		if (!(lsr.value & 0x20)) {
+			return false;
+		}
+		vuart_ops.access(&p->pc.uart, &thr);
+	}
+	return true;
+}
+
+TEST(each_guest_is_named)
+{
+	struct partition *p = two_guests();
+
+	send(p, "one\n");
+	send(partitions[1], "two\n");
+	console_run();
+	CHECK(strstr(fake_host.console, "test| one\r\n") != NULL);
+	CHECK(strstr(fake_host.console, "other| two\r\n") != NULL);
+}
+
+/* The UART takes sixteen bytes at a time, and one guest never stops: the other's line comes
+ * through. */
+static void check_flood(unsigned flooder)
+{
+	unsigned quiet = !flooder;
+	const char *wanted = quiet ? "other| hello\r\n" : "test| hello\r\n";
+
+	two_guests();
+	fake_host.console_take = 16;
+	for (int i = 0; i < 200; i++) {
+		while (send(partitions[flooder], "flood flood flood flood flood flood flood\n")) {
+		}
+		console_run();
+	}
+	CHECK(send(partitions[quiet], "hello\n"));
+	for (int i = 0; i < 2500; i++) {
+		while (send(partitions[flooder], "flood flood flood flood flood flood flood\n")) {
+		}
+		console_run();
+	}
+	CHECK(strstr(fake_host.console, wanted) != NULL);
+}
+
+TEST(a_flood_does_not_keep_the_terminal)
+{
+	check_flood(0);
+	check_flood(1);
+}
+
+TEST(a_flood_does_not_silence_the_log)
+{
+	two_guests();
+	fake_host.console_take = 16;
+	for (int i = 0; i < 3000; i++) {
+		while (send(partitions[0], "flood flood flood flood flood flood flood\n")) {
+		}
+		if (i == 500) {
+			fake_log_offer("mullion: words\n");
+		}
+		console_run();
+	}
+	CHECK(strstr(fake_host.console, "mullion: words\r\n") != NULL);
+}
+
+TEST(typed_bytes_reach_the_guest)
+{
+	struct partition *p = two_guests();
+	struct bus_access rbr = {.size = 1};
+
+	fake_host.typed = "x";
+	console_run();
+	vcpu_turn(p->vcpu[0]);
+	vuart_ops.access(&p->pc.uart, &rbr);
+	CHECK_EQ(rbr.value, 'x');
+}
