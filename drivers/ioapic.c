@@ -8,12 +8,7 @@
 
 enum { IOREGSEL = 0x00, IOWIN = 0x10 }; /* memory offsets */
 enum { IOAPIC_VERSION = 0x01, IOAPIC_PIN_LOW = 0x10, IOAPIC_PIN_HIGH = 0x11 };
-enum {
-	PIN_LOW_ACTIVE = BIT(13),
-	PIN_WAITS = BIT(14), /* remote IRR: for the EOI of a level-triggered interrupt */
-	PIN_LEVEL = BIT(15),
-	PIN_MASKED = BIT(16),
-};
+enum { PIN_LOW_ACTIVE = BIT(13), PIN_MASKED = BIT(16) };
 
 struct ioapic {
 	volatile uint32_t *at;
@@ -82,20 +77,6 @@ bool ioapic_route(uint32_t gsi, uint32_t apic_id, uint8_t vector, bool level, bo
 	return true;
 }
 
-/*
- * A pin is masked while its interrupt is served, and opened long after the EOI. If it waits even
- * then, the EOI went past it, as where a remapped interrupt reaches the LAPIC as an edge. It stops
- * waiting when it is an edge for a moment.
- */
-static void forget_wait(const struct ioapic *io, unsigned pin, uint32_t v)
-{
-	if ((v & PIN_LEVEL) && (v & PIN_WAITS)) {
-		write(io, IOAPIC_PIN_LOW + 2 * pin,
-		      (v & ~(uint32_t)PIN_LEVEL) | (uint32_t)PIN_MASKED);
-		write(io, IOAPIC_PIN_LOW + 2 * pin, v | (uint32_t)PIN_MASKED);
-	}
-}
-
 void ioapic_mask(uint32_t gsi, bool masked)
 {
 	unsigned pin;
@@ -104,9 +85,6 @@ void ioapic_mask(uint32_t gsi, bool masked)
 
 	if (io) {
 		v = read(io, IOAPIC_PIN_LOW + 2 * pin) & ~(uint32_t)PIN_MASKED;
-		if (!masked) {
-			forget_wait(io, pin, v);
-		}
 		write(io, IOAPIC_PIN_LOW + 2 * pin, v | (masked ? PIN_MASKED : 0));
 	}
 }
