@@ -49,10 +49,13 @@ uint64_t host_alloc_largest(uint64_t align)
 	return fake_host.free_bytes & ~(align - 1);
 }
 
+/* Free RAM at fixed addresses that identity guests find: kept over fake_host_reset. */
+uint64_t fake_host_identity[4][2];
+
 bool host_alloc_next(uint64_t from, uint64_t limit, uint64_t *at, uint64_t *size)
 {
 	for (unsigned i = 0; i < 4; i++) {
-		const uint64_t *r = fake_host.identity[i];
+		const uint64_t *r = fake_host_identity[i];
 		uint64_t start = r[0] > from ? r[0] : from, end = r[1] < limit ? r[1] : limit;
 
 		if (start < end) {

@@ -33,8 +33,6 @@ struct fake_host {
 	bool (*mmio_write)(uint64_t at, unsigned size, uint64_t value);
 	/* Answers of CPUID; NULL: the test machine of fake_host.c. */
 	void (*cpuid)(uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
-	/* RAM that host_alloc_at can give: ranges with start and end. */
-	uint64_t identity[4][2];
 	unsigned line_cpu[16];
 	uint8_t line_vector[16];
 	bool line_masked[16];
@@ -42,6 +40,8 @@ struct fake_host {
 };
 
 extern struct fake_host fake_host;
+/* RAM that host_alloc_at can give, start and end; not touched by fake_host_reset. */
+extern uint64_t fake_host_identity[4][2];
 
 /* Everything back to a machine that has just started; gives back what host_alloc took. */
 void fake_host_reset(void);

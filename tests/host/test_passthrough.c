@@ -613,3 +613,39 @@ TEST(the_end_silences_and_resets)
 	CHECK_EQ(p->devices->taken, 0);
 	p->vcpus = 2;
 }
+
+/* --- memory without an IOMMU --- */
+
+TEST(identity_memory_is_at_its_own_addresses_with_holes)
+{
+	static const uint64_t free_ram[4][2] = {
+		{0x200000, 0x2f0000}, /* too small to be worth a range */
+		{0x300000, 0x500000},
+		{0x600000, 0x10000000},
+	};
+	uint64_t ram = 0;
+
+	memcpy(fake_host_identity, free_ram, sizeof(free_ram));
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 11);
+	start_with("pci = 00:03.0\ndma = unsafe-identity");
+	CHECK_EQ(p->as.count, 4);
+	for (unsigned i = 0; i < p->as.count; i++) {
+		const struct addr_range *a = &p->as.range[i];
+
+		if (a->base.v >= 0x100000) {
+			CHECK_EQ(a->base.v, a->hpa.v);
+			ram += a->size;
+		}
+	}
+	CHECK_EQ(ram, 0x300000);
+	CHECK_EQ(p->as.range[2].base.v, 0x300000);
+	CHECK_EQ(p->as.range[3].base.v, 0x600000);
+	/* The guest is told of the holes. */
+	CHECK_EQ(p->image.map[3].base, 0x300000);
+	CHECK_EQ(p->image.map[3].size, 0x200000);
+	CHECK_EQ(p->image.map[4].base, 0x600000);
+	CHECK_EQ(p->image.map[4].size, 0x100000);
+	CHECK(strstr(fake_log, "WARNING: no IOMMU holds its devices") != NULL);
+	memset(fake_host_identity, 0, sizeof(fake_host_identity));
+}
