@@ -51,7 +51,8 @@ struct dmar_info {
 		struct dmar_scopes scopes;
 	} range[DMAR_RANGES];
 	unsigned ranges;
-	unsigned ats_ports; /* ATSR structures; nobody is given the right to translate, so only told */
+	unsigned ats_ports; /* ATSR structures; nobody is given the right to translate, so only told
+			     */
 	struct dmar_scope scope[DMAR_SCOPES];
 	unsigned scopes;
 };

@@ -1,7 +1,7 @@
 /*
- * The IVRS table: which AMD I/O virtualization units there are and which devices each of them covers
- * (AMD I/O Virtualization Technology Specification, "I/O Virtualization ACPI Table"). Pure, as acpi.h
- * is.
+ * The IVRS table: which AMD I/O virtualization units there are and which devices each of them
+ * covers (AMD I/O Virtualization Technology Specification, "I/O Virtualization ACPI Table"). Pure,
+ * as acpi.h is.
  */
 #pragma once
 
@@ -25,9 +25,9 @@ struct ivrs_device {
 struct ivrs_info {
 	struct ivrs_unit {
 		hpa_t base;
-		uint16_t segment, bdf; /* the unit's own PCI function */
-		uint16_t capability;   /* offset of its capability in config space */
-		uint8_t type;	       /* of the IVHD block that was taken */
+		uint16_t segment, bdf;	 /* the unit's own PCI function */
+		uint16_t capability;	 /* offset of its capability in config space */
+		uint8_t type;		 /* of the IVHD block that was taken */
 		unsigned first, devices; /* in device[] */
 	} unit[IVRS_UNITS];
 	unsigned units;

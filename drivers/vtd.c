@@ -190,6 +190,11 @@ static bool make_tables(struct refusal *r)
 	return true;
 }
 
+static bool turn_off(const struct vtd_unit *u, uint32_t what)
+{
+	return !(vtd_read(u, VTD_STATUS, 4) & what) || vtd_command(u, what, false);
+}
+
 /*
  * Translation that firmware left on stays on while the tables change under it, so that there is no
  * moment in which devices reach everything. Interrupt remapping must be off before the queue is.
@@ -205,8 +210,11 @@ static bool take_over(struct vtd_unit *u, struct refusal *r)
 			 status & VTD_REMAP ? " interrupt remapping" : "");
 	}
 	vtd_fault_route(u, 0, 0);
-	if (status & VTD_REMAP && !vtd_command(u, VTD_REMAP, false)) {
+	if (!turn_off(u, VTD_REMAP) || !turn_off(u, VTD_COMPATIBILITY)) {
 		return vtd_refuse(r, u, "does not stop interrupt remapping");
+	}
+	if (!turn_off(u, VTD_ADVANCED_LOG)) {
+		return vtd_refuse(r, u, "does not stop its fault log");
 	}
 	if (!vtd_queue_stop(u)) {
 		return vtd_refuse(r, u, "does not stop firmware's invalidation queue");

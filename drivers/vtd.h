@@ -60,6 +60,7 @@ enum { VTD_IOTLB_INVALIDATE = 8 };
 enum vtd_command {
 	VTD_TRANSLATE = 1u << 31,
 	VTD_SET_ROOT = 1u << 30,
+	VTD_ADVANCED_LOG = 1u << 28, /* of faults, in memory */
 	VTD_FLUSH_WRITES = 1u << 27,
 	VTD_QUEUE = 1u << 26,
 	VTD_REMAP = 1u << 25,
@@ -67,8 +68,9 @@ enum vtd_command {
 	VTD_COMPATIBILITY = 1u << 23, /* interrupts in the old format pass */
 };
 
-/* What stays when another command is given. Not the old format, and not advanced fault logging. */
-#define VTD_LASTING ((uint32_t)(VTD_TRANSLATE | VTD_QUEUE | VTD_REMAP))
+/* What stays when another command is given: one bit changes at a time. */
+#define VTD_LASTING                                                                                \
+	((uint32_t)(VTD_TRANSLATE | VTD_ADVANCED_LOG | VTD_QUEUE | VTD_REMAP | VTD_COMPATIBILITY))
 
 /* CONTEXT and IOTLB_INVALIDATE */
 #define VTD_CONTEXT_BUSY      BIT(63)

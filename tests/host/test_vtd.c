@@ -41,6 +41,10 @@ static void command(uint32_t v)
 {
 	uint32_t status = (uint32_t)reg(VTD_STATUS, 4);
 
+	uint32_t once = VTD_SET_ROOT | VTD_SET_REMAP, changed = (status ^ v) & ~once;
+
+	/* One bit at a time; what is done at once stays as status only. */
+	CHECK(__builtin_popcount(changed) + !!(v & once) <= 1);
 	told.gaps += (status & VTD_TRANSLATE) && !(v & VTD_TRANSLATE);
 	CHECK(!((v & VTD_REMAP) && !(v & VTD_QUEUE)));
 	status = (status & (VTD_SET_ROOT | VTD_SET_REMAP)) | (v & ~(uint32_t)VTD_FLUSH_WRITES);
@@ -251,7 +255,8 @@ TEST(on)
 TEST(taken_over_without_a_gap)
 {
 	machine(CAP, EXT);
-	set(VTD_STATUS, 4, VTD_TRANSLATE | VTD_QUEUE | VTD_REMAP | VTD_COMPATIBILITY);
+	set(VTD_STATUS, 4,
+	    VTD_TRANSLATE | VTD_ADVANCED_LOG | VTD_QUEUE | VTD_REMAP | VTD_COMPATIBILITY);
 	set(VTD_QUEUE_HEAD, 8, 0x40);
 	set(VTD_QUEUE_TAIL, 8, 0x40);
 	set(VTD_PROTECTED, 4, 0x80000001);
@@ -261,7 +266,7 @@ TEST(taken_over_without_a_gap)
 	CHECK(iommu->enable(&why));
 	CHECK_STR(why.text, "");
 	CHECK_EQ(told.gaps, 0);
-	CHECK(!(reg(VTD_STATUS, 4) & VTD_COMPATIBILITY));
+	CHECK(!(reg(VTD_STATUS, 4) & (VTD_COMPATIBILITY | VTD_ADVANCED_LOG)));
 	CHECK_EQ(reg(VTD_PROTECTED, 4), 0);
 	CHECK_EQ(reg(FAULTS + 12, 4), 0);
 	CHECK(told.root != 0 && told.contexts == 1);
