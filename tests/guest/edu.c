@@ -2,8 +2,8 @@
  * QEMU's edu device (1234:11e8), passed through: registers, BARs that move, MSI, INTx, DMA.
  *
  * Words on the command line: `dma` does DMA too, `count=N` interrupts by MSI, `cpus=2` moves them
- * between two CPUs, `again` resets the machine once in between, `hostile` does what a driver never
- * would, `attack` has the device read and write what is not this guest's.
+ * between two CPUs, `hostile` does what a driver never would, `attack` has the device write where
+ * the guest has no memory, `sweep` reads and writes all over the machine.
  */
 #include "guest.h"
 
@@ -294,7 +294,7 @@ static void check_dma(void)
  * Reads and writes what is not this guest's, as the device would reach it: the rest of RAM, devices.
  * Each place is told, and none may give anything but zeroes. Other guests see that nothing changed.
  */
-static void attack(void)
+static void sweep(void)
 {
 	uint64_t ram = (uint64_t)multiboot()->mem_upper * 1024 + 0x100000;
 	static const uint32_t devices[] = {0xb0000000, 0xfec00000, 0xfed80000, 0xfed90000, 0xfd000000};
@@ -324,7 +324,7 @@ static void attack(void)
 			}
 		}
 	}
-	print("attacked %u places\n", n);
+	print("swept %u places\n", n);
 }
 
 /* Whatever a guest does here, it harms itself alone. */
@@ -343,12 +343,9 @@ static void be_hostile(void)
 	CHECK_EQ(mmio_read(home + ID), 0x010000ed);
 	for (unsigned i = 0; i < sizeof(addresses) / sizeof(*addresses); i++) {
 		for (unsigned data = 0; data < 0x10000; data += 0x1737) {
-			/* INIT and NMI would hit this CPU, and NMI, ExtINT have no handler here. */
-			if ((data >> 8 & 7) < 2 && (data & 0xff) >= 32) {
-				continue;
-			}
+			/* Vectors that no LAPIC takes: others would meet the second CPU. */
 			config_write(msi + 4, addresses[i]);
-			config_write16(msi + 12, (uint16_t)(data & ~0x700));
+			config_write16(msi + 12, (uint16_t)(data & 0xf80f));
 			enable_msi(true);
 			raise();
 			mmio_write(bar + ACK, 0xffffffff);
@@ -363,6 +360,33 @@ static void be_hostile(void)
 	config_write(0x10, (uint32_t)home);
 	CHECK_EQ(mmio_read(home + ID), 0x010000ed);
 	print("hostile: done\n");
+}
+
+/* DMA to and from places that are not the guest's: nothing arrives, and nothing is read. */
+static void attack(void)
+{
+	static const uint32_t places[] = {0x00200000, 0x08000000, 0x0fff0000};
+
+	config_write16(4, MEMORY | MASTER | INTX_OFF);
+	for (unsigned i = 0; i < sizeof(places) / sizeof(*places); i++) {
+		for (unsigned n = 0; n < 256; n++) {
+			source[n] = 0xa5a5a5a5;
+			target[n] = 0x11111111;
+		}
+		dma((uintptr_t)source, BUFFER, sizeof(source), 0);
+		if (places[i] >= 32u << 20) { /* low addresses are our own RAM */
+			dma(BUFFER, places[i], sizeof(source), 2);
+			dma(places[i], BUFFER, sizeof(source), 0);
+		}
+		dma(BUFFER, (uintptr_t)target, sizeof(target), 2);
+		for (unsigned n = 0; n < 256; n++) {
+			uint32_t got = ((volatile uint32_t *)target)[n];
+
+			/* What was there, or what the bus gives: never another's memory. */
+			CHECK(got == 0xa5a5a5a5 || got == 0xffffffff || got == 0);
+		}
+	}
+	print("attack: done\n");
 }
 
 void guest_main(void)
@@ -388,6 +412,9 @@ void guest_main(void)
 	}
 	if (guest_has_word("attack")) {
 		attack();
+	}
+	if (guest_has_word("sweep")) {
+		sweep();
 	}
 	if (guest_has_word("hostile")) {
 		be_hostile();

@@ -61,14 +61,14 @@ def test_device_and_attack(tmp_path, unit, bdf):
     """DMA, MSI and INTx of a device work in its own guest; what else it tries to reach stays as it is."""
     config = (SYSTEM
               + guest("edu", "edu.elf", cpus="0-1", memory="48M", pci=bdf,
-                      cmdline='"dma cpus=2 attack"')
+                      cmdline='"dma cpus=2 sweep"')
               + guest("victim", "victim.elf", cpus="2", memory="256M", cmdline="seconds=20"))
     result = boot(EPYC, tmp_path, config, [elf("edu"), elf("victim")], smp=4, memory=512, timeout=120,
                   options=["--", "-device", UNITS[unit][0], "-device", EDU])
     result.ended(2, 0)
     assert "DMA of 1024 bytes there and back" in result.guest("edu")
     assert "PASS victim" in result.guest("victim")
-    places = int(result.expect(r"attacked (\d+) places", result.guest("edu"))[1])
+    places = int(result.expect(r"swept (\d+) places", result.guest("edu"))[1])
     assert places > 15
     taken, injected = result.expect(r"sent (\d+) interrupts, (\d+) were injected").groups()
     assert taken == injected

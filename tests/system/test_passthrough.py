@@ -1,0 +1,92 @@
+"""PCI functions of the machine in a guest: QEMU's edu device by a tiny guest, NVMe by Debian's kernel."""
+
+import pytest
+from vehicle import EPYC, GUESTS, LINUX, MAX, SYSTEM, boot, elf, guest
+
+EDU = ["-device", "edu,addr=3"]
+VTD = ["-device", "intel-iommu,intremap=on,aw-bits=48"]
+AMDVI = ["-device", "amd-iommu"]
+
+
+def edu(words, **keys):
+    return guest("edu", "edu.elf", cpus="1-2", memory="32M", pci="00:03.0", cmdline=f'"{words}"', **keys)
+
+
+def run_edu(path, config, devices, **options):
+    return boot(options.pop("vehicle", EPYC), path, SYSTEM + config, [elf("edu"), elf("ticker")], smp=4,
+                options=["--", *devices, *EDU], **options)
+
+
+def counts(result, name):
+    found = result.expect(rf"^{name}: its devices sent (\d+) interrupts, (\d+) were injected, (\d+) were nobody's",
+                          result.log())
+    return [int(found[n]) for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("vehicle", [EPYC, MAX], ids=str)
+def test_edu_unsafe(tmp_path, vehicle):
+    """All of it without an IOMMU: the guest's RAM is where its addresses say, and that is told."""
+    result = run_edu(tmp_path, edu("dma cpus=2 hostile count=500", dma="unsafe-identity"), [], vehicle=vehicle)
+    assert "PASS edu" in result.guest("edu")
+    result.expect("WARNING: no IOMMU holds its devices", result.log())
+    result.expect("moved: 200 and 200 interrupts", result.guest("edu"))
+    result.expect("BAR 0 at 0x1000000 meets RAM and is not mapped", result.log())
+    taken, injected, orphans = counts(result, "edu")
+    assert taken == injected == 500 + 1 + 60 + 400 and orphans == 0
+    result.ended(1, 0)
+
+
+@pytest.mark.parametrize("iommu", [VTD, AMDVI], ids=["vtd", "amdvi"])
+def test_edu_behind_an_iommu(tmp_path, iommu):
+    result = run_edu(tmp_path, edu("dma cpus=2 hostile attack count=100"), iommu)
+    assert "PASS edu" in result.guest("edu")
+    assert not [line for line in result.log() if "WARNING" in line]
+    if iommu is VTD:
+        result.expect(r"VT-d: device 00:03.0: write of 0x\w+ blocked", result.log())
+        result.expect(r"VT-d: device 00:03.0: read of 0x\w+ blocked", result.log())
+    result.ended(1, 0)
+
+
+def test_many_interrupts(tmp_path):
+    """Of 100,000 none is lost, none is doubled, and another guest loses no tick."""
+    config = edu("count=100000", dma="unsafe-identity") + guest("ticker", "ticker.elf", cpus="3", memory="8M",
+                                                                 cmdline="seconds=5")
+    result = run_edu(tmp_path, config, [], timeout=180)
+    assert "PASS edu" in result.guest("edu")
+    assert counts(result, "edu") == [100061, 100061, 0]
+    assert all(line.endswith("lost 0") for line in result.guest("ticker") if "lost" in line)
+    result.ended(2, 0)
+
+
+@pytest.mark.parametrize("line,text", [
+    ("pci = 00:03.0", "00:03.0 can write to all memory, because this machine has no IOMMU; `dma = unsafe-identity`"),
+    ("pci = 00:05.0", "PCI 00:05.0 is not there"),
+    ("pci = 00:1f.0", "PCI 00:1f.0 is a bridge"),
+])
+def test_refused(tmp_path, line, text):
+    key, value = line.split(" = ")
+    config = guest("edu", "edu.elf", memory="32M", **{key: value})
+    result = run_edu(tmp_path, config, [])
+    assert result.status == 1
+    assert text in result.text
+
+
+@pytest.mark.parametrize("iommu", [[], VTD, AMDVI], ids=["unsafe", "vtd", "amdvi"])
+def test_linux_nvme(tmp_path, iommu):
+    """64 MiB written, read back, and read again by the next start of the guest."""
+    disk = tmp_path / "disk"
+    with open(disk, "wb") as f:
+        f.truncate(96 << 20)
+    config = guest("linux", "bzImage", cpus="1-2", memory="256M", initrd="initrd.img", pci="00:04.0",
+                   debug_exit=None, dma=None if iommu else "unsafe-identity",
+                   cmdline='"console=ttyS0 quiet nokaslr mitigations=off tsc=reliable no_timer_check '
+                           'cryptomgr.notests mullion.test=nvme"')
+    result = boot(EPYC, tmp_path, SYSTEM + config, [LINUX / "bzImage", LINUX / "initrd.img"], smp=4, memory=768,
+                  timeout=120, options=["--", *iommu, "-drive", f"if=none,id=d,format=raw,file={disk}",
+                                        "-device", "nvme,drive=d,serial=mullion,addr=4"])
+    sums = [line.split("=")[1] for line in result.guest("linux") if line.startswith("fact: nvme=")]
+    assert len(sums) == 3 and len(set(sums)) == 1 and len(sums[0]) == 32
+    result.expect("reset: ", result.log())
+    _, _, orphans = counts(result, "linux")
+    assert orphans == 0
+    result.ended(1, 0)
