@@ -1,7 +1,7 @@
 """PCI functions of the machine in a guest: QEMU's edu device by a tiny guest, NVMe by Debian's kernel."""
 
 import pytest
-from vehicle import EPYC, GUESTS, LINUX, MAX, SYSTEM, boot, elf, guest
+from vehicle import EPYC, LINUX, MAX, SKYLAKE, SYSTEM, ZAMBEZI, boot, elf, guest
 
 EDU = ["-device", "edu,addr=3"]
 VTD = ["-device", "intel-iommu,intremap=on,aw-bits=48"]
@@ -89,4 +89,15 @@ def test_linux_nvme(tmp_path, iommu):
     result.expect("reset: ", result.log())
     _, _, orphans = counts(result, "linux")
     assert orphans == 0
+    result.ended(1, 0)
+
+
+@pytest.mark.parametrize("vehicle", [SKYLAKE, ZAMBEZI], ids=str)
+def test_ne2k_intx(tmp_path, vehicle):
+    """What Bochs has, and so VMX: an I/O BAR that moves, and interrupts by the line until the EOI."""
+    config = SYSTEM + guest("ne2k", "ne2k.elf", pci="00:02.0")
+    result = boot(vehicle, tmp_path, config, [elf("ne2k")],
+                  options=["--pci", "ne2k:ethmod=null, mac=fe:fd:00:00:00:01"])
+    assert "PASS ne2k" in result.guest("ne2k")
+    assert counts(result, "ne2k") == [40, 40, 0]
     result.ended(1, 0)
