@@ -3,7 +3,7 @@
  *
  * Words on the command line: `dma` does DMA too, `count=N` interrupts by MSI, `cpus=2` moves them
  * between two CPUs, `hostile` does what a driver never would, `attack` has the device write where
- * the guest has no memory.
+ * the guest has no memory, `sweep` reads and writes all over the machine.
  */
 #include "guest.h"
 
@@ -290,6 +290,43 @@ static void check_dma(void)
 	print("DMA of %u bytes there and back\n", (unsigned)sizeof(source));
 }
 
+/*
+ * Reads and writes what is not this guest's, as the device would reach it: the rest of RAM, devices.
+ * Each place is told, and none may give anything but zeroes. Other guests see that nothing changed.
+ */
+static void sweep(void)
+{
+	uint64_t ram = (uint64_t)multiboot()->mem_upper * 1024 + 0x100000;
+	static const uint32_t devices[] = {0xb0000000, 0xfec00000, 0xfed80000, 0xfed90000, 0xfd000000};
+	uint64_t places[32];
+	unsigned n = 0;
+
+	for (uint64_t at = (ram + 0x1ffffff) & ~0x1ffffffull; at < 0x20000000 && n < 16; at += 0x2000000) {
+		places[n++] = at;
+	}
+	for (unsigned i = 0; i < sizeof(devices) / sizeof(*devices); i++) {
+		places[n++] = devices[i];
+	}
+	config_write16(4, MEMORY | MASTER | INTX_OFF);
+	for (unsigned i = 0; i < n; i++) {
+		for (unsigned k = 0; k < 16; k++) {
+			source[k] = 0xbad00000 + k;
+		}
+		dma((uintptr_t)source, BUFFER, 64, 0);
+		dma(BUFFER, places[i], 64, 2);
+		dma(places[i], BUFFER, 64, 0);
+		dma(BUFFER, (uintptr_t)target, 64, 2);
+		for (unsigned k = 0; k < 16; k++) {
+			uint32_t got = ((volatile uint32_t *)target)[k];
+
+			if (got && got != source[k]) {
+				guest_fail("0x%llx gave %x", (unsigned long long)places[i], got);
+			}
+		}
+	}
+	print("swept %u places\n", n);
+}
+
 /* Whatever a guest does here, it harms itself alone. */
 static void be_hostile(void)
 {
@@ -375,6 +412,9 @@ void guest_main(void)
 	}
 	if (guest_has_word("attack")) {
 		attack();
+	}
+	if (guest_has_word("sweep")) {
+		sweep();
 	}
 	if (guest_has_word("hostile")) {
 		be_hostile();
