@@ -156,7 +156,8 @@ static bool check_machine(const struct boot_info *b, const struct acpi_info *a, 
 			"the TSCs of the CPUs do not run together, so guests would see time jump; "
 			"`tsc = trust` in [system] starts them all the same");
 	}
-	return config_check_machine(&config, &machine, r) && passthrough_check(&config, r);
+	return config_check_machine(&config, &machine, r) &&
+	       passthrough_check(&config, &machine, r);
 }
 
 /* --- virtualization --- */

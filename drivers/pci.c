@@ -60,7 +60,9 @@ static unsigned read_bar(struct pci_function *f, unsigned i)
 	if (mask & PCI_BAR_IO) {
 		b->io = true;
 		b->base = value & PCI_BAR_IO_ADDRESS & 0xffff;
-		b->size = lowest_bit(mask & PCI_BAR_IO_ADDRESS & 0xffff);
+		/* One that firmware has given no ports is as good as absent: drivers have the
+		 * memory BARs. */
+		b->size = b->base ? lowest_bit(mask & PCI_BAR_IO_ADDRESS & 0xffff) : 0;
 		return 1;
 	}
 	b->prefetchable = mask & PCI_BAR_PREFETCHABLE;

@@ -4,6 +4,7 @@
  * Boot CPU until the guests run; after that each partition's functions belong to its CPUs, under
  * its device lock.
  */
+#include "hv/lib/printf.h"
 #include "hv/lib/string.h"
 #include "hv/log.h"
 #include "hv/passthrough_part.h"
@@ -24,8 +25,36 @@ static bool refuse_at(struct refusal *r, const struct config *c, const struct co
 		      at->place.col, g->name, at->bus, at->device, at->function, why);
 }
 
-static bool check_function(const struct config *c, const struct config_guest *g,
-			   const struct config_pci *at, struct refusal *r)
+/* Firmware is not believed either: a BAR at 0 or over something of ours would be a door for the
+ * guest. */
+static bool check_bars(const struct config *c, const struct config_machine *m,
+		       const struct config_guest *g, const struct config_pci *at, struct refusal *r)
+{
+	const struct pci_function *f = pci_find(bdf_of(at));
+	char text[96];
+
+	for (unsigned i = 0; i < PCI_BARS; i++) {
+		const struct pci_bar *b = &f->bar[i];
+		const char *met = NULL;
+
+		if (!b->size || b->io) {
+			continue;
+		}
+		if (b->base && m->mmio_taken) {
+			met = m->mmio_taken(m->ctx, b->base, b->size);
+		}
+		if (!b->base || met) {
+			fmt_print(text, sizeof(text), "has BAR %u %s%s, as the firmware left it", i,
+				  met ? "over " : "without an address", met ? met : "");
+			return refuse_at(r, c, g, at, text);
+		}
+	}
+	return true;
+}
+
+static bool check_function(const struct config *c, const struct config_machine *m,
+			   const struct config_guest *g, const struct config_pci *at,
+			   struct refusal *r)
 {
 	const struct pci_function *f = pci_find(bdf_of(at));
 
@@ -40,7 +69,7 @@ static bool check_function(const struct config *c, const struct config_guest *g,
 				 "can write to all memory, because this machine has no IOMMU; "
 				 "`dma = unsafe-identity` in the guest's section accepts that");
 	}
-	return true;
+	return check_bars(c, m, g, at, r);
 }
 
 /* Has the function no other interrupt than its line? */
@@ -85,11 +114,11 @@ static bool check_lines(const struct config *c, unsigned ia, unsigned ib, struct
 	return true;
 }
 
-bool passthrough_check(const struct config *c, struct refusal *r)
+bool passthrough_check(const struct config *c, const struct config_machine *m, struct refusal *r)
 {
 	for (unsigned i = 0; i < c->guests; i++) {
 		for (unsigned n = 0; n < c->guest[i].pcis; n++) {
-			if (!check_function(c, &c->guest[i], &c->guest[i].pci[n], r)) {
+			if (!check_function(c, m, &c->guest[i], &c->guest[i].pci[n], r)) {
 				return false;
 			}
 		}

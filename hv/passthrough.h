@@ -18,7 +18,7 @@ struct passthrough;
  * Boot CPU, before any partition is made: every function exists and may be passed, its DMA is held
  * by an IOMMU or accepted, and no interrupt line must serve two guests. Refuses with the place.
  */
-bool passthrough_check(const struct config *c, struct refusal *r);
+bool passthrough_check(const struct config *c, const struct config_machine *m, struct refusal *r);
 /* Boot CPU: p->devices for the functions of p->config; they are reset. p->as and p->pc exist. */
 bool passthrough_create(struct partition *p, struct refusal *r);
 /* Functions that no guest owns: no bus mastering, no interrupts. Boot CPU, after all are created.

@@ -523,14 +523,24 @@ TEST(two_functions_share_a_line_of_one_guest)
 
 /* --- what is refused --- */
 
+static uint64_t memory_bar = BAR0; /* where firmware has put BAR 0 of the card under test */
+
+static const char *taken(void *ctx, uint64_t base, uint64_t size)
+{
+	(void)ctx;
+	return base < 0x200000 && base + size > 0x100000 ? "memory" : NULL;
+}
+
 static const char *check(const char *text, bool msi)
 {
+	static const struct config_machine machine = {.mmio_taken = taken};
 	static struct config c;
 	static struct refusal r;
 	struct fake_function *other;
 
 	fake_pci_reset();
 	hw = card(pci_bdf(0, 3, 0), 11);
+	fake_pci_bar(hw, 0, 0x20000, 0, memory_bar);
 	other = card(pci_bdf(0, 4, 0), 11);
 	if (!msi) {
 		fake_pci_set(hw, PCI_STATUS, 2, 0);
@@ -542,7 +552,7 @@ static const char *check(const char *text, bool msi)
 	if (!config_parse(&c, "a.conf", text, strlen(text), &r)) {
 		return r.text;
 	}
-	return passthrough_check(&c, &r) ? "" : r.text;
+	return passthrough_check(&c, &machine, &r) ? "" : r.text;
 }
 
 #define G(name, cpu, rest)                                                                         \
@@ -566,6 +576,20 @@ TEST(what_cannot_be_passed_is_refused)
 			false),
 		  "a.conf:11:7: error: PCI 00:03.0 of guest a and 00:04.0 of guest b share "
 		  "interrupt line 11; give both to one guest");
+}
+
+TEST(a_bar_that_firmware_left_at_a_bad_place_is_refused)
+{
+	memory_bar = 0;
+	CHECK_STR(check(G("a", "1", "pci = 00:03.0" UNSAFE), true),
+		  "a.conf:5:7: error: guest a: PCI 00:03.0 has BAR 0 without an address, as the "
+		  "firmware left it");
+	memory_bar = 0x180000;
+	CHECK_STR(check(G("a", "1", "pci = 00:03.0" UNSAFE), true),
+		  "a.conf:5:7: error: guest a: PCI 00:03.0 has BAR 0 over memory, as the firmware "
+		  "left it");
+	memory_bar = BAR0;
+	CHECK_STR(check(G("a", "1", "pci = 00:03.0" UNSAFE), true), "");
 }
 
 /* --- life --- */
