@@ -249,9 +249,10 @@ deps-run:
 deps-test:
 	@scripts/install-deps test
 
-$(B)/demo.img: guests/demo.conf $(B)/mullion.elf $(B)/mullion-config scripts/mkimage boot/grub.cfg.in \
+$(B)/demo.img: guests/demo.conf $(B)/mullion.elf $(B)/mullion-config scripts/mkimage \
+		$(wildcard boot/grub*) boot/medium.txt \
 		$(B)/guests/ticker.elf $(B)/linux/bzImage $(B)/linux/initrd.img
-	scripts/mkimage -c guests/demo.conf -o $@
+	scripts/mkimage -c guests/demo.conf -o $@ --timeout 0
 
 # What run-tests expects to be built, besides `all`.
 TESTS_NEED := $(TESTS) $(B)/fuzz_config \

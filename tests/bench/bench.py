@@ -65,7 +65,7 @@ def mullion(work, name, rounds, command):
     config, image, serial = (f"{work}/{name}.{end}" for end in ("conf", "img", "txt"))
     with open(config, "w", encoding="ascii") as f:
         f.write(CONFIG.format(guest=GUEST, rounds=rounds))
-    subprocess.run([f"{TOP}/scripts/mkimage", "-c", config, "-o", image], check=True)
+    subprocess.run([f"{TOP}/scripts/mkimage", "-c", config, "-o", image, "--timeout", "0"], check=True)
     line = [f"{TOP}/scripts/{command[0]}", image, "--smp", "1", "--memory", "256M", "--serial",
             serial, "--timeout", "120", *command[1:]]
     if run(line, f"Mullion in {name}", 150):
