@@ -81,7 +81,7 @@ $(B)/efi/loader.so: $(EFI_OBJ)
 	$(LD) -nostdlib -znocombreloc -shared -Bsymbolic -z noexecstack --no-undefined \
 		-T $(EFI_LIB)/elf_x86_64_efi.lds -o $@ $(EFI_LIB)/crt0-efi-x86_64.o $(EFI_OBJ) -L$(EFI_LIB) -lgnuefi
 $(B)/BOOTX64.EFI: $(B)/efi/loader.so
-	objcopy -j .text -j .sdata -j .data -j .dynamic -j .dynsym -j '.rel*' -j '.rela*' -j .rodata -j .reloc \
+	objcopy -S -j .text -j .sdata -j .data -j .dynamic -j .dynsym -j '.rel*' -j '.rela*' -j .rodata -j .reloc \
 		--target=efi-app-x86_64 --subsystem=10 $< $@
 
 # --- generated ---------------------------------------------------------------------------------------
