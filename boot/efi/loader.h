@@ -21,8 +21,8 @@ extern struct firmware firmware;
 
 /* Says a line on the firmware's consoles, broken between words where the screen ends. */
 void say(const char *fmt, ...) PRINTF_LIKE(1, 2);
-/* Waits for a key or for some seconds. */
-void say_wait(unsigned seconds);
+/* Says a refusal, and waits for a key that is pressed from then on, or for some seconds. */
+void say_refusal(const char *text, unsigned seconds);
 
 /* "not found (EFI_NOT_FOUND)", or the status's number. */
 struct status_text {

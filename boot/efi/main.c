@@ -152,9 +152,7 @@ EFI_STATUS efi_main(EFI_HANDLE self, EFI_SYSTEM_TABLE *table)
 		return EFI_UNSUPPORTED;
 	}
 	start(&state, &r);
-	say("mullion: refused: %s", r.text);
-	say("mullion: press a key, or wait %u seconds, to go back to the firmware", WAIT_SECONDS);
-	say_wait(WAIT_SECONDS);
+	say_refusal(r.text, WAIT_SECONDS);
 	files_close();
 	memory_give_back();
 	return EFI_LOAD_ERROR;

@@ -66,22 +66,24 @@ void say(const char *fmt, ...)
 	} while (*rest);
 }
 
-void say_wait(unsigned seconds)
+void say_refusal(const char *text, unsigned seconds)
 {
 	EFI_BOOT_SERVICES *boot = firmware.boot;
+	SIMPLE_INPUT_INTERFACE *in = firmware.table->ConIn;
 	EFI_EVENT event[2];
 	UINTN which;
 
+	if (in) {
+		in->Reset(in, FALSE);
+	}
+	say("mullion: refused: %s", text);
+	say("mullion: press a key, or wait %u seconds, to go back to the firmware", seconds);
 	if (EFI_ERROR(boot->CreateEvent(EVT_TIMER, 0, NULL, NULL, &event[0]))) {
 		return;
 	}
 	boot->SetTimer(event[0], TimerRelative, seconds * 10000000ull);
-	event[1] = event[0];
-	if (firmware.table->ConIn) {
-		firmware.table->ConIn->Reset(firmware.table->ConIn, FALSE);
-		event[1] = firmware.table->ConIn->WaitForKey;
-	}
-	boot->WaitForEvent(firmware.table->ConIn ? 2 : 1, event, &which);
+	event[1] = in ? in->WaitForKey : event[0];
+	boot->WaitForEvent(in ? 2 : 1, event, &which);
 	boot->CloseEvent(event[0]);
 }
 
