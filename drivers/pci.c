@@ -15,7 +15,6 @@
 
 enum { ABSENT = 0xffff, HEADER_LAYOUT = 0x7f, MULTI_FUNCTION = 0x80, HEADER_END = 0x40 };
 enum { CAPABILITIES_MAX = 48, EXTENDED_FIRST = 0x100, EXTENDED_MAX = 64, EXTENDED_ACS = 0x0d };
-enum { CLASS_BRIDGE = 0x06 };
 
 struct pci_function pci_functions[PCI_FUNCTIONS];
 unsigned pci_function_count;
@@ -28,6 +27,11 @@ const struct pci_function *pci_find(uint16_t bdf)
 		}
 	}
 	return NULL;
+}
+
+bool pci_is_device(const struct pci_function *f)
+{
+	return f->header_type == 0 && f->class_revision >> 24 != PCI_CLASS_BRIDGE;
 }
 
 /* --- base address registers --- */
@@ -218,7 +222,7 @@ static void read_function(struct scan *s, struct pci_function *f)
 		if (f->secondary) { /* 0: firmware has not set it up */
 			add_bus(s, f->secondary);
 		}
-	} else if (f->header_type == 0 && f->class_revision >> 24 != CLASS_BRIDGE) {
+	} else if (pci_is_device(f)) {
 		read_bars(f);
 	}
 	if (f->header_type <= 1) {
@@ -301,7 +305,7 @@ const char *pci_class_name(uint32_t class_revision)
 
 static void log_function(const struct pci_function *f)
 {
-	bool can = f->header_type == 0 && f->class_revision >> 24 != CLASS_BRIDGE;
+	bool can = pci_is_device(f);
 	unsigned bars = 0;
 	char text[64] = "", *at = text, *end = text + sizeof(text);
 

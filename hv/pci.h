@@ -52,6 +52,8 @@ extern unsigned pci_function_count;
 struct acpi_info;
 void pci_enumerate(const struct acpi_info *a);
 const struct pci_function *pci_find(uint16_t bdf);
+/* Neither a bridge nor what only firmware understands: a guest could have it. */
+bool pci_is_device(const struct pci_function *f);
 /* What the class code says, in words: "network controller". */
 const char *pci_class_name(uint32_t class_revision);
 
@@ -80,6 +82,7 @@ enum pci_register {
 };
 enum { PCI_COMMAND_IO = BIT(0), PCI_COMMAND_MEMORY = BIT(1), PCI_COMMAND_MASTER = BIT(2),
        PCI_COMMAND_PARITY = BIT(6), PCI_COMMAND_SERR = BIT(8), PCI_COMMAND_INTX_OFF = BIT(10) };
+enum { PCI_CLASS_BRIDGE = 0x06 }; /* in the highest byte of the class register */
 enum { PCI_STATUS_CAPABILITIES = BIT(4) };
 /* The low bits of a BAR. */
 enum { PCI_BAR_IO = BIT(0), PCI_BAR_WIDE = BIT(2), PCI_BAR_PREFETCHABLE = BIT(3) };
