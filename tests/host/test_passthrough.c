@@ -23,13 +23,14 @@ enum { BAR0 = 0xfeb80000, TABLE = 0x2000, ENTRIES = 5 };
 static struct fake_function *card(uint16_t bdf, unsigned line)
 {
 	struct fake_function *c = fake_pci_add(bdf, 0x10d38086, 0x02000000);
+	uint32_t n = (bdf - 0x18u) & 0xff; /* each elsewhere; 00:03.0 is the one under test */
 
 	fake_pci_set(c, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
 	fake_pci_set(c, PCI_LINE, 2, 0x0100 | line);
-	fake_pci_bar(c, 0, 0x20000, 0, BAR0);
-	fake_pci_bar(c, 1, 0x80, 0, 0xfebd1080);
-	fake_pci_bar(c, 2, 0x20, PCI_BAR_IO, 0xc040);
-	fake_pci_bar(c, 4, 0x4000, PCI_BAR_WIDE | PCI_BAR_PREFETCHABLE, 0x3800004000);
+	fake_pci_bar(c, 0, 0x20000, 0, BAR0 - n * 0x80000);
+	fake_pci_bar(c, 1, 0x80, 0, 0xfebd1080 - n * 0x80000);
+	fake_pci_bar(c, 2, 0x20, PCI_BAR_IO, 0xc040 + n * 0x20);
+	fake_pci_bar(c, 4, 0x4000, PCI_BAR_WIDE | PCI_BAR_PREFETCHABLE, 0x3800004000 + n * 0x10000);
 	fake_pci_capability(c, 0xb0, PCI_CAP_MSIX, 12);
 	fake_pci_set(c, 0xb2, 2, ENTRIES - 1);
 	fake_pci_set(c, 0xb4, 4, TABLE | 0x10 | 0);
@@ -531,6 +532,8 @@ static const char *taken(void *ctx, uint64_t base, uint64_t size)
 	return base < 0x200000 && base + size > 0x100000 ? "memory" : NULL;
 }
 
+static bool one_device; /* 00:03.1 is there too */
+
 static const char *check(const char *text, bool msi)
 {
 	static const struct config_machine machine = {.mmio_taken = taken};
@@ -542,6 +545,10 @@ static const char *check(const char *text, bool msi)
 	hw = card(pci_bdf(0, 3, 0), 11);
 	fake_pci_bar(hw, 0, 0x20000, 0, memory_bar);
 	other = card(pci_bdf(0, 4, 0), 11);
+	if (one_device) {
+		fake_pci_set(hw, PCI_HEADER_TYPE, 1, 0x80);
+		card(pci_bdf(0, 3, 1), 10);
+	}
 	if (!msi) {
 		fake_pci_set(hw, PCI_STATUS, 2, 0);
 		fake_pci_set(other, PCI_STATUS, 2, 0);
@@ -553,6 +560,20 @@ static const char *check(const char *text, bool msi)
 		return r.text;
 	}
 	return passthrough_check(&c, &machine, &r) ? "" : r.text;
+}
+
+/* The same with a second function of the device. */
+static const char *check_group(const char *text, bool with_iommu)
+{
+	static const struct iommu_ops any;
+	const char *said;
+
+	one_device = true;
+	iommu = with_iommu ? &any : NULL;
+	said = check(text, true);
+	iommu = NULL;
+	one_device = false;
+	return said;
 }
 
 #define G(name, cpu, rest)                                                                         \
@@ -578,16 +599,42 @@ TEST(what_cannot_be_passed_is_refused)
 		  "interrupt line 11; give both to one guest");
 }
 
+TEST(a_group_is_for_one_guest)
+{
+	static const char split[] = G("a", "1", "pci = 00:03.0") G("b", "2", "pci = 00:03.1");
+	static const char unsafe[] = G("a", "1", "pci = 00:03.0" UNSAFE)
+		G("b", "2", "pci = 00:03.1" UNSAFE);
+	static const char half[] = G("a", "1", "pci = 00:03.0" UNSAFE) G("b", "2", "pci = 00:03.1");
+
+	CHECK_STR(
+		check_group(split, true),
+		"a.conf:10:7: error: PCI 00:03.0 of guest a and 00:03.1 of guest b are one device, "
+		"which does not keep its functions apart (no ACS); give both to one guest");
+	CHECK(strstr(check_group(half, true), "give both to one guest"));
+	fake_log_reset();
+	CHECK_STR(check_group(unsafe, true), "");
+	CHECK(strstr(fake_log, "WARNING: PCI 00:03.0 of guest a and 00:03.1 of guest b are one"));
+	fake_log_reset();
+	CHECK_STR(check_group(unsafe, false), "");
+	CHECK(strstr(fake_log, "WARNING: PCI 00:03.0 of guest a"));
+	CHECK_STR(check_group(G("a", "1", "pci = 00:03.0, 00:03.1") G("b", "2", "pci = 00:04.0"),
+			      true),
+		  "");
+}
+
 TEST(a_bar_that_firmware_left_at_a_bad_place_is_refused)
 {
 	memory_bar = 0;
 	CHECK_STR(check(G("a", "1", "pci = 00:03.0" UNSAFE), true),
 		  "a.conf:5:7: error: guest a: PCI 00:03.0 has BAR 0 without an address, as the "
-		  "firmware left it");
+		  "firmware left it; have the firmware's setup assign all devices (no `PnP OS`, "
+		  "`above 4G decoding`)");
 	memory_bar = 0x180000;
-	CHECK_STR(check(G("a", "1", "pci = 00:03.0" UNSAFE), true),
-		  "a.conf:5:7: error: guest a: PCI 00:03.0 has BAR 0 over memory, as the firmware "
-		  "left it");
+	CHECK(strstr(check(G("a", "1", "pci = 00:03.0" UNSAFE), true),
+		     "guest a: PCI 00:03.0 has BAR 0 over memory, as the firmware left it"));
+	memory_bar = BAR0 - 8 * 0x80000; /* that of 00:04.0 */
+	CHECK(strstr(check(G("a", "1", "pci = 00:03.0" UNSAFE), true),
+		     "PCI 00:03.0 has BAR 0 over one of 00:04.0, as"));
 	memory_bar = BAR0;
 	CHECK_STR(check(G("a", "1", "pci = 00:03.0" UNSAFE), true), "");
 }
