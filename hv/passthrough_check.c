@@ -159,7 +159,7 @@ static bool refuse_pair(struct refusal *r, const struct config *c, const struct 
 		      p->at_b->place.line, p->at_b->place.col, names, why);
 }
 
-/* Without an IOMMU they reach everything anyway, and that was accepted. */
+/* Where both guests accept that, or have no IOMMU, it is told. One id for two is never possible. */
 static bool check_group(const struct config *c, const struct pair *p, struct refusal *r)
 {
 	const char *why;
@@ -169,7 +169,8 @@ static bool check_group(const struct config *c, const struct pair *p, struct ref
 		return true;
 	}
 	why = pci_group_why(p->f, p->g);
-	if (iommu && (p->a->dma != DMA_UNSAFE_IDENTITY || p->b->dma != DMA_UNSAFE_IDENTITY)) {
+	if (iommu && (p->a->dma != DMA_UNSAFE_IDENTITY || p->b->dma != DMA_UNSAFE_IDENTITY ||
+		      p->f->requester == p->g->requester)) {
 		return refuse_pair(r, c, p, why);
 	}
 	name_pair(p, names, sizeof(names));
