@@ -20,6 +20,7 @@ struct iommu_fault {
 	uint64_t address;
 	bool write;
 	bool owned;	    /* by a partition */
+	bool interrupt;	    /* an interrupt request, no DMA: address is its index or 0 */
 	const char *reason; /* the manual's words */
 };
 

@@ -285,6 +285,51 @@ void passthrough_silence_rest(void)
 	}
 }
 
+/* --- faults --- */
+
+static const struct vpci_function *requester(const struct partition *p, uint16_t id)
+{
+	const struct vpci_function *f = owned(p, id);
+
+	for (unsigned i = 0; !f && p->devices && i < p->devices->functions; i++) {
+		f = p->devices->function[i].pci->requester == id ? &p->devices->function[i] : NULL;
+	}
+	return f;
+}
+
+bool passthrough_dma_fault(const struct iommu_fault *fault)
+{
+	for (unsigned i = 0; !fault->interrupt && i < partition_count; i++) {
+		struct partition *p = partitions[i];
+		const struct vpci_function *f = requester(p, fault->bdf);
+
+		/* Before its first start nothing of a guest's drives the device. */
+		if (f && p->config->on_dma_fault == DMA_FAULT_STOP && atomic_load(&p->generation)) {
+			return partition_end(p, END_ERROR,
+					     "PCI %02x:%02x.%x tried to %s 0x%lx, which is not the "
+					     "guest's (`on-dma-fault = stop`)",
+					     f->pci->bdf >> 8, f->pci->bdf >> 3 & 31,
+					     f->pci->bdf & 7, fault->write ? "write" : "read",
+					     (unsigned long)fault->address);
+		}
+	}
+	return false;
+}
+
+/* A guest that was stopped for a fault has its devices' faults told again. */
+static void watch_again(struct partition *p)
+{
+	struct passthrough *d = p->devices;
+	struct refusal r = {""};
+
+	for (unsigned i = 0; d->domain && p->restarts && i < d->functions; i++) {
+		if (p->config->on_dma_fault == DMA_FAULT_STOP &&
+		    !iommu->attach(d->function[i].pci->bdf, d->domain, &r)) {
+			log_line("%s: %s", p->config->name, r.text);
+		}
+	}
+}
+
 /* --- life --- */
 
 /* As a PC's firmware leaves the inputs of PCI interrupts. */
@@ -300,6 +345,7 @@ void passthrough_start(struct partition *p)
 {
 	struct passthrough *d = p->devices;
 
+	watch_again(p);
 	for (unsigned i = 0; i < d->functions; i++) {
 		vioapic_set(&p->pc.ioapic, passthrough_gsi(&d->function[i]), false);
 		make_level(p, d->function[i].isa_irq);

@@ -685,6 +685,76 @@ TEST(the_end_silences_and_resets)
 	p->vcpus = 2;
 }
 
+/* --- faults --- */
+
+static bool fault(uint16_t bdf, bool interrupt)
+{
+	struct iommu_fault x = {.bdf = bdf, .address = 0x12345000, .write = true, .owned = true};
+
+	x.interrupt = interrupt;
+	return passthrough_dma_fault(&x);
+}
+
+static unsigned attached;
+
+static bool count_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r)
+{
+	(void)r;
+	attached += bdf == 0x18 && d;
+	return true;
+}
+
+TEST(a_fault_stops_the_guest_that_says_so)
+{
+	static const struct iommu_ops counting = {.attach = count_attach};
+
+	start();
+	CHECK(!fault(0x18, false)); /* only told */
+	CHECK_EQ(p->end, END_NONE);
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 11);
+	start_with("pci = 00:03.0\non-dma-fault = stop\non-crash = restart");
+	CHECK(!fault(0x20, false)); /* another's */
+	CHECK(!fault(0x18, true));  /* an interrupt is no DMA */
+	CHECK_EQ(p->end, END_NONE);
+	CHECK(fault(0x18, false));
+	CHECK_EQ(p->end, END_ERROR);
+	CHECK(!fault(0x18, false)); /* it is ending already */
+	p->vcpus = 1;
+	p->devices->domain = (struct iommu_domain *)p; /* so that it is attached again */
+	iommu = &counting;
+	attached = 0;
+	vcpu_turn(v);
+	vcpu_turn(v);
+	iommu = NULL;
+	CHECK_EQ(attached, 1);
+	CHECK(strstr(fake_log,
+		     "test: stopped: PCI 00:03.0 tried to write 0x12345000, which is not the "
+		     "guest's (`on-dma-fault = stop`); restarting"));
+	CHECK_EQ(p->end, END_NONE);
+	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2) & PCI_COMMAND_MASTER, 0);
+	CHECK(fault(0x18, false)); /* and so it goes on */
+	p->vcpus = 2;
+	atomic_store(&p->generation, 0); /* not started yet: its vCPUs would not notice */
+	atomic_store(&p->end, END_NONE);
+	CHECK(!fault(0x18, false));
+}
+
+TEST(a_fault_with_a_bridges_id_is_that_of_the_function_behind)
+{
+	struct fake_function *bridge;
+
+	fake_pci_reset();
+	bridge = fake_pci_add(pci_bdf(0, 1, 0), 0x00081b36, 0x06040000);
+	fake_pci_set(bridge, PCI_HEADER_TYPE, 1, 1);
+	fake_pci_set(bridge, PCI_BUSES + 1, 2, 0x0404);
+	hw = card(pci_bdf(4, 2, 0), 11);
+	start_with("pci = 04:02.0\non-dma-fault = stop");
+	CHECK_EQ(f->pci->requester, 0x08);
+	CHECK(fault(0x08, false));
+	CHECK(strstr(p->end_reason, "PCI 04:02.0 tried to write"));
+}
+
 /* --- memory without an IOMMU --- */
 
 TEST(identity_memory_is_at_its_own_addresses_with_holes)
