@@ -9,9 +9,9 @@
 #include "hv/pci.h"
 #include "drivers/pci_access.h"
 #include "hv/host.h"
-#include "hv/lib/printf.h"
 #include "hv/lib/string.h"
 #include "hv/log.h"
+#include "hv/pci_text.h"
 
 enum { ABSENT = 0xffff, HEADER_LAYOUT = 0x7f, MULTI_FUNCTION = 0x80, HEADER_END = 0x40 };
 enum { CAPABILITIES_MAX = 48, EXTENDED_FIRST = 0x100, EXTENDED_MAX = 64, EXTENDED_ACS = 0x0d };
@@ -270,63 +270,6 @@ static void scan_bus(struct scan *s, unsigned bus)
 	}
 }
 
-/* --- telling --- */
-
-const char *pci_class_name(uint32_t class_revision)
-{
-	static const char *const name[] = {
-		"device",
-		"storage controller",
-		"network controller",
-		"display controller",
-		"multimedia device",
-		"memory controller",
-		"bridge",
-		"serial port",
-		"system device",
-		"input device",
-		"docking station",
-		"processor",
-		"serial bus",
-		"wireless controller",
-		"intelligent controller",
-	};
-	unsigned class = class_revision >> 24;
-
-	if (class_revision >> 16 == 0x0c03) {
-		return "USB controller";
-	}
-	return class < ARRAY_SIZE(name) ? name[class] : "device";
-}
-
-static void log_function(const struct pci_function *f)
-{
-	bool can = f->header_type == 0 && f->class_revision >> 24 != CLASS_BRIDGE;
-	unsigned bars = 0;
-	char text[64] = "", *at = text, *end = text + sizeof(text);
-
-	for (unsigned i = 0; i < PCI_BARS; i++) {
-		bars += f->bar[i].size != 0;
-	}
-	if (f->cap_msix) {
-		at += fmt_print(at, (size_t)(end - at), ", MSI-X %u", f->msix_entries);
-	}
-	if (f->cap_msi) {
-		at += fmt_print(at, (size_t)(end - at), ", MSI %u", f->msi_vectors);
-	}
-	if (!f->cap_msi && !f->cap_msix && f->pin && can) {
-		at += fmt_print(at, (size_t)(end - at), ", IRQ %u", f->line);
-	}
-	if (can) {
-		fmt_print(at, (size_t)(end - at), ", %u BAR%s", bars, bars == 1 ? "" : "s");
-	} else if (f->header_type == 1) {
-		fmt_print(at, (size_t)(end - at), " to bus %02x", f->secondary);
-	}
-	log_line("%s %02x:%02x.%x  # %04x:%04x %s%s", can ? "pci =" : "PCI  ", f->bdf >> 8,
-		 f->bdf >> 3 & 31, f->bdf & 7, f->vendor, f->device,
-		 pci_class_name(f->class_revision), text);
-}
-
 void pci_enumerate(const struct acpi_info *a)
 {
 	struct scan s = {.buses = 0};
@@ -338,7 +281,9 @@ void pci_enumerate(const struct acpi_info *a)
 		scan_bus(&s, s.queue[i]);
 	}
 	for (unsigned i = 0; i < pci_function_count; i++) {
-		log_function(&pci_functions[i]);
+		struct pci_line line;
+
+		log_line("%s", pci_line(&line, &pci_functions[i]));
 	}
 	if (s.full) {
 		log_line("PCI: more than %u functions; the rest is not used", PCI_FUNCTIONS);
