@@ -158,12 +158,24 @@ static void start_cpus(uint64_t low_page)
 	}
 }
 
+/* Permissions of all pages, and that the direct map reaches the ends of all RAM. */
 static void check_pages(void)
 {
 	unsigned leaves;
 	unsigned bad = paging_check(&leaves);
+	uint64_t last = 0;
 
 	log_line("page tables: %u leaves, %u writable and executable", leaves, bad);
+	for (unsigned i = 0; i < boot.memories; i++) {
+		const struct boot_memory *m = &boot.memory[i];
+
+		if (m->type == MEMORY_RAM) {
+			last = m->base + m->size - 1;
+			host_mmio_read(host_ptr(hpa(m->base)), 1);
+			host_mmio_read(host_ptr(hpa(last)), 1);
+		}
+	}
+	log_line("direct map: RAM up to 0x%lx can be read", last);
 }
 
 void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta)

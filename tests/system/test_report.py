@@ -1,5 +1,6 @@
 """The hardware report and the configuration it offers; safe mode; machines that are not plain."""
 
+import dataclasses
 import re
 import subprocess
 
@@ -56,3 +57,62 @@ def start(path, conf, names, **options):
     said = "".join(rf"(?=.*^{name}\| \S)" for name in names)
     result = boot(EPYC, path, conf, [elf("ticker")], options=HOLES, until=said, **options)
     assert f"{len(names)} guest" in result.text
+
+
+def test_report_before_the_start_and_x2apic_mode(tmp_path):
+    """Both CPUs in x2APIC mode, as after firmware that left it on; VMX."""
+    config = SYSTEM + "report = yes\n" + guest("smp", "smp.elf", cpus="0-1")
+    result = boot(SKYLAKE, tmp_path, config, [elf("smp")], cmdline="x2apic", smp=2)
+    log = result.log()
+    assert "LAPIC: x2APIC, id 0" in log
+    assert "CPUs: 2 in 1 package, 2 cores; LAPIC in x2APIC mode" in log
+    assert "VMX: unrestricted guest: there (needed)" in log
+    result.expect(r"^TSC: [\d.]+ MHz, invariant by CPUID, runs together", log)
+    assert "IOMMU: none is on; bus masters can only be passed through unsafely" in log
+    assert "# No IOMMU is on: see `dma =` in docs/config.md first." in skeleton(result)
+    assert (log.index("end of the hardware report")
+            < log.index(result.expect(r"^smp: started on CPU 0.*", log).group()))
+    assert "PASS smp" in result.guest("smp")
+    result.ended(1, 0)
+
+
+def test_safe_mode_and_a_tsc_that_is_trusted(tmp_path):
+    """The first guest alone, without the devices that it asks for and that are not there."""
+    config = SYSTEM + "tsc = trust\n" + guest(
+        "one", "basic64.elf", cmdline="word number=42", pci="00:1e.7", ports="0x300+8",
+        mmio="0xfed00000+4K", dma="unsafe-identity") + guest("two", "no-such.elf", cpus="77")
+    vehicle = dataclasses.replace(EPYC, cpu="EPYC,-hypervisor")
+    (tmp_path / "no-such.elf").write_bytes(b"")
+    result = boot(vehicle, tmp_path, config, [elf("basic64")], cmdline="safe")
+    log = result.log()
+    assert ("safe mode: of 2 guests only 'one' is started, without 1 PCI function, 1 range of ports "
+            "and 1 of memory that it asks for") in log
+    assert "end of the hardware report" in log  # verbose
+    assert re.search(r"^\[guest one\]\ncpus = 0\n(?!.*\[guest two\])", result.text, re.M | re.S)
+    result.expect(r"^warning: the TSC is not invariant", log)
+    assert "PASS basic64" in result.guest("one")
+    result.ended(1, 0)
+
+
+def test_tsc_that_is_not_invariant(tmp_path):
+    """On a machine that does not call itself virtual."""
+    vehicle = dataclasses.replace(EPYC, cpu="EPYC,-hypervisor")
+    result = boot(vehicle, tmp_path, TINY, [elf("basic64")])
+    result.expect(r"^refused: the TSC is not invariant \(CPUID 80000007h EDX bit 8\).*`tsc = trust`", result.log())
+    assert "started on" not in result.text
+
+
+def test_siblings_and_memory_above_512_gib(tmp_path):
+    """600 GiB that the host does not have, as long as nobody touches them."""
+    memory = ["--", "-smp", "2,sockets=1,cores=1,threads=2", "-object",
+              "memory-backend-ram,id=ram,size=600G,reserve=off", "-machine", "memory-backend=ram"]
+    config = SYSTEM + "".join(guest(n, "basic64.elf", cpus=c, cmdline="word number=42")
+                              for n, c in (("a", "0"), ("b", "1")))
+    result = boot(EPYC, tmp_path, config, [elf("basic64")], cmdline="check-pages", memory="600G",
+                  options=memory)
+    log = result.log()
+    free = int(result.expect(r"^image at .*, (\d+) MiB of RAM free", log).group(1))
+    assert free > 599 * 1024
+    result.expect(r"^direct map: RAM up to 0x96[0-9a-f]{8} can be read$", log)
+    result.expect(r"^warning: CPU 0 of guest 'a' and CPU 1 of guest 'b' are threads of one core", log)
+    result.ended(2, 0)
