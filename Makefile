@@ -80,7 +80,7 @@ PURE_SRC := $(filter-out hv/lib/string.c hv/console/log.c,$(HV_SRC)) boot/multib
 	boot/screen_check.c drivers/framebuffer.c \
 	boot/console_parse.c drivers/acpi.c drivers/acpi_fadt.c drivers/acpi_dmar.c \
 	drivers/acpi_ivrs.c $(sort $(wildcard drivers/iommu.c drivers/vtd*.c drivers/amdvi*.c)) \
-	drivers/rtc_epoch.c drivers/pci.c drivers/pci_reset.c
+	drivers/rtc_epoch.c drivers/pci.c drivers/pci_reset.c drivers/hpet.c
 FAKE_SRC := $(sort $(wildcard tests/fake/*.c))
 HOST_OBJ := $(PURE_SRC:%.c=$(B)/host/%.o) $(FAKE_SRC:%.c=$(B)/host/%.o) $(ZYDIS_SRC:%=$(B)/host/zydis/%.o)
 TEST_SRC := $(sort $(wildcard tests/host/test_*.c))
@@ -120,7 +120,8 @@ fuzz-decode: $(B)/fuzz/fuzz_decode
 
 # --- the host checker ----------------------------------------------------------------------------------
 CONFIG_SRC := $(sort $(wildcard hv/config*.c)) hv/refuse.c hv/lib/printf.c
-$(B)/mullion-config: $(B)/tool/scripts/mullion-config.o $(CONFIG_SRC:%.c=$(B)/tool/%.o)
+TOOL_SRC := scripts/mullion-config.c scripts/devices.c hv/pci_text.c $(CONFIG_SRC)
+$(B)/mullion-config: $(TOOL_SRC:%.c=$(B)/tool/%.o)
 	$(CC) -o $@ $^
 $(B)/tool/%.o: %.c
 	@mkdir -p $(@D)

@@ -45,6 +45,11 @@ void console_use(const struct console_list *c)
 	}
 }
 
+void console_used(struct console_list *c)
+{
+	*c = used;
+}
+
 /* --- writing, waiting --- */
 
 static void write_one(uint16_t port, const char *s, size_t n)
