@@ -112,7 +112,7 @@ def test_menu(tmp_path, key, words):
         terminal.wait(r"Safe mode: the first guest alone")
         terminal.wait(r"Hardware report")
         terminal.type(key)
-        assert terminal.wait(r"^mullion: command line: (.*)$")[1] == words
+        assert terminal.wait(r"^mullion: command line: (.*)\n")[1] == words
     finally:
         terminal.end()
 
