@@ -60,7 +60,7 @@ enum {
 };
 
 enum { SECTION_SYSTEM, SECTION_BOOT, SECTION_GUEST, CONFIG_SECTIONS };
-enum { CONFIG_KEYS = 16 /* most keys of a section */ };
+enum { CONFIG_KEYS = 24 /* most keys of a section */ };
 extern const struct config_section config_section[CONFIG_SECTIONS];
 
 /* "file:line:col: error: ..." */

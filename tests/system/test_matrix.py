@@ -71,25 +71,22 @@ MACHINES = ([Machine(False, row) for row in matrix.pairwise(QEMU.values(), qemu_
             + [Machine(True, row) for row in matrix.pairwise(BOCHS.values(), bochs_allowed, bochs_cost)])
 
 
-@pytest.fixture(scope="session")
-def images(tmp_path_factory):
-    """Images by their number of CPUs and their options, each made once."""
-    made = {}
-
-    def image(cpus, options=()):
-        key = (cpus, options)
-        if key not in made:
-            config = SYSTEM + guest("first", "basic64.elf", cmdline="word number=42")
-            if cpus > 1:
-                config += guest("last", "basic64.elf", cpus=str(cpus - 1), cmdline="word number=42")
-            made[key] = make_image(tmp_path_factory.mktemp("matrix"), config, [elf("basic64")],
-                                   options=("--timeout", "0", *options))
-        return made[key]
-
-    return image
+IMAGES = {}
 
 
-def start(machine, images, record_property, timeout=60):
+def image(factory, cpus, options=()):
+    """By the number of CPUs, which two guests take the first and the last of; made once."""
+    key = (cpus, options)
+    if key not in IMAGES:
+        config = SYSTEM + guest("first", "basic64.elf", cmdline="word number=42")
+        if cpus > 1:
+            config += guest("last", "basic64.elf", cpus=str(cpus - 1), cmdline="word number=42")
+        IMAGES[key] = make_image(factory.mktemp("matrix"), config, [elf("basic64")],
+                                 options=("--timeout", "0", *options))
+    return IMAGES[key]
+
+
+def start(machine, factory, record_property, timeout=60):
     axes = machine.axes
     record_property("machine", {"emulator": "Bochs" if machine.bochs else "QEMU", **axes})
     vehicle = Vehicle(axes["CPU"], "run-bochs" if machine.bochs else "run-qemu", axes["CPU"])
@@ -99,8 +96,8 @@ def start(machine, images, record_property, timeout=60):
     else:
         options += ["--machine", axes["chipset"]]
         options += ["--uefi"] if axes["firmware"] == "OVMF" else []
-    image = images(axes["CPUs"], ("--efi-only",) if axes.get("loader") == "own" else ())
-    result = run(vehicle, image, smp=axes["CPUs"], memory=axes["MiB"], timeout=timeout,
+    made = image(factory, axes["CPUs"], ("--efi-only",) if axes.get("loader") == "own" else ())
+    result = run(vehicle, made, smp=axes["CPUs"], memory=axes["MiB"], timeout=timeout,
                  options=options)
     names = ["first", "last"][:axes["CPUs"]]
     for name in names:
@@ -110,15 +107,14 @@ def start(machine, images, record_property, timeout=60):
 
 
 @pytest.mark.parametrize("machine", MACHINES, ids=str)
-def test_machine(machine, images, record_property):
-    start(machine, images, record_property)
+def test_machine(machine, tmp_path_factory, record_property):
+    start(machine, tmp_path_factory, record_property)
 
 
-@pytest.mark.parametrize("chipset", ["q35"])
-def test_255_cpus(chipset, images, record_property):
+def test_255_cpus(tmp_path_factory, record_property):
     """As many as APIC ids of 8 bits and the emulator allow."""
-    row = ("SeaBIOS", "GRUB", "cd", 255, 1024, chipset, "EPYC")
-    start(Machine(False, row), images, record_property, timeout=180)
+    row = ("SeaBIOS", "GRUB", "cd", 255, 1024, "q35", "EPYC")
+    start(Machine(False, row), tmp_path_factory, record_property, timeout=180)
 
 
 # --- the generator itself ---

@@ -112,7 +112,7 @@ def test_menu(tmp_path, key, words):
         terminal.wait(r"Safe mode: the first guest alone")
         terminal.wait(r"Hardware report")
         terminal.type(key)
-        assert terminal.wait(r"^mullion: command line: (.*)$")[1] == words
+        assert terminal.wait(r"^mullion: command line: (.*)\n")[1] == words
     finally:
         terminal.end()
 
@@ -124,17 +124,50 @@ def test_menu_does_not_wait_for_ever(tmp_path):
     assert not re.search(r"^command line:", "\n".join(result.log()), re.M)
 
 
-def net(path, config, file):
-    (path / file.name).symlink_to(file)
-    (path / "test.conf").write_text(config, encoding="ascii")
+def net(path, *options):
+    (path / "basic64.elf").symlink_to(elf("basic64"))
+    (path / "test.conf").write_text(CONFIG, encoding="ascii")
     subprocess.run([TOP / "scripts/mkimage", "-c", path / "test.conf", "--net", path / "net",
-                    "--timeout", "0"], check=True, timeout=60)
+                    "--timeout", "0", *options], check=True, timeout=60)
     return path / "net"
 
 
 @pytest.mark.parametrize("options", [[], ["--uefi"]], ids=["bios", "uefi"])
 def test_network(tmp_path, options):
     """By PXE and TFTP, from the machine's firmware through GRUB to the guests' files."""
-    result = run(EPYC, net(tmp_path, CONFIG, elf("basic64")), options=options)
+    result = run(EPYC, net(tmp_path), options=options)
+    assert "PASS basic64" in result.guest("basic64")
+    result.ended(1, 0)
+
+
+# Answers one request on standard input: QEMU starts it for each connection.
+HTTP_SERVER = """\
+import pathlib, sys
+method, name, _ = sys.stdin.readline().split()
+while sys.stdin.readline().strip():
+    pass
+file = pathlib.Path(sys.argv[1]) / name.lstrip("/")
+data = file.read_bytes() if file.is_file() else b""
+head = f"HTTP/1.1 {'200 OK' if file.is_file() else '404 Not Found'}\\r\\n"
+sys.stdout.write(f"{head}Content-Length: {len(data)}\\r\\nConnection: close\\r\\n\\r\\n")
+sys.stdout.flush()
+if method == "GET":
+    sys.stdout.buffer.write(data)
+"""
+
+
+def test_http(tmp_path):
+    """GRUB by TFTP, everything else by HTTP: the TFTP server has nothing else."""
+    site = net(tmp_path, "--http", "10.0.2.100")
+    (tmp_path / "tftp").mkdir()
+    (site / "mullion.pxe").rename(tmp_path / "tftp/mullion.pxe")
+    server = tmp_path / "server.py"
+    server.write_text(HTTP_SERVER, encoding="ascii")
+    empty = tmp_path / "empty"
+    empty.write_bytes(bytes(2048))
+    result = run(EPYC, empty, options=[
+        "--", "-device", "virtio-net-pci,netdev=net,bootindex=1", "-netdev",
+        f"user,id=net,tftp={tmp_path / 'tftp'},bootfile=mullion.pxe,"
+        f"guestfwd=tcp:10.0.2.100:80-cmd:python3 {server} {site}"])
     assert "PASS basic64" in result.guest("basic64")
     result.ended(1, 0)
