@@ -45,14 +45,21 @@ sign_files() {
 }
 
 # use_signed_grub: GRUB takes nothing without a signature, and nobody may change its menu's entries or
-# get its command line, where that could be turned off.
+# get its command line, where that could be turned off. What it does not get sends it back to the
+# firmware, after a look at the reason.
 use_signed_grub() {
+	back='sleep --interruptible 10; exit'
 	{
 		printf 'set superusers=nobody\nexport superusers\n'
 		cat "$top/boot/grub-medium.cfg"
-		echo exit
+		echo 'echo "grub/grub.cfg is missing, or was changed since it was signed."'
+		echo "$back"
 	} >"$memdisk/grub.cfg"
-	grub_cfg "$(modules)" | sed 's/^\(menuentry .*\) {$/\1 --unrestricted {/' >"$tree/grub/grub.cfg"
+	grub_cfg "$(modules)" | sed \
+		-e 's/^\(menuentry .*\) {$/\1 --unrestricted {/' \
+		-e 's/^\([[:space:]]*\)\(module2 .*\)/\1if \2; then set all=yes; else set bad=yes; fi/' \
+		-e 's/^\([[:space:]]*\)boot$/\1if [ -z "$bad" ]; then boot; fi/' \
+		-e "s/sleep --interruptible 30/$back/" >"$tree/grub/grub.cfg"
 	sign_files "$work/public.gpg"
 	printf 'sbat,1,SBAT Version,sbat,1,https://github.com/rhboot/shim/blob/main/SBAT.md\n' >"$work/sbat"
 	# shellcheck disable=SC2086 # a list of words

@@ -70,7 +70,7 @@ def test_linux_beside_ticker(tmp_path):
     files = [LINUX / "bzImage", LINUX / "initrd-poweroff.img", GUESTS / "ticker.elf"]
     image = make_image(tmp_path, "[boot]\nconfig = both.conf\n", files, options=EFI)
     result = run(EPYC, image, smp=2, memory=512, options=["--uefi", "--media", "usb"])
-    result.expect(r"^both\.conf: 2 guests, 4 files$", result.log())
+    result.expect(r"^files/both\.conf: 2 guests, 4 files$", result.log())
     result.expect(r"^Mullion, started by Mullion's UEFI loader on UEFI$", result.log())
     result.expect(r"^command line: config=both\.conf console=com1 check-pages$", result.log())
     result.expect(r"^page tables: \d+ leaves, 0 writable and executable$", result.log())
@@ -179,3 +179,26 @@ def test_secure_boot(tmp_path, sign):
     told = refusals(images, 4, "--secure-boot", "--media", "sata")
     assert told == ["mullion.conf" + changed, "mullion.elf" + changed, "files/basic64.elf" + changed,
                     "mullion.conf" + changed]
+
+
+def test_secure_boot_grub(tmp_path, sign):
+    """GRUB takes no file whose signature is not of its key, and starts nothing without."""
+    signed = make_image(tmp_path, CONFIG, [elf("basic64")], options=["--timeout", "0", *sign])
+    sata = ["--secure-boot", "--media", "sata"]
+    gave_up = r"GRUB could not start Mullion"
+    unsigned = edited(tmp_path, signed, "unsigned", (flip, "EFI/BOOT/BOOTX64.EFI"))
+    menu = edited(tmp_path, signed, "menu", (replace, "grub/grub.cfg", b"Safe", b"Same"))
+    result = run(EPYC, unsigned, options=[*sata, *row([None, menu])], until=r"was changed since it was signed")
+    result.expect("Boot0001.*Access Denied")
+    hypervisor = edited(tmp_path, signed, "hypervisor", (flip, "mullion.elf"))
+    result = run(EPYC, hypervisor, options=sata, until=rf"error: bad signature.*{gave_up}")
+    assert "mullion:" not in result.text
+    files = edited(tmp_path, signed, "files", (replace, "mullion.conf", b"16M", b"17M"),
+                   (remove, "files/basic64.elf.sig"))
+    result = run(EPYC, files, options=sata, until=gave_up)
+    result.expect(r"error: bad signature")
+    result.expect(r"error: file .*basic64\.elf\.sig. not found")
+    assert "mullion:" not in result.text
+    result = run(EPYC, signed, options=sata)
+    result.expect(r"^Mullion, started by GRUB", result.log())
+    result.ended(1, 0)
