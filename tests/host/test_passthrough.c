@@ -532,7 +532,8 @@ static const char *taken(void *ctx, uint64_t base, uint64_t size)
 	return base < 0x200000 && base + size > 0x100000 ? "memory" : NULL;
 }
 
-static bool one_device; /* 00:03.1 is there too */
+static bool one_device;	    /* 00:03.1 is there too */
+static unsigned needs_line; /* functions on line 9 that have nothing else */
 
 static const char *check(const char *text, bool msi)
 {
@@ -552,6 +553,12 @@ static const char *check(const char *text, bool msi)
 	if (!msi) {
 		fake_pci_set(hw, PCI_STATUS, 2, 0);
 		fake_pci_set(other, PCI_STATUS, 2, 0);
+	}
+	for (unsigned i = 0; i < 2 && needs_line; i++) {
+		fake_pci_set(i ? other : hw, PCI_LINE, 1, 9);
+		if (i < needs_line) {
+			fake_pci_set(i ? other : hw, PCI_STATUS, 2, 0);
+		}
 	}
 	fake_pci_add(pci_bdf(0, 0, 0), 0x29c08086, 0x06000000);
 	pci_enumerate(&no_acpi);
@@ -622,6 +629,21 @@ TEST(a_group_is_for_one_guest)
 		  "");
 }
 
+/* With messages a function gives way to one that has nothing but the line. */
+TEST(a_line_of_two_guests_is_the_ones_that_needs_it)
+{
+	static const char text[] = G("a", "1", "pci = 00:03.0" UNSAFE)
+		G("b", "2", "pci = 00:04.0" UNSAFE);
+
+	needs_line = 1; /* one of the two */
+	CHECK_STR(check(text, true), "");
+	needs_line = 2;
+	CHECK_STR(check(text, true),
+		  "a.conf:11:7: error: PCI 00:03.0 of guest a and 00:04.0 of guest b share "
+		  "interrupt line 9; give both to one guest");
+	needs_line = 0;
+}
+
 TEST(a_bar_that_firmware_left_at_a_bad_place_is_refused)
 {
 	memory_bar = 0;
@@ -683,6 +705,77 @@ TEST(the_end_silences_and_resets)
 	CHECK_EQ(p->devices->orphans, 1);
 	CHECK_EQ(p->devices->taken, 0);
 	p->vcpus = 2;
+}
+
+/* All that a guest does with a device, and its end and next start, whenever the device dies. */
+TEST(a_device_may_die_at_any_access)
+{
+	unsigned told = 0;
+	bool survived = false;
+
+	for (unsigned n = 1; n < 400 && !survived; n += n < 60 ? 1 : 7) {
+		start();
+		hw->accesses = 0;
+		hw->dies_after = n;
+		fake_pci_waited_ms = 0;
+		out(PCI_COMMAND, 2, 7);
+		for (unsigned reg = 0; reg < 256; reg += 4) {
+			in(reg, 4);
+		}
+		out(0x10, 4, 0xc1000000);
+		out(0xb2, 2, MSIX_ENABLE);
+		write_entry(0, 0xfee00000, 0x30, 0);
+		out(0xb2, 2, 0);
+		out(0xd4, 4, 0xfee00000);
+		out(0xd2, 2, MSI_ENABLE | 2 << 4);
+		out(0xd2, 2, 0);
+		out(PCI_COMMAND, 2, PCI_COMMAND_INTX_OFF);
+		p->vcpus = 1;
+		partition_end(p, END_RESET, "test");
+		vcpu_turn(v);
+		vcpu_turn(v);
+		p->vcpus = 2;
+		CHECK_EQ(p->end, END_NONE);
+		survived = in(PCI_VENDOR, 4) != 0xffffffff;
+		told += strstr(fake_log, "PCI 00:03.0 does not answer any more") != NULL;
+		CHECK(fake_pci_waited_ms < 5000);
+	}
+	CHECK(survived);
+	CHECK(told > 60); /* not when it dies later, while it is set up again */
+}
+
+TEST(a_list_of_capabilities_that_loops_is_shown_once)
+{
+	unsigned at, n = 0;
+
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 11);
+	hw->config[0xb1] = 0xc0; /* the last one leads to the first */
+	start_with("pci = 00:03.0");
+	for (at = in(PCI_CAPABILITIES, 1); at && n < 20; at = in(at + 1, 1)) {
+		n++;
+	}
+	CHECK_EQ(n, 4);
+}
+
+TEST(irq_9_is_another_one_of_the_8259s)
+{
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 9);
+	start_with("pci = 00:03.0");
+	CHECK_EQ(in(PCI_LINE, 1), 11);
+	CHECK(!fake_host.line_masked[9]);
+	passthrough_interrupt(v, fake_host.line_vector[9]);
+	CHECK(fake_host.line_masked[9]);
+	CHECK(p->pc.ioapic.level >> 19 & 1);
+	CHECK(p->pc.pic.chip[1].line & 8);    /* IRQ 11 */
+	CHECK(!(p->pc.pic.chip[1].line & 2)); /* not the SCI's */
+	CHECK(p->pc.pic.chip[1].elcr & 8);
+	passthrough_pic_eoi(p, 9);
+	CHECK(fake_host.line_masked[9]);
+	passthrough_pic_eoi(p, 11);
+	CHECK(!fake_host.line_masked[9]);
+	CHECK(!(p->pc.pic.chip[1].line & 8));
 }
 
 /* --- faults --- */
