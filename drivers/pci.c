@@ -10,10 +10,10 @@
 #include "drivers/pci_access.h"
 #include "hv/host.h"
 #include "hv/iommu.h"
-#include "hv/lib/printf.h"
 #include "hv/lib/string.h"
 #include "hv/log.h"
 #include "hv/pci_group.h"
+#include "hv/pci_text.h"
 
 enum { ABSENT = 0xffff, HEADER_LAYOUT = 0x7f, MULTI_FUNCTION = 0x80, HEADER_END = 0x40 };
 enum { CAPABILITIES_MAX = 48, EXTENDED_FIRST = 0x100, EXTENDED_MAX = 64, EXTENDED_ACS = 0x0d };
@@ -29,11 +29,6 @@ const struct pci_function *pci_find(uint16_t bdf)
 		}
 	}
 	return NULL;
-}
-
-bool pci_is_device(const struct pci_function *f)
-{
-	return f->header_type == 0 && f->class_revision >> 24 != PCI_CLASS_BRIDGE;
 }
 
 /* --- base address registers --- */
@@ -296,71 +291,6 @@ static void scan_bus(struct scan *s, unsigned bus)
 	}
 }
 
-/* --- telling --- */
-
-const char *pci_class_name(uint32_t class_revision)
-{
-	static const char *const name[] = {
-		"device",
-		"storage controller",
-		"network controller",
-		"display controller",
-		"multimedia device",
-		"memory controller",
-		"bridge",
-		"serial port",
-		"system device",
-		"input device",
-		"docking station",
-		"processor",
-		"serial bus",
-		"wireless controller",
-		"intelligent controller",
-	};
-	unsigned class = class_revision >> 24;
-
-	if (class_revision >> 16 == 0x0c03) {
-		return "USB controller";
-	}
-	return class < ARRAY_SIZE(name) ? name[class] : "device";
-}
-
-static void log_function(const struct pci_function *f)
-{
-	bool can = pci_is_device(f);
-	unsigned bars = 0;
-	char text[128] = "", *at = text, *end = text + sizeof(text);
-
-	for (unsigned i = 0; i < PCI_BARS; i++) {
-		bars += f->bar[i].size != 0;
-	}
-	if (f->cap_msix) {
-		at += fmt_print(at, (size_t)(end - at), ", MSI-X %u", f->msix_entries);
-	}
-	if (f->cap_msi) {
-		at += fmt_print(at, (size_t)(end - at), ", MSI %u", f->msi_vectors);
-	}
-	if (!f->cap_msi && !f->cap_msix && f->pin && can) {
-		at += fmt_print(at, (size_t)(end - at), ", IRQ %u", f->line);
-	}
-	if (can) {
-		at += fmt_print(at, (size_t)(end - at), ", %u BAR%s", bars, bars == 1 ? "" : "s");
-	} else if (f->header_type == 1) {
-		at += fmt_print(at, (size_t)(end - at), " to bus %02x", f->secondary);
-	}
-	if (f->cap_acs) {
-		at += fmt_print(at, (size_t)(end - at), ", ACS%s",
-				f->acs_on & ACS_WANTED ? "" : " off");
-	}
-	if (f->group != f->bdf) {
-		fmt_print(at, (size_t)(end - at), ", one group with %02x:%02x.%x", f->group >> 8,
-			  f->group >> 3 & 31, f->group & 7);
-	}
-	log_line("%s %02x:%02x.%x  # %04x:%04x %s%s", can ? "pci =" : "PCI  ", f->bdf >> 8,
-		 f->bdf >> 3 & 31, f->bdf & 7, f->vendor, f->device,
-		 pci_class_name(f->class_revision), text);
-}
-
 void pci_enumerate(const struct acpi_info *a)
 {
 	struct scan s = {.buses = 0};
@@ -373,7 +303,9 @@ void pci_enumerate(const struct acpi_info *a)
 	}
 	pci_group_all(pci_functions, pci_function_count);
 	for (unsigned i = 0; i < pci_function_count; i++) {
-		log_function(&pci_functions[i]);
+		struct pci_line line;
+
+		log_line("%s", pci_line(&line, &pci_functions[i]));
 	}
 	if (s.full) {
 		log_line("PCI: more than %u functions; the rest is not used", PCI_FUNCTIONS);

@@ -70,9 +70,20 @@ static const struct config_key system_key[] = {
 		.words = tsc_words,
 		.fallback = "check",
 		.field = SYSTEM(tsc),
-		.help = "`check` measures at boot whether the TSCs of all CPUs run together; "
-			"guests "
-			"see an invariant TSC only if they do. `trust` skips the measurement.",
+		.help = "`check` starts no guest when the TSCs of the CPUs do not run together, "
+			"which is measured at boot, or when CPUID does not call them invariant on "
+			"a machine that is not virtual itself. `trust` warns and starts them. "
+			"Guests see an invariant TSC only if the TSCs run together.",
+	},
+	{
+		.name = "report",
+		.type = TYPE_YES,
+		.words = yes_words,
+		.fallback = "no",
+		.field = SYSTEM(report),
+		.help = "`yes` prints what the machine has before the guests start, and a "
+			"configuration that fits it. The word `report` on Mullion's command line "
+			"prints the same and starts nothing.",
 	},
 	{
 		.name = "debug-exit",

@@ -41,6 +41,7 @@ struct config_system {
 	struct config_console console; /* default: com1 and the framebuffer */
 	enum config_end when_all_stopped;
 	enum config_tsc tsc;
+	bool report; /* print the hardware report before the guests start */
 	/* Test images: how poweroff ends an emulator that has no ACPI S5 to the taste of its script:
 	 * isa-debug-exit port (0: none), and Bochs's shutdown port 0x8900. */
 	uint16_t debug_exit;
@@ -123,6 +124,8 @@ struct config_machine {
 	 * interrupt controllers); NULL: nothing. The function may be NULL: not checked.
 	 */
 	const char *(*mmio_taken)(void *ctx, uint64_t base, uint64_t size);
+	/* Why the CPU cannot run guests; NULL: it can. The function may be NULL: not checked. */
+	const char *(*cpu_unusable)(void *ctx, unsigned cpu);
 	void *ctx;
 	const char *machine_name; /* for messages: "this machine" */
 };

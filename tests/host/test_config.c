@@ -845,6 +845,7 @@ TEST(dump_reads_back)
 			  "console = 0x3f8,framebuffer\n"
 			  "when-all-stopped = poweroff\n"
 			  "tsc = check\n"
+			  "report = no\n"
 			  "debug-exit = 0xf4\n"
 			  "bochs-shutdown = yes\n"
 			  "\n"

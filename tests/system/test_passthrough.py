@@ -61,6 +61,7 @@ def test_unplugged(tmp_path):
     result.ended(2, 0)
 
 
+@pytest.mark.alone
 def test_many_interrupts(tmp_path):
     """Of 100,000 none is lost, none is doubled, and another guest loses no tick."""
     config = edu("count=100000", dma="unsafe-identity") + guest("ticker", "ticker.elf", cpus="3", memory="8M",
