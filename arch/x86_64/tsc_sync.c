@@ -18,9 +18,10 @@ enum { RACE_US = 2000, LEAST_ROUNDS = 20, PATIENCE_US = 2000000 };
 bool host_tsc_reliable;
 
 static _Atomic unsigned turn;	  /* index of the CPU that races the boot CPU; 0: none yet */
-static _Atomic unsigned meetings; /* CPUs that have come to a meeting, over all pairs */
+static _Atomic unsigned meetings; /* CPUs that have come to a meeting of this pair */
 static struct lock lock;
 static uint64_t last, worst; /* under the lock */
+static bool missed;	     /* boot CPU: somebody did not come */
 
 static uint64_t tsc_in_order(void)
 {
@@ -63,14 +64,14 @@ static bool meet(unsigned all)
 	return true;
 }
 
-/* Both start together and end together; a pair adds 4 to the meetings. */
-static bool race_pair(unsigned cpu)
+/* Both start together and end together. */
+static bool race_pair(void)
 {
-	if (!meet(4 * cpu - 2)) {
+	if (!meet(2)) {
 		return false;
 	}
 	race();
-	return meet(4 * cpu);
+	return meet(4);
 }
 
 void tsc_sync_follow(unsigned cpu)
@@ -78,22 +79,23 @@ void tsc_sync_follow(unsigned cpu)
 	while (atomic_load(&turn) != cpu) {
 		pause();
 	}
-	race_pair(cpu);
+	race_pair();
 }
 
-void tsc_sync_check(unsigned cpus)
+void tsc_sync_lead(unsigned cpu)
 {
-	bool met = true;
+	last = 0;
+	atomic_store(&meetings, 0);
+	atomic_store(&turn, cpu);
+	missed |= !race_pair();
+}
 
-	for (unsigned i = 1; i < cpus && met; i++) {
-		last = 0;
-		atomic_store(&turn, i);
-		met = race_pair(i);
-	}
-	host_tsc_reliable = met && !worst;
+void tsc_sync_report(void)
+{
+	host_tsc_reliable = !missed && !worst;
 	if (worst) {
 		log_line("TSC: CPUs are up to %lu ticks apart", worst);
-	} else if (!met) {
+	} else if (missed) {
 		log_line("TSC: a CPU did not take part in the check");
 	}
 	log_line("TSC: %s, %s", tsc_invariant() ? "invariant by CPUID" : "not invariant by CPUID",
