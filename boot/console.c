@@ -6,7 +6,6 @@
 #include "boot/console.h"
 #include "arch/x86_64/percpu.h"
 #include "boot/keyboard.h"
-#include "boot/screen.h"
 #include "drivers/ioapic.h"
 #include "drivers/uart16550.h"
 #include "hv/console/console.h"
@@ -30,11 +29,6 @@ void console_use(const struct console_list *c)
 			used.port[used.ports++] = c->port[i];
 		}
 	}
-	if (!c->screen && screen_present() && (used.ports || !c->ports)) {
-		log_line(
-			"console: `console` does not list this screen: nothing more is shown here");
-		screen_end();
-	}
 	for (unsigned i = 0; i < c->ports; i++) {
 		if (health[i] == UART_ABSENT) {
 			log_line("console: no UART answers at port 0x%x", c->port[i]);
@@ -43,6 +37,11 @@ void console_use(const struct console_list *c)
 				 c->port[i]);
 		}
 	}
+}
+
+bool console_any_serial(void)
+{
+	return used.ports != 0;
 }
 
 /* --- writing, waiting --- */

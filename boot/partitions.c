@@ -91,6 +91,14 @@ static void use_consoles(const struct boot_info *b)
 	}
 	wanted.screen = c->framebuffer;
 	console_use(&wanted);
+	if (wanted.screen && config.system.present && !screen_present()) {
+		log_line("console: this machine has no screen that can be drawn on");
+	}
+	/* Rather than nowhere, the log goes to the screen. */
+	if (!wanted.screen && (c->none || console_any_serial())) {
+		screen_end("mullion: `console` does not list framebuffer: nothing more is shown "
+			   "here\n");
+	}
 }
 
 static bool any_pci(void)
@@ -321,6 +329,7 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	if (!create_partitions(b, &r)) {
 		refused(&r);
 	}
+	screen_yield(&config);
 	if (screen_present()) {
 		keyboard_begin(a);
 	}

@@ -78,8 +78,10 @@ void view_begin(void)
 	}
 }
 
-void view_end(void)
+void view_end(const char *words)
 {
+	pane_write(&log_only, words, strlen(words));
+	screen_draw(&screen, UINT32_MAX);
 	atomic_store(&stage, NO_SCREEN);
 }
 

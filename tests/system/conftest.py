@@ -3,6 +3,7 @@
 
 def pytest_addoption(parser):
     parser.addoption("--vehicle", help="only tests on this vehicle")
+    parser.addoption("--pictures", help="a directory to keep pictures of the screen in")
 
 
 def pytest_collection_modifyitems(config, items):
