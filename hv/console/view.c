@@ -183,6 +183,7 @@ void view_start(const struct terminal *t)
 		terminal = t;
 		focus = t->focus;
 		input = t->input;
+		draw_at = 0;
 		place_all();
 		look(host_tsc());
 		draw_bars();
