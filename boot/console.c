@@ -39,9 +39,9 @@ void console_use(const struct console_list *c)
 	}
 }
 
-bool console_any_serial(void)
+void console_used(struct console_list *c)
 {
-	return used.ports != 0;
+	*c = used;
 }
 
 /* --- writing, waiting --- */

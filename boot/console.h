@@ -22,8 +22,8 @@ bool console_parse(struct console_list *c, const char *cmdline, char bad[32]);
 
 /* Sets the serial ports up and writes there from now on. Boot CPU. */
 void console_use(const struct console_list *c);
-/* Does one of them answer? */
-bool console_any_serial(void);
+/* The ports that are in use. */
+void console_used(struct console_list *c);
 /* Waits until everything that was put is out on the wires, for a bounded time. */
 void console_drain(void);
 /* Boot CPU: how the ports' interrupts reach the I/O APIC; for host_console_watch. */

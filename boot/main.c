@@ -3,6 +3,7 @@
  * Called by start.asm on the boot CPU; ends in mullion_main.
  */
 #include "boot/main.h"
+#include "arch/x86_64/asm.h"
 #include "arch/x86_64/cpu.h"
 #include "arch/x86_64/irq.h"
 #include "arch/x86_64/paging.h"
@@ -11,7 +12,9 @@
 #include "boot/iommu.h"
 #include "boot/memory.h"
 #include "boot/ram.h"
+#include "boot/report.h"
 #include "boot/screen.h"
+#include "drivers/hpet.h"
 #include "drivers/ioapic.h"
 #include "drivers/lapic.h"
 #include "drivers/pic8259.h"
@@ -25,6 +28,8 @@
 enum { MULTIBOOT2_MAGIC = 0x36d76289, INFORMATION_MAX = 128 * 1024 };
 
 void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta) NORETURN;
+
+extern const uint64_t boot_tsc; /* when the loader handed over; start.asm */
 
 static struct boot_info boot;
 static struct acpi_info acpi;
@@ -125,12 +130,24 @@ static void read_acpi(void)
 	power_init(&acpi);
 }
 
+/* An xAPIC reaches ids up to 254. */
+static bool wants_x2apic(void)
+{
+	for (unsigned i = 0; i < acpi.cpus; i++) {
+		if (acpi.cpu[i].apic_id >= 255) {
+			return true;
+		}
+	}
+	return boot_option(&boot, "x2apic");
+}
+
 static void take_interrupts(void)
 {
 	struct refusal r = {0};
 
 	pic8259_silence();
-	lapic_init();
+	hpet_silence(&acpi, map_table, NULL);
+	lapic_init(wants_x2apic());
 	log_line("LAPIC: %s, id %u", lapic_x2apic() ? "x2APIC" : "xAPIC", lapic_id());
 	/* Before interrupts are routed: they may have to go through it. */
 	if (!iommu_start(&boot, &acpi, &r)) {
@@ -150,17 +167,36 @@ static void start_cpus(uint64_t low_page)
 	}
 }
 
+/* For the bench (docs/performance.md): the guests' side of it is their own TSC. */
+static void log_times(uint64_t first_line)
+{
+	log_line("boot: loader's hand-over at TSC %lu, first line out after %lu us", boot_tsc,
+		 (first_line - boot_tsc) / (host_tsc_hz / 1000000));
+}
+
+/* Permissions of all pages, and that the direct map reaches the ends of all RAM. */
 static void check_pages(void)
 {
 	unsigned leaves;
 	unsigned bad = paging_check(&leaves);
+	uint64_t last = 0;
 
 	log_line("page tables: %u leaves, %u writable and executable", leaves, bad);
+	for (unsigned i = 0; i < boot.memories; i++) {
+		const struct boot_memory *m = &boot.memory[i];
+
+		if (m->type == MEMORY_RAM) {
+			last = m->base + m->size - 1;
+			host_mmio_read(host_ptr(hpa(m->base)), 1);
+			host_mmio_read(host_ptr(hpa(last)), 1);
+		}
+	}
+	log_line("direct map: RAM up to 0x%lx can be read", last);
 }
 
 void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta)
 {
-	uint64_t low_page;
+	uint64_t low_page, first_line;
 
 	cpu_init_boot();
 	early_console();
@@ -168,6 +204,10 @@ void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta)
 	choose_consoles();
 	log_line("Mullion, started by %s%s", boot.loader[0] ? boot.loader : "an unnamed loader",
 		 boot.efi ? " on UEFI" : "");
+	first_line = rdtsc();
+	if (boot.cmdline[0]) {
+		log_line("command line: %s", boot.cmdline);
+	}
 	low_page = memory_low_page(&boot);
 	take_memory(image_delta);
 	cpu_log_control();
@@ -179,6 +219,10 @@ void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta)
 	take_interrupts();
 	pci_enumerate(&acpi);
 	start_cpus(low_page);
+	report_cpu();
+	if (boot_option(&boot, "times")) {
+		log_times(first_line);
+	}
 	if (boot_option(&boot, "check-pages")) {
 		check_pages();
 	}

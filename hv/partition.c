@@ -385,13 +385,13 @@ static bool again(const struct partition *p)
 	}
 }
 
-void partition_end(struct partition *p, enum partition_end how, const char *reason, ...)
+bool partition_end(struct partition *p, enum partition_end how, const char *reason, ...)
 {
 	uint32_t none = END_NONE;
 	va_list ap;
 
 	if (!atomic_compare_exchange_strong(&p->end, &none, how)) {
-		return;
+		return false;
 	}
 	va_start(ap, reason);
 	fmt_vprint(p->end_reason, sizeof(p->end_reason), reason, ap);
@@ -399,6 +399,7 @@ void partition_end(struct partition *p, enum partition_end how, const char *reas
 	for (unsigned i = 0; i < p->vcpus; i++) {
 		vcpu_post(p->vcpu[i], REQUEST_STOP);
 	}
+	return true;
 }
 
 static void finish(struct partition *p)

@@ -29,6 +29,13 @@ void log_line(const char *fmt, ...)
 	strcat(fake_log, "\n");
 }
 
+void log_text(const char *text)
+{
+	size_t len = strlen(fake_log);
+
+	fmt_print(fake_log + len, sizeof(fake_log) - len, "%s", text);
+}
+
 void log_defer(bool on)
 {
 	(void)on;
