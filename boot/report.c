@@ -5,6 +5,7 @@
 #include "arch/x86_64/percpu.h"
 #include "boot/console.h"
 #include "boot/ram.h"
+#include "boot/screen.h"
 #include "drivers/lapic.h"
 #include "drivers/tsc.h"
 #include "hv/cpu_facts.h"
@@ -166,6 +167,9 @@ static const char *console_value(char text[64])
 		}
 		len += fmt_print(text + len, 64 - len, n < ARRAY_SIZE(com) ? "%scom%u" : "%s0x%x",
 				 i ? ", " : "", n < ARRAY_SIZE(com) ? n + 1 : used.port[i]);
+	}
+	if (screen_present() && len < 64) {
+		fmt_print(text + len, 64 - len, ", framebuffer");
 	}
 	return text;
 }
