@@ -67,11 +67,17 @@ $(B)/gen/dsdt.inc: hv/acpi/dsdt.asl
 	iasl -p $(B)/gen/dsdt $< >$(B)/gen/iasl.log 2>&1 || { cat $(B)/gen/iasl.log; exit 1; }
 	od -An -v -tu1 $(B)/gen/dsdt.aml | sed 's/[0-9][0-9]*/&,/g' >$@
 $(B)/obj/hv/acpi/acpi_guest.o $(B)/host/hv/acpi/acpi_guest.o: $(B)/gen/dsdt.inc
+# The screen's font.
+$(B)/gen/font.inc: hv/console/font.txt scripts/mkfont
+	@mkdir -p $(@D)
+	scripts/mkfont $< >$@
+$(B)/obj/hv/console/font.o $(B)/host/hv/console/font.o: $(B)/gen/font.inc
 
 # --- host tests: hv/ and the pure files of boot/ and drivers/, unchanged, under ASan and UBSan ----------
 HOST_FLAGS := -std=c17 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 # log.c stays out: tests link fake_log.c in its place, and test_log.c includes it.
 PURE_SRC := $(filter-out hv/lib/string.c hv/console/log.c,$(HV_SRC)) boot/multiboot2.c boot/memory.c \
+	boot/screen_check.c drivers/framebuffer.c \
 	boot/console_parse.c drivers/acpi.c drivers/acpi_fadt.c drivers/acpi_dmar.c \
 	drivers/acpi_ivrs.c $(sort $(wildcard drivers/iommu.c drivers/vtd*.c drivers/amdvi*.c)) \
 	drivers/rtc_epoch.c drivers/pci.c drivers/pci_reset.c drivers/hpet.c

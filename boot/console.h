@@ -10,12 +10,13 @@ enum { CONSOLES = 4 };
 struct console_list {
 	uint16_t port[CONSOLES];
 	unsigned ports;
+	bool screen; /* the loader's screen, too */
 };
 
 /*
  * The consoles that a command line asks for: `console=` with com1 to com4, a port as 0x3f8, or
- * none, several separated by commas. Without one: COM1. False: a word that is not understood, put
- * into bad.
+ * framebuffer, or none, several separated by commas. Without one: COM1 and the screen. False: a
+ * word that is not understood, put into bad.
  */
 bool console_parse(struct console_list *c, const char *cmdline, char bad[32]);
 

@@ -12,6 +12,7 @@
 #include "boot/memory.h"
 #include "boot/ram.h"
 #include "boot/report.h"
+#include "boot/screen.h"
 #include "drivers/hpet.h"
 #include "drivers/ioapic.h"
 #include "drivers/lapic.h"
@@ -65,6 +66,7 @@ static void read_information(uint32_t magic, uint64_t at)
 	}
 	memcpy(information_copy, (const void *)at, size);
 	if (!multiboot2_parse(&boot, information_copy, size, &r)) {
+		screen_begin(&boot);
 		stop(r.text);
 	}
 }
@@ -76,7 +78,10 @@ static void choose_consoles(void)
 	bool good = console_parse(&wanted, boot.cmdline, bad);
 
 	if (!good) {
-		log_line("console: \"%s\" is none of com1 to com4, 0xPORT, none", bad);
+		log_line("console: \"%s\" is none of com1 to com4, 0xPORT, framebuffer, none", bad);
+	}
+	if (wanted.screen) {
+		screen_begin(&boot);
 	}
 	console_use(&wanted);
 }
@@ -95,6 +100,7 @@ static void take_memory(uint64_t image_delta)
 	paging_image(image_delta, &image, &image_end);
 	ram_init(&boot, image, image_end);
 	paging_init(&boot, image_delta);
+	screen_remap();
 	cpu_make_stacks(this_cpu());
 	cpu_set_control();
 	ram_move_low_modules(&boot);

@@ -9,10 +9,12 @@
 #include "arch/x86_64/svm/svm.h"
 #include "arch/x86_64/vmx/vmx.h"
 #include "boot/console.h"
+#include "boot/keyboard.h"
 #include "boot/main.h"
 #include "boot/memory.h"
 #include "boot/ram.h"
 #include "boot/report.h"
+#include "boot/screen.h"
 #include "drivers/power.h"
 #include "drivers/tsc.h"
 #include "hv/console/console.h"
@@ -105,12 +107,10 @@ static void use_consoles(const struct boot_info *b)
 	if (boot_option(b, "console=")) {
 		return;
 	}
-	if (c->framebuffer && config.system.present) {
-		log_line("console: the framebuffer is not a console yet, only serial ports are");
-	}
 	for (unsigned i = 0; i < c->ports; i++) {
 		wanted.port[i] = c->port[i];
 	}
+	wanted.screen = c->framebuffer;
 	console_use(&wanted);
 }
 
@@ -422,6 +422,9 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	choose_features();
 	if (!create_partitions(b, &r)) {
 		refused(&r);
+	}
+	if (screen_present()) {
+		keyboard_begin(a);
 	}
 	console_cpu = choose_console_cpu();
 	log_line("%u guest%s on %s, console on CPU %u", partition_count,

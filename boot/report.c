@@ -5,6 +5,7 @@
 #include "arch/x86_64/percpu.h"
 #include "boot/console.h"
 #include "boot/ram.h"
+#include "boot/screen.h"
 #include "drivers/lapic.h"
 #include "drivers/tsc.h"
 #include "hv/cpu_facts.h"
@@ -153,6 +154,7 @@ static void report_consoles(const struct boot_info *b)
 		log_line("console: framebuffer of %u x %u pixels, %u bits each, at 0x%lx", f->width,
 			 f->height, f->bpp, f->base.v);
 	}
+	log_line("console: the screen is%s in use", screen_present() ? "" : " not");
 }
 
 /* --- the skeleton --- */
@@ -182,6 +184,9 @@ static const char *console_value(char text[64])
 		}
 		len += fmt_print(text + len, 64 - len, n < ARRAY_SIZE(com) ? "%scom%u" : "%s0x%x",
 				 i ? ", " : "", n < ARRAY_SIZE(com) ? n + 1 : used.port[i]);
+	}
+	if (screen_present() && len < 64) {
+		fmt_print(text + len, 64 - len, ", framebuffer");
 	}
 	return text;
 }

@@ -21,6 +21,7 @@ enum config_again { CONFIG_RESTART, CONFIG_STOP };
 enum config_serial { SERIAL_NONE, SERIAL_COM1, SERIAL_COM2, SERIAL_COM3, SERIAL_COM4 };
 enum config_tsc { TSC_CHECK, TSC_TRUST };
 enum config_dma { DMA_REMAPPED, DMA_UNSAFE_IDENTITY };
+enum config_dma_fault { DMA_FAULT_REPORT, DMA_FAULT_STOP };
 
 enum {
 	CONFIG_SERIAL_PORTS = 8,     /* ports of one UART */
@@ -91,6 +92,7 @@ struct config_guest {
 	struct config_pci pci[MAX_GUEST_PCI];
 	unsigned pcis;
 	enum config_dma dma;
+	enum config_dma_fault on_dma_fault; /* default report */
 	enum config_again on_crash; /* default stop */
 	enum config_again on_reset; /* default restart */
 	uint16_t debug_exit;	    /* first of CONFIG_DEBUG_EXIT_PORTS ports, 0: none */

@@ -103,6 +103,14 @@ int host_console_get(void);
 /* An interrupt (console_wake) comes when a byte is typed and, if `output`, when there is room. */
 void host_console_watch(bool output);
 
+/* --- the screen; used by hv/console/view.c --- */
+
+/* The size of the screen in cells, at least 40 x 10. False: there is none. */
+bool host_screen_size(unsigned *cols, unsigned *rows);
+/* Draws n cells of one row, all on the screen. */
+struct screen_cell;
+void host_screen_draw(unsigned col, unsigned row, const struct screen_cell *cells, unsigned n);
+
 /* --- the end --- */
 
 /* Ends the machine as the configuration says; does not return. */

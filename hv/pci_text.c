@@ -5,8 +5,6 @@
 #include "hv/lib/printf.h"
 #include "hv/lib/string.h"
 
-enum { CLASS_BRIDGE = 0x06 };
-
 const char *pci_class_name(uint32_t class_revision)
 {
 	static const char *const name[] = {
@@ -34,9 +32,9 @@ const char *pci_class_name(uint32_t class_revision)
 	return class < ARRAY_SIZE(name) ? name[class] : "device";
 }
 
-bool pci_passable(const struct pci_function *f)
+bool pci_is_device(const struct pci_function *f)
 {
-	return f->header_type == 0 && f->class_revision >> 24 != CLASS_BRIDGE;
+	return f->header_type == 0 && f->class_revision >> 24 != PCI_CLASS_BRIDGE;
 }
 
 void pci_line_add(struct pci_line *l, const char *fmt, ...)
@@ -51,7 +49,7 @@ void pci_line_add(struct pci_line *l, const char *fmt, ...)
 
 const char *pci_line(struct pci_line *l, const struct pci_function *f)
 {
-	bool can = pci_passable(f);
+	bool can = pci_is_device(f);
 	unsigned bars = 0;
 
 	for (unsigned i = 0; i < PCI_BARS; i++) {
@@ -73,6 +71,13 @@ const char *pci_line(struct pci_line *l, const struct pci_function *f)
 		pci_line_add(l, ", %u BAR%s", bars, bars == 1 ? "" : "s");
 	} else if (f->header_type == 1) {
 		pci_line_add(l, " to bus %02x", f->secondary);
+	}
+	if (f->cap_acs) {
+		pci_line_add(l, ", ACS%s", f->acs_on & ACS_WANTED ? "" : " off");
+	}
+	if (f->group != f->bdf) {
+		pci_line_add(l, ", one group with %02x:%02x.%x", f->group >> 8, f->group >> 3 & 31,
+			     f->group & 7);
 	}
 	return l->text;
 }

@@ -10,8 +10,6 @@ struct pci_line {
 	char text[160];
 };
 
-/* False: a bridge, which serves everybody and cannot be a guest's. */
-bool pci_passable(const struct pci_function *f);
 /*
  * "pci = 00:04.0  # 1b36:0010 storage controller, MSI-X 65, 1 BAR"; what cannot be passed through
  * begins with "PCI  ". Returns l->text.

@@ -153,7 +153,7 @@ static void write_devices(const struct writer *w, const struct skeleton_machine 
 		line(w, "# No IOMMU is on: see `dma =` in docs/config.md first.");
 	}
 	for (unsigned i = 0; i < m->functions; i++) {
-		if (pci_passable(&m->function[i])) {
+		if (pci_is_device(&m->function[i])) {
 			line(w, "# %s", pci_line(&text, &m->function[i]));
 		}
 	}

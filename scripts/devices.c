@@ -141,7 +141,7 @@ static void print_entry(const struct entry *e)
 	if (read_link(e, "driver", name)) {
 		pci_line_add(&line, ", driver %s", name);
 	}
-	printf("%s%s\n", pci_passable(&e->f) ? "" : "# ", line.text);
+	printf("%s%s\n", pci_is_device(&e->f) ? "" : "# ", line.text);
 }
 
 /* Domain, bus, device and function, as sysfs names the directories. */
@@ -176,10 +176,11 @@ static void print_name(const char *dir, const char *name, struct notes *notes)
 		notes->domains = true;
 		return;
 	}
+	e.f.group = e.f.bdf; /* Linux's own groups are told */
 	snprintf(e.dir, sizeof(e.dir), "%s/%s", dir, name);
 	read_function(&e);
 	notes->short_config |= e.config_bytes < CONFIG;
-	notes->no_group |= pci_passable(&e.f) && !read_link(&e, "iommu_group", group);
+	notes->no_group |= pci_is_device(&e.f) && !read_link(&e, "iommu_group", group);
 	print_entry(&e);
 }
 

@@ -146,6 +146,7 @@ TEST(system_and_devices)
 	m.function = function;
 	m.functions = 2;
 	function[0] = (struct pci_function){.bdf = pci_bdf(0, 4, 0),
+					    .group = pci_bdf(0, 4, 0),
 					    .vendor = 0x1b36,
 					    .device = 0x10,
 					    .class_revision = 0x01080200,
