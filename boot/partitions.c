@@ -383,10 +383,17 @@ static NORETURN void report_only(const struct boot_info *b, const struct acpi_in
 	}
 	report_print(b, a);
 	log_line("nothing is started, as the command line says; r restarts the machine");
-	while (host_console_get() != 'r') {
-		host_relax();
+	for (;;) {
+		int typed;
+
+		host_console_watch(false);
+		while ((typed = host_console_get()) >= 0) {
+			if (typed == 'r') {
+				power_reset();
+			}
+		}
+		host_wait();
 	}
-	power_reset();
 }
 
 void mullion_main(struct boot_info *b, struct acpi_info *a)
