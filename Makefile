@@ -1,7 +1,7 @@
 # make            everything that is built: the hypervisor, the host checker, the tiny guests
 # make run        the demo: Debian's Linux beside a tiny guest, consoles on this terminal
 # make test       all tests; `make test-host` only those that need no emulator
-# make bench      exit costs in counted instructions
+# make bench      exit costs in counted instructions, and the time to the first guest
 # Sources are found by room: a new .c or .asm file in a room is built, a new tests/host/test_*.c runs.
 
 B := build
@@ -163,13 +163,14 @@ GUEST_FLAGS := -std=gnu17 -O2 -ffreestanding -nostdlib -fno-pic -fno-pie -fno-st
 GUEST_LD := $(LD) -nostdlib -static -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments -T guests/lib/guest.ld
 GUEST_SRC := $(sort $(wildcard guests/*/*.c tests/guest/*.c tests/bench/*.c))
 GUEST_SRC := $(filter-out guests/lib/% guests/initramfs/%,$(GUEST_SRC))
-GUEST_ASM := $(sort $(wildcard tests/guest/*.asm))
+GUEST_ASM := $(sort $(wildcard tests/guest/*.asm tests/bench/*.asm))
 GUEST_LIB := $(sort $(wildcard guests/lib/*.c))
 GUEST_OBJ64 := $(B)/guests/obj64/guests/lib/start.o $(GUEST_LIB:%.c=$(B)/guests/obj64/%.o)
 GUEST_OBJ32 := $(B)/guests/obj32/guests/lib/start.o $(GUEST_LIB:%.c=$(B)/guests/obj32/%.o)
 GUESTS := $(patsubst %.c,$(B)/guests/%.elf,$(notdir $(GUEST_SRC))) \
 	$(patsubst %.asm,$(B)/guests/%.bin,$(notdir $(GUEST_ASM)))
 vpath %.c $(sort $(dir $(GUEST_SRC)))
+vpath %.asm tests/guest tests/bench
 GUEST_PROBES := $(B)/guests/probe $(B)/guests/init32
 
 .PHONY: guests
@@ -203,7 +204,7 @@ $(B)/guests/%.elf64: $(B)/guests/one64/%.o $(GUEST_OBJ64) guests/lib/guest.ld
 	$(GUEST_LD) -o $@ $< $(GUEST_OBJ64)
 $(B)/guests/%.elf: $(B)/guests/%.elf64
 	objcopy -O elf32-i386 $< $@
-$(B)/guests/%.bin: tests/guest/%.asm
+$(B)/guests/%.bin: %.asm
 	@mkdir -p $(@D)
 	$(NASM) -f bin -Itests/guest/ -MD $(@:.bin=.d) -MT $@ -o $@ $<
 
@@ -214,10 +215,10 @@ $(B)/guests/init32: guests/initramfs/init32.c
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -O2,$(GUEST_FLAGS)) -Os -m32 -static -s -Wl,--build-id=none -o $@ $<
 
-# --- the bench: what exits cost, in counted instructions (docs/performance.md) -----------------------------
+# --- the bench: what exits and the start cost (docs/performance.md) -------------------------------------------
 # RECORD=1 keeps the table in docs/performance.md, BENCH="--rounds 0 0" skips the long loop.
 .PHONY: bench
-bench: $(B)/mullion.elf $(B)/mullion-config $(B)/guests/exits.elf
+bench: $(B)/mullion.elf $(B)/mullion-config $(B)/guests/exits.elf $(B)/guests/first.bin
 	tests/bench/bench.py $(if $(RECORD),--record docs/performance.md) $(BENCH)
 
 # --- Linux guests: Debian's kernels, fetched by package ----------------------------------------------------
@@ -256,9 +257,10 @@ deps-run:
 deps-test:
 	@scripts/install-deps test
 
-$(B)/demo.img: guests/demo.conf $(B)/mullion.elf $(B)/mullion-config scripts/mkimage boot/grub.cfg.in \
+$(B)/demo.img: guests/demo.conf $(B)/mullion.elf $(B)/mullion-config scripts/mkimage \
+		$(wildcard boot/grub*) boot/medium.txt \
 		$(B)/guests/ticker.elf $(B)/linux/bzImage $(B)/linux/initrd.img
-	scripts/mkimage -c guests/demo.conf -o $@
+	scripts/mkimage -c guests/demo.conf -o $@ --timeout 0
 
 # What run-tests expects to be built, besides `all`.
 TESTS_NEED := $(TESTS) $(B)/fuzz_config \

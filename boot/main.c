@@ -3,6 +3,7 @@
  * Called by start.asm on the boot CPU; ends in mullion_main.
  */
 #include "boot/main.h"
+#include "arch/x86_64/asm.h"
 #include "arch/x86_64/cpu.h"
 #include "arch/x86_64/irq.h"
 #include "arch/x86_64/paging.h"
@@ -27,6 +28,8 @@
 enum { MULTIBOOT2_MAGIC = 0x36d76289, INFORMATION_MAX = 128 * 1024 };
 
 void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta) NORETURN;
+
+extern const uint64_t boot_tsc; /* when the loader handed over; start.asm */
 
 static struct boot_info boot;
 static struct acpi_info acpi;
@@ -164,6 +167,13 @@ static void start_cpus(uint64_t low_page)
 	}
 }
 
+/* For the bench (docs/performance.md): the guests' side of it is their own TSC. */
+static void log_times(uint64_t first_line)
+{
+	log_line("boot: loader's hand-over at TSC %lu, first line out after %lu us", boot_tsc,
+		 (first_line - boot_tsc) / (host_tsc_hz / 1000000));
+}
+
 /* Permissions of all pages, and that the direct map reaches the ends of all RAM. */
 static void check_pages(void)
 {
@@ -186,7 +196,7 @@ static void check_pages(void)
 
 void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta)
 {
-	uint64_t low_page;
+	uint64_t low_page, first_line;
 
 	cpu_init_boot();
 	early_console();
@@ -194,6 +204,10 @@ void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta)
 	choose_consoles();
 	log_line("Mullion, started by %s%s", boot.loader[0] ? boot.loader : "an unnamed loader",
 		 boot.efi ? " on UEFI" : "");
+	first_line = rdtsc();
+	if (boot.cmdline[0]) {
+		log_line("command line: %s", boot.cmdline);
+	}
 	low_page = memory_low_page(&boot);
 	take_memory(image_delta);
 	cpu_log_control();
@@ -206,6 +220,9 @@ void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta)
 	pci_enumerate(&acpi);
 	start_cpus(low_page);
 	report_cpu();
+	if (boot_option(&boot, "times")) {
+		log_times(first_line);
+	}
 	if (boot_option(&boot, "check-pages")) {
 		check_pages();
 	}

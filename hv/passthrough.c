@@ -7,6 +7,7 @@
 #include "hv/lib/string.h"
 #include "hv/log.h"
 #include "hv/passthrough_part.h"
+#include "hv/pci_text.h"
 
 enum { DEVICES = 32 };
 

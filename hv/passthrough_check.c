@@ -6,6 +6,7 @@
 #include "hv/log.h"
 #include "hv/passthrough_part.h"
 #include "hv/pci_group.h"
+#include "hv/pci_text.h"
 
 static bool refuse_at(struct refusal *r, const struct config *c, const struct config_guest *g,
 		      const struct config_pci *at, const char *why)

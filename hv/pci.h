@@ -56,10 +56,6 @@ extern unsigned pci_function_count;
 struct acpi_info;
 void pci_enumerate(const struct acpi_info *a);
 const struct pci_function *pci_find(uint16_t bdf);
-/* Neither a bridge nor what only firmware understands: a guest could have it. */
-bool pci_is_device(const struct pci_function *f);
-/* What the class code says, in words: "network controller". */
-const char *pci_class_name(uint32_t class_revision);
 
 /*
  * Bus mastering off, then the strongest reset there is (FLR, AF FLR, D3hot, secondary bus), BARs and

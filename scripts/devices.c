@@ -125,6 +125,7 @@ static void read_function(struct entry *e)
 		e->f.pin = e->config[PCI_PIN] <= 4 ? e->config[PCI_PIN] : 0;
 		e->f.secondary = e->config[PCI_BUSES + 1];
 	}
+	e->f.group = e->f.bdf; /* the kernel tells its own groups */
 	read_bars(e);
 	read_capabilities(e);
 }

@@ -44,6 +44,7 @@ def test_edu_behind_an_iommu(tmp_path, iommu):
     result.ended(1, 0)
 
 
+@pytest.mark.alone
 def test_many_interrupts(tmp_path):
     """Of 100,000 none is lost, none is doubled, and another guest loses no tick."""
     config = edu("count=100000", dma="unsafe-identity") + guest("ticker", "ticker.elf", cpus="3", memory="8M",

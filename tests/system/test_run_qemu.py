@@ -1,6 +1,5 @@
 """Which machine scripts/run-qemu makes: the host's KVM where it can run a hypervisor."""
 
-import argparse
 import importlib.machinery
 import importlib.util
 import sys
@@ -43,19 +42,16 @@ def test_nested_kvm(tmp_path, script, flags, module, nested, kvm, expected):
     assert script.nested_kvm(host(tmp_path, flags, module, nested, kvm)) is expected
 
 
-def line(script, monkeypatch, nested, cpu=None, qemu=()):
+def line(script, monkeypatch, nested, *words):
     monkeypatch.setattr(script, "nested_kvm", lambda: nested)
-    args = argparse.Namespace(image="x.img", smp=2, memory=256, uefi=False, usb=False, cpu=cpu, serial="s",
-                              timeout=None, qemu=list(qemu))
-    # Scripts grow options; what they are not given is off.
-    monkeypatch.setattr(argparse.Namespace, "__getattr__", lambda self, name: None, raising=False)
-    return " ".join(str(word) for word in script.command(args, "/tmp", "s"))
+    monkeypatch.setattr(sys, "argv", ["run-qemu", "x.img", *words])
+    return " ".join(str(word) for word in script.command(script.arguments(), "/tmp", "s"))
 
 
 def test_machine(script, monkeypatch):
     assert "-M q35,kernel-irqchip=on -accel kvm -cpu host" in line(script, monkeypatch, True)
     assert "-M q35,kernel-irqchip=split -accel kvm" in line(
-        script, monkeypatch, True, qemu=["-device", "intel-iommu"])
+        script, monkeypatch, True, "--", "-device", "intel-iommu")
     assert "-M q35 -accel tcg -cpu EPYC" in line(script, monkeypatch, False)
     # A model that was asked for is emulated.
-    assert "-accel tcg -cpu max" in line(script, monkeypatch, True, cpu="max")
+    assert "-accel tcg -cpu max" in line(script, monkeypatch, True, "--cpu", "max")

@@ -92,7 +92,7 @@ class Run:
         assert self.status == (1 if failed else 0)
 
 
-def make_image(path, config, files=(), cmdline=""):
+def make_image(path, config, files=(), cmdline="", options=("--timeout", "0")):
     """Writes the configuration beside links to the files it names, and makes the image."""
     path = pathlib.Path(path)
     for file in files:
@@ -102,7 +102,7 @@ def make_image(path, config, files=(), cmdline=""):
             link.symlink_to(file)
     (path / "test.conf").write_text(config, encoding="utf-8")
     image = path / "test.img"
-    command = [TOP / "scripts/mkimage", "-c", path / "test.conf", "-o", image]
+    command = [TOP / "scripts/mkimage", "-c", path / "test.conf", "-o", image, *options]
     if cmdline:
         command += ["--cmdline", cmdline]
     subprocess.run(command, check=True, timeout=60)
