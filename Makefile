@@ -67,14 +67,20 @@ $(B)/gen/dsdt.inc: hv/acpi/dsdt.asl
 	iasl -p $(B)/gen/dsdt $< >$(B)/gen/iasl.log 2>&1 || { cat $(B)/gen/iasl.log; exit 1; }
 	od -An -v -tu1 $(B)/gen/dsdt.aml | sed 's/[0-9][0-9]*/&,/g' >$@
 $(B)/obj/hv/acpi/acpi_guest.o $(B)/host/hv/acpi/acpi_guest.o: $(B)/gen/dsdt.inc
+# The screen's font.
+$(B)/gen/font.inc: hv/console/font.txt scripts/mkfont
+	@mkdir -p $(@D)
+	scripts/mkfont $< >$@
+$(B)/obj/hv/console/font.o $(B)/host/hv/console/font.o: $(B)/gen/font.inc
 
 # --- host tests: hv/ and the pure files of boot/ and drivers/, unchanged, under ASan and UBSan ----------
 HOST_FLAGS := -std=c17 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 # log.c stays out: tests link fake_log.c in its place, and test_log.c includes it.
 PURE_SRC := $(filter-out hv/lib/string.c hv/console/log.c,$(HV_SRC)) boot/multiboot2.c boot/memory.c \
+	boot/screen_check.c drivers/framebuffer.c \
 	boot/console_parse.c drivers/acpi.c drivers/acpi_fadt.c drivers/acpi_dmar.c \
 	drivers/acpi_ivrs.c $(sort $(wildcard drivers/iommu.c drivers/vtd*.c drivers/amdvi*.c)) \
-	drivers/rtc_epoch.c drivers/pci.c drivers/pci_reset.c
+	drivers/rtc_epoch.c drivers/pci.c drivers/pci_reset.c drivers/hpet.c
 FAKE_SRC := $(sort $(wildcard tests/fake/*.c))
 HOST_OBJ := $(PURE_SRC:%.c=$(B)/host/%.o) $(FAKE_SRC:%.c=$(B)/host/%.o) $(ZYDIS_SRC:%=$(B)/host/zydis/%.o)
 TEST_SRC := $(sort $(wildcard tests/host/test_*.c))
@@ -114,7 +120,8 @@ fuzz-decode: $(B)/fuzz/fuzz_decode
 
 # --- the host checker ----------------------------------------------------------------------------------
 CONFIG_SRC := $(sort $(wildcard hv/config*.c)) hv/refuse.c hv/lib/printf.c
-$(B)/mullion-config: $(B)/tool/scripts/mullion-config.o $(CONFIG_SRC:%.c=$(B)/tool/%.o)
+TOOL_SRC := scripts/mullion-config.c scripts/devices.c hv/pci_text.c $(CONFIG_SRC)
+$(B)/mullion-config: $(TOOL_SRC:%.c=$(B)/tool/%.o)
 	$(CC) -o $@ $^
 $(B)/tool/%.o: %.c
 	@mkdir -p $(@D)

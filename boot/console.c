@@ -5,9 +5,12 @@
  */
 #include "boot/console.h"
 #include "arch/x86_64/percpu.h"
+#include "boot/keyboard.h"
+#include "boot/screen.h"
 #include "drivers/ioapic.h"
 #include "drivers/uart16550.h"
 #include "hv/console/console.h"
+#include "hv/console/view.h"
 #include "hv/host.h"
 #include "hv/log.h"
 
@@ -27,6 +30,11 @@ void console_use(const struct console_list *c)
 			used.port[used.ports++] = c->port[i];
 		}
 	}
+	if (!c->screen && screen_present() && (used.ports || !c->ports)) {
+		log_line(
+			"console: `console` does not list this screen: nothing more is shown here");
+		screen_end();
+	}
 	for (unsigned i = 0; i < c->ports; i++) {
 		if (health[i] == UART_ABSENT) {
 			log_line("console: no UART answers at port 0x%x", c->port[i]);
@@ -35,6 +43,11 @@ void console_use(const struct console_list *c)
 				 c->port[i]);
 		}
 	}
+}
+
+void console_used(struct console_list *c)
+{
+	*c = used;
 }
 
 /* --- writing, waiting --- */
@@ -61,6 +74,7 @@ void host_console_write(const char *s, size_t n)
 	for (unsigned i = 0; i < used.ports; i++) {
 		write_one(used.port[i], s, n);
 	}
+	view_log();
 }
 
 void console_drain(void)
@@ -115,6 +129,7 @@ static void route_all(void)
 				 used.port[i]);
 		}
 	}
+	keyboard_watch(percpu_of[watcher]->apic_id);
 }
 
 void host_console_watch(bool output)
@@ -153,5 +168,5 @@ int host_console_get(void)
 			return byte;
 		}
 	}
-	return -1;
+	return keyboard_get();
 }

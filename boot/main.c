@@ -12,6 +12,9 @@
 #include "boot/iommu.h"
 #include "boot/memory.h"
 #include "boot/ram.h"
+#include "boot/report.h"
+#include "boot/screen.h"
+#include "drivers/hpet.h"
 #include "drivers/ioapic.h"
 #include "drivers/lapic.h"
 #include "drivers/pic8259.h"
@@ -66,6 +69,7 @@ static void read_information(uint32_t magic, uint64_t at)
 	}
 	memcpy(information_copy, (const void *)at, size);
 	if (!multiboot2_parse(&boot, information_copy, size, &r)) {
+		screen_begin(&boot);
 		stop(r.text);
 	}
 }
@@ -77,7 +81,10 @@ static void choose_consoles(void)
 	bool good = console_parse(&wanted, boot.cmdline, bad);
 
 	if (!good) {
-		log_line("console: \"%s\" is none of com1 to com4, 0xPORT, none", bad);
+		log_line("console: \"%s\" is none of com1 to com4, 0xPORT, framebuffer, none", bad);
+	}
+	if (wanted.screen) {
+		screen_begin(&boot);
 	}
 	console_use(&wanted);
 }
@@ -96,6 +103,7 @@ static void take_memory(uint64_t image_delta)
 	paging_image(image_delta, &image, &image_end);
 	ram_init(&boot, image, image_end);
 	paging_init(&boot, image_delta);
+	screen_remap();
 	cpu_make_stacks(this_cpu());
 	cpu_set_control();
 	ram_move_low_modules(&boot);
@@ -122,12 +130,24 @@ static void read_acpi(void)
 	power_init(&acpi);
 }
 
+/* An xAPIC reaches ids up to 254. */
+static bool wants_x2apic(void)
+{
+	for (unsigned i = 0; i < acpi.cpus; i++) {
+		if (acpi.cpu[i].apic_id >= 255) {
+			return true;
+		}
+	}
+	return boot_option(&boot, "x2apic");
+}
+
 static void take_interrupts(void)
 {
 	struct refusal r = {0};
 
 	pic8259_silence();
-	lapic_init();
+	hpet_silence(&acpi, map_table, NULL);
+	lapic_init(wants_x2apic());
 	log_line("LAPIC: %s, id %u", lapic_x2apic() ? "x2APIC" : "xAPIC", lapic_id());
 	/* Before interrupts are routed: they may have to go through it. */
 	if (!iommu_start(&boot, &acpi, &r)) {
@@ -154,12 +174,24 @@ static void log_times(uint64_t first_line)
 		 (first_line - boot_tsc) / (host_tsc_hz / 1000000));
 }
 
+/* Permissions of all pages, and that the direct map reaches the ends of all RAM. */
 static void check_pages(void)
 {
 	unsigned leaves;
 	unsigned bad = paging_check(&leaves);
+	uint64_t last = 0;
 
 	log_line("page tables: %u leaves, %u writable and executable", leaves, bad);
+	for (unsigned i = 0; i < boot.memories; i++) {
+		const struct boot_memory *m = &boot.memory[i];
+
+		if (m->type == MEMORY_RAM) {
+			last = m->base + m->size - 1;
+			host_mmio_read(host_ptr(hpa(m->base)), 1);
+			host_mmio_read(host_ptr(hpa(last)), 1);
+		}
+	}
+	log_line("direct map: RAM up to 0x%lx can be read", last);
 }
 
 void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta)
@@ -187,6 +219,7 @@ void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta)
 	take_interrupts();
 	pci_enumerate(&acpi);
 	start_cpus(low_page);
+	report_cpu();
 	if (boot_option(&boot, "times")) {
 		log_times(first_line);
 	}

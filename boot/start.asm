@@ -21,6 +21,9 @@ header:
 	dw 10, 0		; relocatable
 	dd 24, 0x100000, 0x7fffffff, 0x200000, 1 ; lowest address that fits
 	align 8
+	dw 5, 1			; framebuffer, optional, of any size and depth
+	dd 20, 0, 0, 0
+	align 8
 	dw 0, 0
 	dd 8
 header_end:

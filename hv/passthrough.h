@@ -32,6 +32,13 @@ void passthrough_stop(struct partition *p);
 /* This vCPU has changed the tables: all vCPUs of its partition flush. Waits for those alone. */
 void passthrough_flush(struct vcpu *v);
 
+/*
+ * The IOMMU has blocked DMA of a partition's function. True: its guest is stopped for that, by this
+ * call. Any CPU.
+ */
+struct iommu_fault;
+bool passthrough_dma_fault(const struct iommu_fault *f);
+
 /* A physical interrupt in HOST_VECTOR_DEVICE_FIRST..LAST, on the CPU of v (NULL: of nobody). */
 void passthrough_interrupt(struct vcpu *v, uint8_t vector);
 

@@ -11,6 +11,7 @@
 #include "arch/x86_64/tsc_sync.h"
 #include "drivers/lapic.h"
 #include "drivers/tsc.h"
+#include "hv/cpu_facts.h"
 #include "hv/host.h"
 #include "hv/lib/string.h"
 #include "hv/log.h"
@@ -80,6 +81,7 @@ static NORETURN void ap_main(struct percpu *p)
 	cpu_set_control();
 	lapic_init_ap();
 	irq_init_cpu();
+	cpu_facts_read(&cpu_facts[p->cpu]);
 	atomic_store_explicit(&p->state, CPU_READY, memory_order_release);
 	tsc_sync_follow(p->cpu);
 	park(p);
@@ -163,6 +165,7 @@ void smp_start(const struct acpi_info *a, hpa_t low)
 	struct trampoline_params *t = prepare(low);
 	struct percpu *p = NULL;
 
+	cpu_facts_read(&cpu_facts[0]);
 	send_inits(a);
 	for (unsigned i = 0; i < a->cpus && cpus < MAX_CPUS; i++) {
 		uint32_t id = a->cpu[i].apic_id;

@@ -845,6 +845,7 @@ TEST(dump_reads_back)
 			  "console = 0x3f8,framebuffer\n"
 			  "when-all-stopped = poweroff\n"
 			  "tsc = check\n"
+			  "report = no\n"
 			  "debug-exit = 0xf4\n"
 			  "bochs-shutdown = yes\n"
 			  "\n"
@@ -860,7 +861,7 @@ TEST(dump_reads_back)
 			  "ports = 0xc0-0xc0\n"
 			  "mmio = 0xfed00000-0xfed00fff\n"
 			  "pci = 01:02.3\n"
-			  "dma = remapped\n"
+			  "dma = remapped\non-dma-fault = report\n"
 			  "on-crash = restart\n"
 			  "on-reset = stop\n"
 			  "debug-exit = 0xf4\n"
@@ -872,7 +873,7 @@ TEST(dump_reads_back)
 			  "load = 0x0\n"
 			  "entry = 0x10\n"
 			  "serial = none\n"
-			  "dma = remapped\n"
+			  "dma = remapped\non-dma-fault = report\n"
 			  "on-crash = stop\n"
 			  "on-reset = restart\n");
 	strcpy(first, text);

@@ -23,13 +23,14 @@ enum { BAR0 = 0xfeb80000, TABLE = 0x2000, ENTRIES = 5 };
 static struct fake_function *card(uint16_t bdf, unsigned line)
 {
 	struct fake_function *c = fake_pci_add(bdf, 0x10d38086, 0x02000000);
+	uint32_t n = (bdf - 0x18u) & 0xff; /* each elsewhere; 00:03.0 is the one under test */
 
 	fake_pci_set(c, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
 	fake_pci_set(c, PCI_LINE, 2, 0x0100 | line);
-	fake_pci_bar(c, 0, 0x20000, 0, BAR0);
-	fake_pci_bar(c, 1, 0x80, 0, 0xfebd1080);
-	fake_pci_bar(c, 2, 0x20, PCI_BAR_IO, 0xc040);
-	fake_pci_bar(c, 4, 0x4000, PCI_BAR_WIDE | PCI_BAR_PREFETCHABLE, 0x3800004000);
+	fake_pci_bar(c, 0, 0x20000, 0, BAR0 - n * 0x80000);
+	fake_pci_bar(c, 1, 0x80, 0, 0xfebd1080 - n * 0x80000);
+	fake_pci_bar(c, 2, 0x20, PCI_BAR_IO, 0xc040 + n * 0x20);
+	fake_pci_bar(c, 4, 0x4000, PCI_BAR_WIDE | PCI_BAR_PREFETCHABLE, 0x3800004000 + n * 0x10000);
 	fake_pci_capability(c, 0xb0, PCI_CAP_MSIX, 12);
 	fake_pci_set(c, 0xb2, 2, ENTRIES - 1);
 	fake_pci_set(c, 0xb4, 4, TABLE | 0x10 | 0);
@@ -531,6 +532,8 @@ static const char *taken(void *ctx, uint64_t base, uint64_t size)
 	return base < 0x200000 && base + size > 0x100000 ? "memory" : NULL;
 }
 
+static bool one_device; /* 00:03.1 is there too */
+
 static const char *check(const char *text, bool msi)
 {
 	static const struct config_machine machine = {.mmio_taken = taken};
@@ -542,6 +545,10 @@ static const char *check(const char *text, bool msi)
 	hw = card(pci_bdf(0, 3, 0), 11);
 	fake_pci_bar(hw, 0, 0x20000, 0, memory_bar);
 	other = card(pci_bdf(0, 4, 0), 11);
+	if (one_device) {
+		fake_pci_set(hw, PCI_HEADER_TYPE, 1, 0x80);
+		card(pci_bdf(0, 3, 1), 10);
+	}
 	if (!msi) {
 		fake_pci_set(hw, PCI_STATUS, 2, 0);
 		fake_pci_set(other, PCI_STATUS, 2, 0);
@@ -553,6 +560,20 @@ static const char *check(const char *text, bool msi)
 		return r.text;
 	}
 	return passthrough_check(&c, &machine, &r) ? "" : r.text;
+}
+
+/* The same with a second function of the device. */
+static const char *check_group(const char *text, bool with_iommu)
+{
+	static const struct iommu_ops any;
+	const char *said;
+
+	one_device = true;
+	iommu = with_iommu ? &any : NULL;
+	said = check(text, true);
+	iommu = NULL;
+	one_device = false;
+	return said;
 }
 
 #define G(name, cpu, rest)                                                                         \
@@ -578,16 +599,42 @@ TEST(what_cannot_be_passed_is_refused)
 		  "interrupt line 11; give both to one guest");
 }
 
+TEST(a_group_is_for_one_guest)
+{
+	static const char split[] = G("a", "1", "pci = 00:03.0") G("b", "2", "pci = 00:03.1");
+	static const char unsafe[] = G("a", "1", "pci = 00:03.0" UNSAFE)
+		G("b", "2", "pci = 00:03.1" UNSAFE);
+	static const char half[] = G("a", "1", "pci = 00:03.0" UNSAFE) G("b", "2", "pci = 00:03.1");
+
+	CHECK_STR(
+		check_group(split, true),
+		"a.conf:10:7: error: PCI 00:03.0 of guest a and 00:03.1 of guest b are one device, "
+		"which does not keep its functions apart (no ACS); give both to one guest");
+	CHECK(strstr(check_group(half, true), "give both to one guest"));
+	fake_log_reset();
+	CHECK_STR(check_group(unsafe, true), "");
+	CHECK(strstr(fake_log, "WARNING: PCI 00:03.0 of guest a and 00:03.1 of guest b are one"));
+	fake_log_reset();
+	CHECK_STR(check_group(unsafe, false), "");
+	CHECK(strstr(fake_log, "WARNING: PCI 00:03.0 of guest a"));
+	CHECK_STR(check_group(G("a", "1", "pci = 00:03.0, 00:03.1") G("b", "2", "pci = 00:04.0"),
+			      true),
+		  "");
+}
+
 TEST(a_bar_that_firmware_left_at_a_bad_place_is_refused)
 {
 	memory_bar = 0;
 	CHECK_STR(check(G("a", "1", "pci = 00:03.0" UNSAFE), true),
 		  "a.conf:5:7: error: guest a: PCI 00:03.0 has BAR 0 without an address, as the "
-		  "firmware left it");
+		  "firmware left it; have the firmware's setup assign all devices (no `PnP OS`, "
+		  "`above 4G decoding`)");
 	memory_bar = 0x180000;
-	CHECK_STR(check(G("a", "1", "pci = 00:03.0" UNSAFE), true),
-		  "a.conf:5:7: error: guest a: PCI 00:03.0 has BAR 0 over memory, as the firmware "
-		  "left it");
+	CHECK(strstr(check(G("a", "1", "pci = 00:03.0" UNSAFE), true),
+		     "guest a: PCI 00:03.0 has BAR 0 over memory, as the firmware left it"));
+	memory_bar = BAR0 - 8 * 0x80000; /* that of 00:04.0 */
+	CHECK(strstr(check(G("a", "1", "pci = 00:03.0" UNSAFE), true),
+		     "PCI 00:03.0 has BAR 0 over one of 00:04.0, as"));
 	memory_bar = BAR0;
 	CHECK_STR(check(G("a", "1", "pci = 00:03.0" UNSAFE), true), "");
 }
@@ -636,6 +683,76 @@ TEST(the_end_silences_and_resets)
 	CHECK_EQ(p->devices->orphans, 1);
 	CHECK_EQ(p->devices->taken, 0);
 	p->vcpus = 2;
+}
+
+/* --- faults --- */
+
+static bool fault(uint16_t bdf, bool interrupt)
+{
+	struct iommu_fault x = {.bdf = bdf, .address = 0x12345000, .write = true, .owned = true};
+
+	x.interrupt = interrupt;
+	return passthrough_dma_fault(&x);
+}
+
+static unsigned attached;
+
+static bool count_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r)
+{
+	(void)r;
+	attached += bdf == 0x18 && d;
+	return true;
+}
+
+TEST(a_fault_stops_the_guest_that_says_so)
+{
+	static const struct iommu_ops counting = {.attach = count_attach};
+
+	start();
+	CHECK(!fault(0x18, false)); /* only told */
+	CHECK_EQ(p->end, END_NONE);
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 11);
+	start_with("pci = 00:03.0\non-dma-fault = stop\non-crash = restart");
+	CHECK(!fault(0x20, false)); /* another's */
+	CHECK(!fault(0x18, true));  /* an interrupt is no DMA */
+	CHECK_EQ(p->end, END_NONE);
+	CHECK(fault(0x18, false));
+	CHECK_EQ(p->end, END_ERROR);
+	CHECK(!fault(0x18, false)); /* it is ending already */
+	p->vcpus = 1;
+	p->devices->domain = (struct iommu_domain *)p; /* so that it is attached again */
+	iommu = &counting;
+	attached = 0;
+	vcpu_turn(v);
+	vcpu_turn(v);
+	iommu = NULL;
+	CHECK_EQ(attached, 1);
+	CHECK(strstr(fake_log,
+		     "test: stopped: PCI 00:03.0 tried to write 0x12345000, which is not the "
+		     "guest's (`on-dma-fault = stop`); restarting"));
+	CHECK_EQ(p->end, END_NONE);
+	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2) & PCI_COMMAND_MASTER, 0);
+	CHECK(fault(0x18, false)); /* and so it goes on */
+	p->vcpus = 2;
+	atomic_store(&p->generation, 0); /* not started yet: its vCPUs would not notice */
+	atomic_store(&p->end, END_NONE);
+	CHECK(!fault(0x18, false));
+}
+
+TEST(a_fault_with_a_bridges_id_is_that_of_the_function_behind)
+{
+	struct fake_function *bridge;
+
+	fake_pci_reset();
+	bridge = fake_pci_add(pci_bdf(0, 1, 0), 0x00081b36, 0x06040000);
+	fake_pci_set(bridge, PCI_HEADER_TYPE, 1, 1);
+	fake_pci_set(bridge, PCI_BUSES + 1, 2, 0x0404);
+	hw = card(pci_bdf(4, 2, 0), 11);
+	start_with("pci = 04:02.0\non-dma-fault = stop");
+	CHECK_EQ(f->pci->requester, 0x08);
+	CHECK(fault(0x08, false));
+	CHECK(strstr(p->end_reason, "PCI 04:02.0 tried to write"));
 }
 
 /* --- memory without an IOMMU --- */

@@ -2,6 +2,7 @@
  * drivers/pci.c and pci_reset.c: what is found on buses that are as they should be, and on others.
  */
 #include "drivers/pci_access.h"
+#include "hv/iommu.h"
 #include "test.h"
 #include "tests/fake/fake_host.h"
 #include "tests/fake/fake_pci.h"
@@ -95,6 +96,33 @@ TEST(follows_bridges_once)
 	CHECK_EQ(pci_function_count, 5);
 	CHECK(pci_find(pci_bdf(2, 0, 0)) != NULL);
 	CHECK_EQ(pci_find(pci_bdf(0, 1, 0))->secondary, 1);
+}
+
+TEST(acs_is_read_turned_on_for_an_iommu_and_told)
+{
+	static const struct iommu_ops any;
+	struct fake_function *f;
+
+	for (unsigned on = 0; on < 2; on++) {
+		fresh();
+		f = bridge(pci_bdf(0, 1, 0), 1);
+		fake_pci_capability(f, 0x54, PCI_CAP_PCIE, 0x3c);
+		fake_pci_set(f, 0x56, 2, PCIE_ROOT_PORT << 4 | 2);
+		fake_pci_set(f, 0x100, 4, 0x14010001);
+		fake_pci_set(f, 0x140, 4, 0x1000d);
+		fake_pci_set(f, 0x144, 2, 0x5f); /* and what is not wanted: translated, egress */
+		fake_pci_set(f, 0x146, 2, 0x40);
+		f->writable[0x146] = 0x1f;
+		card(pci_bdf(1, 0, 0));
+		iommu = on ? &any : NULL;
+		pci_enumerate(&no_acpi);
+		iommu = NULL;
+		CHECK_EQ(fake_pci_get(f, 0x146, 2), on ? 0x5d : 0x40);
+		CHECK_EQ(pci_find(0x08)->pcie_type, PCIE_ROOT_PORT);
+		CHECK_EQ(pci_find(0x100)->group, on ? 0x100 : 0x08);
+		CHECK(strstr(fake_log, on ? "bridge to bus 01, ACS\n" : "to bus 01, ACS off\n"));
+		CHECK_EQ(!strstr(fake_log, "BARs, one group with 00:01.0"), on);
+	}
 }
 
 TEST(other_functions_only_of_multifunction_devices)

@@ -38,12 +38,9 @@ def test_edu_unsafe(tmp_path, vehicle):
 
 @pytest.mark.parametrize("iommu", [VTD, AMDVI], ids=["vtd", "amdvi"])
 def test_edu_behind_an_iommu(tmp_path, iommu):
-    result = run_edu(tmp_path, edu("dma cpus=2 hostile attack count=100"), iommu)
+    result = run_edu(tmp_path, edu("dma cpus=2 hostile count=100"), iommu)
     assert "PASS edu" in result.guest("edu")
     assert not [line for line in result.log() if "WARNING" in line]
-    if iommu is VTD:
-        result.expect(r"VT-d: device 00:03.0: write of 0x\w+ blocked", result.log())
-        result.expect(r"VT-d: device 00:03.0: read of 0x\w+ blocked", result.log())
     result.ended(1, 0)
 
 

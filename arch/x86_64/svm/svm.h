@@ -69,6 +69,7 @@ enum { DR7_CAUSES = FIELD(7, 0) | BIT(13) };
 
 /* probe.c */
 bool svm_probe(void);
+void svm_features(virt_feature_fn tell);
 bool svm_check_cpu(struct refusal *r);
 
 /* svm.c */
