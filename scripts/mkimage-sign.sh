@@ -48,14 +48,15 @@ sign_files() {
 # get its command line, where that could be turned off. What it does not get sends it back to the
 # firmware, after a look at the reason.
 use_signed_grub() {
+	mkdir "$tree/grub" "$work/grub"
 	back='sleep --interruptible 10; exit'
 	{
 		printf 'set superusers=nobody\nexport superusers\n'
 		cat "$top/boot/grub-medium.cfg"
 		echo 'echo "grub/grub.cfg is missing, or was changed since it was signed."'
 		echo "$back"
-	} >"$memdisk/grub.cfg"
-	grub_cfg "$(modules)" | sed \
+	} >"$work/grub/grub.cfg"
+	grub_cfg "$(loads)" | sed \
 		-e 's/^\(menuentry .*\) {$/\1 --unrestricted {/' \
 		-e 's/^\([[:space:]]*\)\(module2 .*\)/\1if \2; then set all=yes; else set bad=yes; fi/' \
 		-e 's/^\([[:space:]]*\)boot$/\1if [ -z "$bad" ]; then boot; fi/' \

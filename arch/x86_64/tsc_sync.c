@@ -18,7 +18,7 @@ enum { RACE_US = 2000, LEAST_ROUNDS = 20, PATIENCE_US = 2000000 };
 bool host_tsc_reliable;
 
 static _Atomic unsigned turn;	  /* index of the CPU that races the boot CPU; 0: none yet */
-static _Atomic unsigned meetings; /* CPUs that have come to a meeting of this pair */
+static _Atomic unsigned meetings; /* CPUs that have come to a meeting, over all pairs */
 static struct lock lock;
 static uint64_t last, worst; /* under the lock */
 static bool missed;	     /* boot CPU: somebody did not come */
@@ -64,14 +64,14 @@ static bool meet(unsigned all)
 	return true;
 }
 
-/* Both start together and end together. */
-static bool race_pair(void)
+/* Both start together and end together; a pair adds 4 to the meetings. */
+static bool race_pair(unsigned cpu)
 {
-	if (!meet(2)) {
+	if (!meet(4 * cpu - 2)) {
 		return false;
 	}
 	race();
-	return meet(4);
+	return meet(4 * cpu);
 }
 
 void tsc_sync_follow(unsigned cpu)
@@ -79,15 +79,15 @@ void tsc_sync_follow(unsigned cpu)
 	while (atomic_load(&turn) != cpu) {
 		pause();
 	}
-	race_pair();
+	race_pair(cpu);
 }
 
 void tsc_sync_lead(unsigned cpu)
 {
 	last = 0;
-	atomic_store(&meetings, 0);
 	atomic_store(&turn, cpu);
-	missed |= !race_pair();
+	/* One that has missed a meeting leaves the count behind: nothing is known from then on. */
+	missed = missed || !race_pair(cpu);
 }
 
 void tsc_sync_report(void)
