@@ -83,9 +83,9 @@ static bool take_options(struct refusal *r)
 			   r)) {
 		return false;
 	}
-	if (files_fixed() && options.cmdline[0]) {
-		say("mullion: load options other than config= are ignored: the image is signed");
-		options.cmdline[0] = 0;
+	if (files_fixed() && options_keep_harmless(&options)) {
+		say("mullion: load options other than config=, safe and report are ignored: the "
+		    "image is signed");
 	}
 	return true;
 }

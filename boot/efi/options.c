@@ -105,3 +105,32 @@ bool options_parse(struct options *o, const void *text, size_t size, struct refu
 	}
 	return true;
 }
+
+static bool word_is(const char *word, size_t len, const char *wanted)
+{
+	return strlen(wanted) == len && memcmp(word, wanted, len) == 0;
+}
+
+bool options_keep_harmless(struct options *o)
+{
+	size_t to = 0, len;
+	bool dropped = false;
+
+	for (size_t at = 0; o->cmdline[at]; at += len + (o->cmdline[at + len] != 0)) {
+		const char *word = o->cmdline + at;
+
+		for (len = 0; word[len] && word[len] != ' '; len++) {
+		}
+		if (!word_is(word, len, "safe") && !word_is(word, len, "report")) {
+			dropped = true;
+			continue;
+		}
+		if (to) {
+			o->cmdline[to++] = ' ';
+		}
+		memmove(o->cmdline + to, word, len);
+		to += len;
+	}
+	o->cmdline[to] = 0;
+	return dropped;
+}

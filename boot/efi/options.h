@@ -19,3 +19,9 @@ struct options {
  * not plain text is taken as nothing. A first word that ends in .efi is the loader's own name.
  */
 bool options_parse(struct options *o, const void *text, size_t size, struct refusal *r);
+
+/*
+ * Keeps the words that loosen nothing, `safe` and `report`; true: others were there. For a loader
+ * whose files are fixed: nobody signed its boot entry.
+ */
+bool options_keep_harmless(struct options *o);

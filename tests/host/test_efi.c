@@ -332,6 +332,22 @@ TEST(options_refused)
 	CHECK_STR(options_of(text), "the load options are too long; at most 2047 bytes");
 }
 
+static const char *harmless(const char *text, bool dropped)
+{
+	options_of(text);
+	CHECK_EQ(options_keep_harmless(&options), dropped);
+	return options.cmdline;
+}
+
+TEST(options_harmless)
+{
+	CHECK_STR(harmless("", false), "");
+	CHECK_STR(harmless("safe report", false), "safe report");
+	CHECK_STR(harmless("iommu=off safe console=none report safety", true), "safe report");
+	CHECK_STR(harmless("unsafe", true), "");
+	CHECK_STR(harmless("safe=no report", true), "report");
+}
+
 /* What is not text, as firmware puts into its own entries, counts as nothing. */
 TEST(options_noise)
 {
