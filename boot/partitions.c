@@ -102,7 +102,7 @@ static void make_safe(void)
 static void use_consoles(const struct boot_info *b)
 {
 	const struct config_console *c = &config.system.console;
-	struct console_list wanted = {.ports = c->ports};
+	struct console_list used, wanted = {.ports = c->ports};
 
 	if (boot_option(b, "console=")) {
 		return;
@@ -112,6 +112,15 @@ static void use_consoles(const struct boot_info *b)
 	}
 	wanted.screen = c->framebuffer;
 	console_use(&wanted);
+	if (wanted.screen && config.system.present && !screen_present()) {
+		log_line("console: this machine has no screen that can be drawn on");
+	}
+	console_used(&used);
+	/* Rather than nowhere, the log goes to the screen. */
+	if (!wanted.screen && (c->none || used.ports)) {
+		screen_end("mullion: `console` does not list framebuffer: nothing more is shown "
+			   "here\n");
+	}
 }
 
 static bool any_pci(void)
@@ -220,6 +229,23 @@ static void enable_cpus(void)
 		cpu_call(cpu, enable_cpu, r);
 		if (r->text[0]) {
 			log_line("%s; it can run no guest", r->text);
+		}
+	}
+}
+
+static void meet_cpu(void *unused)
+{
+	(void)unused;
+	cpuid_meet();
+}
+
+/* What guests see of a CPU: the boot CPU's features that all of their CPUs have. */
+static void choose_features(void)
+{
+	cpuid_init();
+	for (unsigned i = 0; i < config.guests; i++) {
+		for (unsigned n = 0; n < config.guest[i].cpus; n++) {
+			cpu_call(config.guest[i].cpu[n], meet_cpu, NULL);
 		}
 	}
 }
@@ -366,10 +392,17 @@ static NORETURN void report_only(const struct boot_info *b, const struct acpi_in
 	}
 	report_print(b, a);
 	log_line("nothing is started, as the command line says; r restarts the machine");
-	while (host_console_get() != 'r') {
-		host_relax();
+	for (;;) {
+		int typed;
+
+		host_console_watch(false);
+		while ((typed = host_console_get()) >= 0) {
+			if (typed == 'r') {
+				power_reset();
+			}
+		}
+		host_wait();
 	}
-	power_reset();
 }
 
 void mullion_main(struct boot_info *b, struct acpi_info *a)
@@ -402,10 +435,11 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 		refused(&r);
 	}
 	cpu_facts_warn_siblings(cpu_facts, host_cpu_count(), &config);
-	cpuid_init();
+	choose_features();
 	if (!create_partitions(b, &r)) {
 		refused(&r);
 	}
+	screen_yield(&config);
 	if (screen_present()) {
 		keyboard_begin(a);
 	}

@@ -263,7 +263,9 @@ bool passthrough_create(struct partition *p, struct refusal *r)
 	p->pc.pci.events = &events;
 	p->pc.pci.ctx = p;
 	p->pc.ioapic.eoi = passthrough_pin_eoi;
+	p->pc.ioapic.masked = passthrough_pin_masked;
 	p->pc.pic.eoi = passthrough_pic_eoi;
+	p->pc.pic.masked = passthrough_pic_masked;
 	p->pc.ioapic.ctx = p;
 	return check_cpus(p, r) && passthrough_place_bars(p, r) && passthrough_open_lines(p, r) &&
 	       (!masters(p->devices) || attach(p, r));

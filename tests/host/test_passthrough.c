@@ -453,6 +453,15 @@ static uint8_t line_vector(void)
 	return fake_host.line_vector[11];
 }
 
+/* As a driver programs a pin of the I/O APIC. */
+static void write_pin(unsigned pin, uint32_t low)
+{
+	memory_out(VIOAPIC_BASE, 4, 0x10 + 2 * pin);
+	memory_out(VIOAPIC_BASE + 0x10, 4, low);
+}
+
+enum { PIN_MASKED = 1 << 16, PIN_LEVEL = 1 << 15 };
+
 TEST(a_line_is_masked_until_the_eoi)
 {
 	struct vioapic *io;
@@ -460,14 +469,15 @@ TEST(a_line_is_masked_until_the_eoi)
 	start();
 	io = &p->pc.ioapic;
 	CHECK_EQ(fake_host.line_cpu[11], 0);
-	CHECK(!fake_host.line_masked[11]); /* the guest may use it at once */
+	CHECK(fake_host.line_masked[11]); /* nobody listens yet */
 	CHECK_EQ(passthrough_gsi(f), 19);
+	write_pin(19, PIN_LEVEL | 0x55);
+	CHECK(!fake_host.line_masked[11]);
 	passthrough_interrupt(v, line_vector());
 	CHECK(fake_host.line_masked[11]);
 	CHECK(io->level >> 19 & 1);
 	CHECK(p->pc.pic.chip[1].line & 8);
 	CHECK(p->pc.pic.chip[1].elcr & 8);
-	io->redirection[19] = 0x8055; /* level */
 	io->remote_irr = 1u << 19;
 	pc_eoi(p, 0x55);
 	CHECK(!fake_host.line_masked[11]);
@@ -505,21 +515,87 @@ TEST(the_8259s_answer_too)
 	pc_port(v, 0x20, &icw);
 	CHECK(!fake_host.line_masked[11]);
 	CHECK(!p->pc.pic.output);
+	/* A driver that masks, answers, works and opens again: once for each interrupt. */
+	passthrough_interrupt(v, line_vector());
+	CHECK_EQ(pc_pic_ack(p), 0x2b);
+	icw.value = 0xff;
+	pc_port(v, 0xa1, &icw);
+	icw.value = 0x63;
+	pc_port(v, 0xa0, &icw);
+	CHECK(fake_host.line_masked[11]);
+	icw.value = 0xf7;
+	pc_port(v, 0xa1, &icw);
+	CHECK(!fake_host.line_masked[11]);
+	CHECK(!(p->pc.pic.chip[1].irr & 8));
+}
+
+TEST(a_masked_pin_falls_and_its_line_is_masked)
+{
+	start();
+	write_pin(19, PIN_LEVEL | 0x55);
+	passthrough_interrupt(v, line_vector());
+	CHECK_EQ(p->devices->asserted, 1);
+	write_pin(19, PIN_MASKED | PIN_LEVEL | 0x55);
+	CHECK_EQ(p->devices->asserted, 0);
+	passthrough_interrupt(v, line_vector()); /* was on its way */
+	CHECK_EQ(p->devices->asserted, 0);
+	CHECK(fake_host.line_masked[11]);
+	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2) & PCI_COMMAND_INTX_OFF, 0); /* it is alone */
+	write_pin(19, PIN_LEVEL | 0x55);
+	CHECK(!fake_host.line_masked[11]);
+}
+
+static struct fake_function *start_sharing(void)
+{
+	struct fake_function *other;
+
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 10);
+	other = card(pci_bdf(0, 4, 0), 10);
+	start_with("pci = 00:03.0, 00:04.0");
+	CHECK_EQ(p->devices->lines, 1);
+	return other;
 }
 
 TEST(two_functions_share_a_line_of_one_guest)
 {
-	fake_pci_reset();
-	hw = card(pci_bdf(0, 3, 0), 10);
-	card(pci_bdf(0, 4, 0), 10);
-	start_with("pci = 00:03.0, 00:04.0");
-	CHECK_EQ(p->devices->lines, 1);
+	start_sharing();
+	write_pin(19, PIN_LEVEL | 0x55);
+	write_pin(20, PIN_LEVEL | 0x56);
 	passthrough_interrupt(v, fake_host.line_vector[10]);
 	CHECK_EQ(p->devices->asserted, 3);
 	passthrough_pin_eoi(p, 19);
 	CHECK(fake_host.line_masked[10]); /* the other has still to be answered for */
 	passthrough_pin_eoi(p, 20);
 	CHECK(!fake_host.line_masked[10]);
+}
+
+/* The other has no driver: it neither holds up the line nor can it storm. */
+TEST(a_pin_that_nobody_listens_to_does_not_hold_a_shared_line)
+{
+	struct fake_function *other = start_sharing();
+
+	write_pin(19, PIN_LEVEL | 0x55);
+	CHECK(!fake_host.line_masked[10]);
+	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2) & PCI_COMMAND_INTX_OFF, 0);
+	CHECK(fake_pci_get(other, PCI_COMMAND, 2) & PCI_COMMAND_INTX_OFF);
+	passthrough_interrupt(v, fake_host.line_vector[10]);
+	CHECK_EQ(p->devices->asserted, 1);
+	CHECK(fake_host.line_masked[10]);
+	passthrough_pin_eoi(p, 19);
+	CHECK(!fake_host.line_masked[10]);
+	/* Its driver comes; and is told to be quiet while it has still to answer. */
+	write_pin(20, PIN_LEVEL | 0x56);
+	CHECK_EQ(fake_pci_get(other, PCI_COMMAND, 2) & PCI_COMMAND_INTX_OFF, 0);
+	passthrough_interrupt(v, fake_host.line_vector[10]);
+	CHECK_EQ(p->devices->asserted, 3);
+	passthrough_pin_eoi(p, 19);
+	CHECK(fake_host.line_masked[10]);
+	write_pin(20, PIN_MASKED | PIN_LEVEL | 0x56);
+	CHECK(!fake_host.line_masked[10]);
+	CHECK(fake_pci_get(other, PCI_COMMAND, 2) & PCI_COMMAND_INTX_OFF);
+	/* Its own wish, which the guest reads back, is another thing. */
+	CHECK_EQ(memory_in(VPCI_ECAM_BASE + (4 << 15) + PCI_COMMAND, 2) & PCI_COMMAND_INTX_OFF, 0);
 }
 
 /* --- what is refused --- */
@@ -764,6 +840,7 @@ TEST(irq_9_is_another_one_of_the_8259s)
 	hw = card(pci_bdf(0, 3, 0), 9);
 	start_with("pci = 00:03.0");
 	CHECK_EQ(in(PCI_LINE, 1), 11);
+	write_pin(19, PIN_LEVEL | 0x55);
 	CHECK(!fake_host.line_masked[9]);
 	passthrough_interrupt(v, fake_host.line_vector[9]);
 	CHECK(fake_host.line_masked[9]);
