@@ -233,6 +233,23 @@ static void enable_cpus(void)
 	}
 }
 
+static void meet_cpu(void *unused)
+{
+	(void)unused;
+	cpuid_meet();
+}
+
+/* What guests see of a CPU: the boot CPU's features that all of their CPUs have. */
+static void choose_features(void)
+{
+	cpuid_init();
+	for (unsigned i = 0; i < config.guests; i++) {
+		for (unsigned n = 0; n < config.guest[i].cpus; n++) {
+			cpu_call(config.guest[i].cpu[n], meet_cpu, NULL);
+		}
+	}
+}
+
 /* --- partitions --- */
 
 static bool create_partition(const struct boot_info *b, unsigned i, struct refusal *r)
@@ -375,10 +392,17 @@ static NORETURN void report_only(const struct boot_info *b, const struct acpi_in
 	}
 	report_print(b, a);
 	log_line("nothing is started, as the command line says; r restarts the machine");
-	while (host_console_get() != 'r') {
-		host_relax();
+	for (;;) {
+		int typed;
+
+		host_console_watch(false);
+		while ((typed = host_console_get()) >= 0) {
+			if (typed == 'r') {
+				power_reset();
+			}
+		}
+		host_wait();
 	}
-	power_reset();
 }
 
 void mullion_main(struct boot_info *b, struct acpi_info *a)
@@ -411,7 +435,7 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 		refused(&r);
 	}
 	cpu_facts_warn_siblings(cpu_facts, host_cpu_count(), &config);
-	cpuid_init();
+	choose_features();
 	if (!create_partitions(b, &r)) {
 		refused(&r);
 	}

@@ -13,6 +13,7 @@
 #include "hv/iommu.h"
 #include "hv/lib/printf.h"
 #include "hv/log.h"
+#include "hv/mtrr.h"
 #include "hv/pci.h"
 #include "hv/pci_text.h"
 #include "hv/skeleton.h"
@@ -30,6 +31,14 @@ void report_cpu(void)
 	log_line("CPU: %s, family 0x%x model 0x%x stepping %u, microcode 0x%x", name.text,
 		 cpu_facts_family(signature), cpu_facts_model(signature),
 		 cpu_facts_stepping(signature), cpu_facts[0].microcode);
+	for (unsigned i = 1; i < host_cpu_count(); i++) {
+		if (cpu_facts[i].other_mtrrs) {
+			log_line("warning: CPU %u has other MTRRs than the boot CPU; ask for "
+				 "another firmware",
+				 i);
+			break;
+		}
+	}
 	speculation_log();
 }
 
@@ -45,11 +54,12 @@ static void report_cpus(const struct acpi_info *a)
 	for (unsigned i = 0; i < cpus; i++) {
 		const struct cpu_facts *f = &cpu_facts[i];
 
-		log_line("CPU %u: APIC id %u, package %u, core %u, thread %u%s%s%s", i,
+		log_line("CPU %u: APIC id %u, package %u, core %u, thread %u%s%s%s%s", i,
 			 percpu_of[i]->apic_id, cpu_facts_package(f), cpu_facts_core(f),
 			 cpu_facts_thread(f),
 			 f->signature != cpu_facts[0].signature ? ", another model" : "",
 			 f->microcode != cpu_facts[0].microcode ? ", another microcode" : "",
+			 f->other_mtrrs ? ", other MTRRs" : "",
 			 f->unusable.text[0] ? ", cannot run guests" : "");
 	}
 	if (a->cpus_ignored) {
@@ -85,6 +95,12 @@ static void report_memory(const struct boot_info *b)
 
 		log_line("memory: 0x%012lx-0x%012lx %lu KiB %s", m->base, m->base + m->size - 1,
 			 m->size >> 10, memory_name(m->type));
+	}
+	if (mtrr_boot.on) {
+		log_line("memory: MTRRs: %u ranges, all else of type %u", mtrr_boot.variables,
+			 mtrr_boot.type);
+	} else {
+		log_line("memory: MTRRs are off, or say nothing that is understood");
 	}
 	log_line("memory: %lu MiB free for guests, largest block %lu MiB", ram_free() >> 20,
 		 host_alloc_largest(PAGE_2M) >> 20);
@@ -138,6 +154,7 @@ static void report_consoles(const struct boot_info *b)
 		log_line("console: framebuffer of %u x %u pixels, %u bits each, at 0x%lx", f->width,
 			 f->height, f->bpp, f->base.v);
 	}
+	log_line("console: the screen is%s in use", screen_present() ? "" : " not");
 }
 
 /* --- the skeleton --- */

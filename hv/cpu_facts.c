@@ -8,8 +8,10 @@
 #include "hv/lib/string.h"
 #include "hv/log.h"
 #include "hv/msr_index.h"
+#include "hv/mtrr.h"
 
 enum { LEAF_TOPOLOGY = 0xb, LEAF_TOPOLOGY_2 = 0x1f, LEVELS_MAX = 8, LEVEL_THREAD = 1 };
+enum { ECX_HYPERVISOR = BIT(31) };
 enum { ECX_TOPOLOGY_EXTENSIONS = BIT(22), EDX_HTT = BIT(28) };
 
 struct cpu_facts cpu_facts[MAX_CPUS];
@@ -134,6 +136,7 @@ static uint32_t read_microcode(void)
 
 void cpu_facts_read(struct cpu_facts *f)
 {
+	struct mtrr own;
 	uint32_t r[4];
 
 	if (!read_levels(f, LEAF_TOPOLOGY_2) && !read_levels(f, LEAF_TOPOLOGY) && !read_amd(f)) {
@@ -142,6 +145,9 @@ void cpu_facts_read(struct cpu_facts *f)
 	host_cpuid(1, 0, r);
 	f->signature = r[EAX];
 	f->microcode = read_microcode();
+	mtrr_read(&own);
+	/* Virtual machines reset them with every INIT, and mean nothing by them. */
+	f->other_mtrrs = !(r[ECX] & ECX_HYPERVISOR) && memcmp(&own, &mtrr_boot, sizeof(own)) != 0;
 }
 
 /* --- counting --- */

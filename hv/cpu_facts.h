@@ -17,6 +17,7 @@ struct cpu_facts {
 	unsigned package_shift;	 /* the same for a package */
 	uint32_t signature;	 /* CPUID 1 EAX: family, model, stepping */
 	uint32_t microcode;	 /* revision; 0: the CPU does not say */
+	bool other_mtrrs;	/* than the boot CPU: firmware's mistake, memory is slow or worse */
 	struct refusal unusable; /* why it cannot run guests; empty: it can */
 };
 

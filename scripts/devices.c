@@ -177,6 +177,7 @@ static void print_name(const char *dir, const char *name, struct notes *notes)
 		notes->domains = true;
 		return;
 	}
+	e.f.group = e.f.bdf; /* Linux's own groups are told */
 	snprintf(e.dir, sizeof(e.dir), "%s/%s", dir, name);
 	read_function(&e);
 	notes->short_config |= e.config_bytes < CONFIG;

@@ -794,6 +794,22 @@ TEST(machine_cpus_and_memory)
 			   "test is 16380K; make it smaller");
 }
 
+static const char *unusable(void *ctx, unsigned cpu)
+{
+	(void)ctx;
+	return cpu == 1 ? "CPU 1 has no VMX, unlike the boot CPU" : NULL;
+}
+
+TEST(machine_cpus_that_cannot_run_guests)
+{
+	ACCEPTED(BASE SECOND);
+	machine = (struct config_machine){.cpus = 4, .cpu_unusable = unusable};
+	CHECK_STR(check(), "t.conf:6:8: error: guest 'b' cannot run on CPU 1: CPU 1 has no VMX, "
+			   "unlike the boot CPU");
+	ACCEPTED(BASE);
+	CHECK_STR(check(), "");
+}
+
 static const char *taken(void *ctx, uint64_t base, uint64_t size)
 {
 	(void)ctx;

@@ -6,6 +6,7 @@
 #define host_rdmsr machine_rdmsr
 #define host_wrmsr machine_wrmsr
 #include "hv/cpu_facts.c"
+#include "hv/mtrr.c"
 #include "hv/speculation.c"
 
 #include "tests/fake/fake_host.h"
@@ -17,6 +18,7 @@ static struct {
 static unsigned answers;
 static uint64_t sign_id, capabilities;
 static bool sign_id_there, sign_id_cleared;
+static uint64_t mtrr_default;
 
 void machine_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
@@ -30,8 +32,13 @@ void machine_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 
 bool machine_rdmsr(uint32_t msr, uint64_t *value)
 {
-	*value = msr == MSR_BIOS_SIGN_ID ? sign_id : capabilities;
-	return msr == MSR_BIOS_SIGN_ID ? sign_id_there : msr == MSR_ARCH_CAPABILITIES;
+	switch (msr) {
+	case MSR_BIOS_SIGN_ID: *value = sign_id; return sign_id_there;
+	case MSR_ARCH_CAPABILITIES: *value = capabilities; return true;
+	case MSR_MTRRCAP: *value = 0; return true;
+	case MSR_MTRR_DEF_TYPE: *value = mtrr_default; return true;
+	default: *value = 0; return false;
+	}
 }
 
 bool machine_wrmsr(uint32_t msr, uint64_t value)
@@ -156,6 +163,19 @@ TEST(microcode)
 	sign_id = 0x8001250;
 	CHECK_EQ(read_facts().microcode, 0x8001250);
 	CHECK(!sign_id_cleared);
+}
+
+TEST(mtrrs_that_differ_from_the_boot_cpu)
+{
+	vendor(false, 1, 0);
+	says(1, 0, 0, 0, 0, BIT(12));
+	mtrr_default = 0xc06;
+	mtrr_read(&mtrr_boot);
+	CHECK(!read_facts().other_mtrrs);
+	mtrr_default = 0xc00;
+	CHECK(read_facts().other_mtrrs);
+	answer[answers - 1].out[2] = (uint32_t)BIT(31); /* a virtual machine */
+	CHECK(!read_facts().other_mtrrs);
 }
 
 TEST(names_and_numbers)
