@@ -362,7 +362,7 @@ static void put_log(void *ctx, const char *text)
 /* Verbose: what the machine is, and what is about to be started. */
 static void report_safe(const struct boot_info *b, const struct acpi_info *a)
 {
-	report_print(b, a);
+	report_print(b, a, false);
 	log_line("the configuration as it is used:");
 	config_dump(&config, put_log, NULL);
 }
@@ -381,8 +381,9 @@ static NORETURN void report_only(const struct boot_info *b, const struct acpi_in
 	} else {
 		log_line("%s", r.text);
 	}
-	report_print(b, a);
-	log_line("nothing is started, as the command line says; r restarts the machine");
+	report_print(b, a, false);
+	log_line("nothing is started, as the command line says; the space bar shows the report "
+		 "page by page, r restarts the machine");
 	for (;;) {
 		int typed;
 
@@ -390,6 +391,8 @@ static NORETURN void report_only(const struct boot_info *b, const struct acpi_in
 		while ((typed = host_console_get()) >= 0) {
 			if (typed == 'r') {
 				power_reset();
+			} else if (typed == ' ') {
+				report_print(b, a, true);
 			}
 		}
 		host_wait();
@@ -420,7 +423,7 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	if (safe) {
 		report_safe(b, a);
 	} else if (config.system.report) {
-		report_print(b, a);
+		report_print(b, a, false);
 	}
 	if (!able || !check_machine(b, a, &r)) {
 		refused(&r);

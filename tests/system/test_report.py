@@ -3,7 +3,9 @@
 import dataclasses
 import re
 import subprocess
+import time
 
+from test_console import Terminal
 from vehicle import BUILD, EPYC, SKYLAKE, SYSTEM, boot, elf, guest, make_image, run
 
 TINY = SYSTEM + guest("basic", "basic64.elf", cmdline="word number=42")
@@ -26,6 +28,7 @@ def test_report_and_its_skeleton(tmp_path):
     log = result.log()
     assert "started on" not in result.text
     result.expect(r"^CPU: AMD EPYC.*, family 0x17 model 0x1 stepping 2, microcode 0x", log)
+    result.expect(r"^speculation: controls: none; not known to be immune to: SSB$", log)
     result.expect(r"^speculation: immune to: Meltdown", log)
     assert "CPUs: 12 in 2 packages, 6 cores; LAPIC in xAPIC mode" in log
     assert "CPU 5: APIC id 5, package 0, core 2, thread 1" in log
@@ -57,6 +60,29 @@ def start(path, conf, names, **options):
     said = "".join(rf"(?=.*^{name}\| \S)" for name in names)
     result = boot(EPYC, path, conf, [elf("ticker")], options=HOLES, until=said, **options)
     assert f"{len(names)} guest" in result.text
+
+
+def test_report_page_by_page(tmp_path):
+    """For a screen that cannot be scrolled back; and the way back to the boot menu."""
+    terminal = Terminal(make_image(tmp_path, TINY, [elf("basic64")], cmdline="report"))
+    try:
+        terminal.wait(END + r".*\n")
+        terminal.type(" ")
+        lines = []
+        for _ in range(3):
+            terminal.wait(r"(?s).*\n")  # a page has begun
+            end = time.monotonic() + 0.5
+            while time.monotonic() < end:
+                terminal.read(0.1)
+            page, terminal.seen = terminal.seen, ""
+            lines.append(page.count("\n"))
+            terminal.type("x")
+        assert all(5 <= n <= 20 for n in lines), lines
+        terminal.wait(r"^# end of mullion\.conf\n")
+        terminal.type("r")
+        assert terminal.process.wait(10) is not None
+    finally:
+        terminal.end()
 
 
 def test_report_before_the_start_and_x2apic_mode(tmp_path):
