@@ -224,19 +224,25 @@ bench: $(B)/mullion.elf $(B)/mullion-config $(B)/guests/exits.elf $(B)/guests/fi
 # --- Linux guests: Debian's kernels, fetched by package ----------------------------------------------------
 $(B)/linux/bzImage:
 	scripts/fetch-linux $(B)/linux cloud
-$(B)/linux/bzImage-generic:
+$(B)/linux/bzImage-generic $(B)/linux/modules-generic.tar &: guests/initramfs/modules
 	scripts/fetch-linux $(B)/linux generic
 $(B)/linux/bzImage-i386:
 	scripts/fetch-linux $(B)/linux i386
 $(B)/linux/busybox:
 	scripts/fetch-linux $(B)/linux busybox
-INITRD := scripts/mkinitramfs --init guests/initramfs/init --busybox $(B)/linux/busybox --probe $(B)/guests/probe
-INITRD_DEP := scripts/mkinitramfs guests/initramfs/init $(B)/linux/busybox $(B)/guests/probe
+# The Makefile has a recipe's options: an image is never older than what made it.
+INITRD := scripts/mkinitramfs --init guests/initramfs/init --busybox $(B)/linux/busybox --probe $(B)/guests/probe \
+	--tests tests/initramfs
+INITRD_DEP := Makefile scripts/mkinitramfs guests/initramfs/init $(B)/linux/busybox $(B)/guests/probe \
+	tests/initramfs $(wildcard tests/initramfs/*)
 $(B)/linux/initrd.img: $(INITRD_DEP)
 	$(INITRD) -o $@
 $(B)/linux/initrd-poweroff.img: $(INITRD_DEP)
 	$(INITRD) --options mullion.test=poweroff -o $@
-$(B)/linux/initrd32.img: scripts/mkinitramfs $(B)/guests/init32 | $(B)/linux/bzImage-i386
+# For the generic kernel, with drivers for the devices that it is given.
+$(B)/linux/initrd-generic.img: $(INITRD_DEP) $(B)/linux/modules-generic.tar
+	$(INITRD) --modules $(B)/linux/modules-generic.tar -o $@
+$(B)/linux/initrd32.img: Makefile scripts/mkinitramfs $(B)/guests/init32 | $(B)/linux/bzImage-i386
 	scripts/mkinitramfs --init $(B)/guests/init32 -o $@
 
 # --- what users run -----------------------------------------------------------------------------------------
@@ -248,8 +254,10 @@ run: | deps-run
 	scripts/run-qemu $(B)/demo.img $(RUN_OPTIONS) || [ $$? = 1 ] # 1: also after Ctrl-a x
 
 test: | deps-test
-	@$(MAKE) --no-print-directory -j$$(nproc) all $(TESTS_NEED)
+	@$(MAKE) --no-print-directory -j$$(nproc) test-files
 	scripts/run-tests
+# All that run-tests runs and boots; it asks for them itself, so that no test sees an old one.
+.PHONY: test-files
 
 .PHONY: deps-run deps-test
 deps-run:
@@ -262,9 +270,9 @@ $(B)/demo.img: guests/demo.conf $(B)/mullion.elf $(B)/mullion-config scripts/mki
 		$(B)/guests/ticker.elf $(B)/linux/bzImage $(B)/linux/initrd.img
 	scripts/mkimage -c guests/demo.conf -o $@ --timeout 0
 
-# What run-tests expects to be built, besides `all`.
-TESTS_NEED := $(TESTS) $(B)/fuzz_config \
-	$(addprefix $(B)/linux/,bzImage bzImage-generic bzImage-i386 initrd.img initrd-poweroff.img initrd32.img)
+test-files: all $(TESTS) $(B)/fuzz_config $(B)/fuzz_load \
+	$(addprefix $(B)/linux/,bzImage bzImage-generic bzImage-i386 initrd.img initrd-poweroff.img \
+		initrd-generic.img initrd32.img)
 
 .PHONY: clean
 clean:

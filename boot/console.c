@@ -6,7 +6,6 @@
 #include "boot/console.h"
 #include "arch/x86_64/percpu.h"
 #include "boot/keyboard.h"
-#include "boot/screen.h"
 #include "drivers/ioapic.h"
 #include "drivers/uart16550.h"
 #include "hv/console/console.h"
@@ -29,11 +28,6 @@ void console_use(const struct console_list *c)
 		if (health[i] != UART_ABSENT) {
 			used.port[used.ports++] = c->port[i];
 		}
-	}
-	if (!c->screen && screen_present() && (used.ports || !c->ports)) {
-		log_line(
-			"console: `console` does not list this screen: nothing more is shown here");
-		screen_end();
 	}
 	for (unsigned i = 0; i < c->ports; i++) {
 		if (health[i] == UART_ABSENT) {

@@ -102,7 +102,7 @@ static void make_safe(void)
 static void use_consoles(const struct boot_info *b)
 {
 	const struct config_console *c = &config.system.console;
-	struct console_list wanted = {.ports = c->ports};
+	struct console_list used, wanted = {.ports = c->ports};
 
 	if (boot_option(b, "console=")) {
 		return;
@@ -112,6 +112,15 @@ static void use_consoles(const struct boot_info *b)
 	}
 	wanted.screen = c->framebuffer;
 	console_use(&wanted);
+	if (wanted.screen && config.system.present && !screen_present()) {
+		log_line("console: this machine has no screen that can be drawn on");
+	}
+	console_used(&used);
+	/* Rather than nowhere, the log goes to the screen. */
+	if (!wanted.screen && (c->none || used.ports)) {
+		screen_end("mullion: `console` does not list framebuffer: nothing more is shown "
+			   "here\n");
+	}
 }
 
 static bool any_pci(void)
@@ -433,6 +442,7 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	if (!create_partitions(b, &r)) {
 		refused(&r);
 	}
+	screen_yield(&config);
 	if (screen_present()) {
 		keyboard_begin(a);
 	}

@@ -70,11 +70,23 @@ bool screen_present(void)
 	return reachable;
 }
 
-void screen_end(void)
+void screen_end(const char *words)
 {
-	view_end();
+	if (reachable) {
+		view_end(words);
+	}
 	reachable = false;
 	kind = SCREEN_NONE;
+}
+
+void screen_yield(const struct config *c)
+{
+	const char *owner = reachable ? screen_owner(&place, c) : NULL;
+
+	if (owner) {
+		log_line("screen: guest %s has the display; it is no console from here on", owner);
+		screen_end("");
+	}
 }
 
 bool host_screen_size(unsigned *cols, unsigned *rows)

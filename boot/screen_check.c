@@ -6,10 +6,11 @@
 #include "boot/memory.h"
 #include "boot/screen.h"
 #include "hv/console/font.h"
+#include "hv/pci.h"
 
 enum { TYPE_INDEXED = 0, TYPE_RGB = 1, TYPE_TEXT = 2 };
 enum { COLS_MIN = 40, ROWS_MIN = 10, SIDE_MAX = 32768, PITCH_MAX = 1 << 20 };
-enum { TEXT_LOW = 0xa0000, TEXT_HIGH = 0xc0000 };
+enum { TEXT_LOW = 0xa0000, TEXT_HIGH = 0xc0000, CLASS_DISPLAY = 0x03 };
 #define ADDRESS_END BIT(52)
 
 static bool check_place(const struct boot_info *b, uint64_t base, uint64_t size, struct refusal *r)
@@ -94,4 +95,52 @@ bool screen_check(const struct boot_info *b, struct framebuffer_mode *m, struct 
 	case TYPE_INDEXED: return refuse(r, "it has indexed colours");
 	default: return refuse(r, "it is of type %u", b->framebuffer.type);
 	}
+}
+
+/* --- who has it --- */
+
+static bool meets(const struct boot_framebuffer *f, uint64_t base, uint64_t size)
+{
+	uint64_t own = (uint64_t)f->pitch * f->height;
+
+	return base <= f->base.v ? f->base.v - base < size : base - f->base.v < own;
+}
+
+static bool function_meets(const struct boot_framebuffer *f, const struct pci_function *p)
+{
+	/* VGA text has no BAR: it is the display's, whichever that is. */
+	bool has = f->type == TYPE_TEXT && p->class_revision >> 24 == CLASS_DISPLAY;
+
+	for (unsigned i = 0; i < PCI_BARS; i++) {
+		has |= p->bar[i].size && !p->bar[i].io && meets(f, p->bar[i].base, p->bar[i].size);
+	}
+	return has;
+}
+
+static bool guest_meets(const struct boot_framebuffer *f, const struct config_guest *g)
+{
+	for (unsigned i = 0; i < g->mmios; i++) {
+		if (meets(f, g->mmio[i].base, g->mmio[i].size)) {
+			return true;
+		}
+	}
+	for (unsigned i = 0; i < g->pcis; i++) {
+		const struct config_pci *at = &g->pci[i];
+		const struct pci_function *p = pci_find(pci_bdf(at->bus, at->device, at->function));
+
+		if (p && function_meets(f, p)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+const char *screen_owner(const struct boot_framebuffer *f, const struct config *c)
+{
+	for (unsigned i = 0; i < c->guests; i++) {
+		if (guest_meets(f, &c->guest[i])) {
+			return c->guest[i].name;
+		}
+	}
+	return NULL;
 }

@@ -140,7 +140,11 @@ static void read_capability(struct pci_function *f, unsigned id, unsigned at)
 	switch (id) {
 	case PCI_CAP_PM: f->cap_pm = (uint8_t)at; break;
 	case PCI_CAP_MSI: read_msi(f, at); break;
-	case PCI_CAP_MSIX: read_msix(f, at); break;
+	case PCI_CAP_MSIX:
+		if (pci_is_device(f)) { /* nobody uses a bridge's, and its BARs are not read */
+			read_msix(f, at);
+		}
+		break;
 	case PCI_CAP_PCIE:
 		f->cap_pcie = (uint8_t)at;
 		f->pcie_type = (uint8_t)field_get(PCIE_TYPE, pci_read(f->bdf, at + PCIE_FLAGS, 2));

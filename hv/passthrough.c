@@ -138,6 +138,14 @@ static bool create_messages(struct vpci_function *f, struct refusal *r)
 	return true;
 }
 
+/* The guest's own SCI has IRQ 9 of its 8259s for itself. */
+static uint8_t isa_irq(uint8_t line)
+{
+	enum { SCI = 9, INSTEAD = 11 };
+
+	return line == SCI ? INSTEAD : line;
+}
+
 static bool create_function(struct partition *p, unsigned i, uint32_t *taken, struct refusal *r)
 {
 	struct vpci_function *f = &p->devices->function[i];
@@ -145,8 +153,7 @@ static bool create_function(struct partition *p, unsigned i, uint32_t *taken, st
 
 	f->pci = pci_find(passthrough_bdf(&p->config->pci[i]));
 	f->intx = passthrough_usable_line(f->pci) && line_is_ours(p, f->pci);
-	/* Lines 9 and below are those of the virtual PC itself in PIC mode. */
-	f->isa_irq = f->intx && f->pci->line != 9 ? f->pci->line : 0;
+	f->isa_irq = f->intx ? isa_irq(f->pci->line) : 0;
 	if (!place_function(p, f, taken, r) || !create_messages(f, r)) {
 		return false;
 	}
@@ -256,7 +263,9 @@ bool passthrough_create(struct partition *p, struct refusal *r)
 	p->pc.pci.events = &events;
 	p->pc.pci.ctx = p;
 	p->pc.ioapic.eoi = passthrough_pin_eoi;
+	p->pc.ioapic.masked = passthrough_pin_masked;
 	p->pc.pic.eoi = passthrough_pic_eoi;
+	p->pc.pic.masked = passthrough_pic_masked;
 	p->pc.ioapic.ctx = p;
 	return check_cpus(p, r) && passthrough_place_bars(p, r) && passthrough_open_lines(p, r) &&
 	       (!masters(p->devices) || attach(p, r));
@@ -361,10 +370,8 @@ void passthrough_start(struct partition *p)
 	npt_flushed(&p->npt, p->npt.retired_next);
 }
 
-static void silence(struct vpci_function *f)
+static void silence(const struct partition *p, const struct pci_function *pci)
 {
-	const struct pci_function *pci = f->pci;
-
 	pci_write(pci->bdf, PCI_COMMAND, 2,
 		  PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
 	if (pci->cap_msi) {
@@ -374,6 +381,10 @@ static void silence(struct vpci_function *f)
 		pci_write(pci->bdf, pci->cap_msix + MSIX_CONTROL, 2, 0);
 	}
 	pci_reset_function(pci);
+	if (pci_read(pci->bdf, PCI_VENDOR, 2) != pci->vendor) {
+		log_line("%s: PCI %02x:%02x.%x does not answer any more", p->config->name,
+			 pci->bdf >> 8, pci->bdf >> 3 & 31, pci->bdf & 7);
+	}
 }
 
 void passthrough_stop(struct partition *p)
@@ -381,7 +392,7 @@ void passthrough_stop(struct partition *p)
 	struct passthrough *d = p->devices;
 
 	for (unsigned i = 0; i < d->functions; i++) {
-		silence(&d->function[i]);
+		silence(p, d->function[i].pci);
 	}
 	passthrough_close_interrupts(p);
 	log_line("%s: its devices sent %lu interrupts, %lu were injected, %lu were nobody's",

@@ -45,6 +45,9 @@ void passthrough_interrupt(struct vcpu *v, uint8_t vector);
 /* EOI of a pin of the virtual I/O APIC, or of an input of the 8259s. Device lock held. */
 void passthrough_pin_eoi(void *partition, unsigned pin);
 void passthrough_pic_eoi(void *partition, unsigned irq);
+/* The guest has changed their masks. */
+void passthrough_pin_masked(void *partition, unsigned pin);
+void passthrough_pic_masked(void *partition, unsigned irq);
 
 /* The GSI of a function's interrupt pin: hv/acpi/dsdt.asl says the same. */
 enum { PASSTHROUGH_GSI = 16, PASSTHROUGH_GSIS = 8 };

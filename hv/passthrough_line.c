@@ -1,17 +1,29 @@
 /*
  * Interrupt lines of passed-through functions: a physical pin of the I/O APIC, level-triggered,
  * becomes a pin of the guest's I/O APIC and an input of its 8259s. Masked from the interrupt to the
- * guest's EOI, so that a device that goes on asking costs one interrupt.
+ * guest's EOI, so that a device that goes on asking costs one interrupt; and while the guest masks
+ * its pin.
  *
- * Called by passthrough*.c, and by the virtual controllers at an EOI, under the partition's device
- * lock; passthrough_line_interrupt takes it.
+ * Called by passthrough*.c, and by the virtual controllers at an EOI or a new mask, under the
+ * partition's device lock; passthrough_line_interrupt takes it.
  */
 #include "hv/passthrough_part.h"
 
-static bool wants_intx(const struct vpci_function *f)
+/* May the device interrupt by its line, as far as its own registers say? */
+static bool may_intx(const struct vpci_function *f)
 {
 	return f->intx && !(vpci_command(f) & PCI_COMMAND_INTX_OFF) && !vpci_msi_on(f) &&
 	       !vpci_msix_on(f);
+}
+
+/*
+ * And does anybody listen? What nobody listens to is not asked for: its interrupt would wait for an
+ * EOI that never comes, and with it all that share the line.
+ */
+static bool wants_intx(const struct partition *p, const struct vpci_function *f)
+{
+	return may_intx(f) && (!vioapic_masked(&p->pc.ioapic, passthrough_gsi(f)) ||
+			       (f->isa_irq && !vpic_masked(&p->pc.pic, f->isa_irq)));
 }
 
 /* The guest's input pins: functions can share one. */
@@ -49,7 +61,7 @@ static void update_line(struct partition *p, struct device_line *l)
 	bool wanted = false;
 
 	for (uint32_t left = l->members; left; left &= left - 1) {
-		wanted |= wants_intx(&d->function[__builtin_ctz(left)]);
+		wanted |= wants_intx(p, &d->function[__builtin_ctz(left)]);
 	}
 	l->waits = d->asserted & l->members;
 	host_line_mask(l->irq, !wanted || l->waits);
@@ -64,23 +76,81 @@ static void update_lines_of(struct partition *p, uint32_t functions)
 	}
 }
 
+static bool shares_line(const struct passthrough *d, unsigned index)
+{
+	for (unsigned i = 0; i < d->lines; i++) {
+		if (d->line[i].members >> index & 1) {
+			return d->line[i].members != 1u << index;
+		}
+	}
+	return false;
+}
+
+/*
+ * One whose pin the guest has masked is silenced in the device if it shares its line, which stays
+ * open for the others; alone, its line is masked instead.
+ */
+static void write_command(struct partition *p, struct vpci_function *f, unsigned index)
+{
+	uint32_t guest = vpci_command(f), command = PCI_COMMAND_IO | PCI_COMMAND_MEMORY;
+	bool on = shares_line(p->devices, index) ? wants_intx(p, f) : may_intx(f);
+
+	/* Decoding stays on: the device answers to us where firmware has put it. */
+	command |= guest & (PCI_COMMAND_MASTER | PCI_COMMAND_PARITY | PCI_COMMAND_SERR);
+	pci_write(f->pci->bdf, PCI_COMMAND, 2, command | (on ? 0 : PCI_COMMAND_INTX_OFF));
+}
+
+static void settle_pin(struct partition *p, struct vpci_function *f, unsigned index)
+{
+	if (!wants_intx(p, f)) {
+		set_pin(p, index, false);
+	}
+	update_lines_of(p, 1u << index);
+}
+
 void passthrough_intx(void *partition, struct vpci_function *f)
 {
 	struct partition *p = partition;
 	unsigned index = (unsigned)(f - p->devices->function);
-	uint32_t guest = vpci_command(f), command = PCI_COMMAND_IO | PCI_COMMAND_MEMORY;
 
-	/* Decoding stays on: the device answers to us where firmware has put it. */
-	command |= guest & (PCI_COMMAND_MASTER | PCI_COMMAND_PARITY | PCI_COMMAND_SERR);
-	command |= wants_intx(f) ? 0 : PCI_COMMAND_INTX_OFF;
-	pci_write(f->pci->bdf, PCI_COMMAND, 2, command);
-	if (!f->intx) {
-		return;
+	write_command(p, f, index);
+	if (f->intx) {
+		settle_pin(p, f, index);
 	}
-	if (!wants_intx(f)) {
-		set_pin(p, index, false);
+}
+
+static void mask_changed(struct partition *p, unsigned index)
+{
+	struct vpci_function *f = &p->devices->function[index];
+
+	if (f->intx && shares_line(p->devices, index)) {
+		write_command(p, f, index);
 	}
-	update_lines_of(p, 1u << index);
+	if (f->intx) {
+		settle_pin(p, f, index);
+	}
+}
+
+void passthrough_pin_masked(void *partition, unsigned pin)
+{
+	struct partition *p = partition;
+
+	for (unsigned i = 0; i < p->devices->functions; i++) {
+		if (passthrough_gsi(&p->devices->function[i]) == pin) {
+			mask_changed(p, i);
+		}
+	}
+}
+
+void passthrough_pic_masked(void *partition, unsigned irq)
+{
+	struct partition *p = partition;
+
+	for (unsigned i = 0; i < p->devices->functions; i++) {
+		if (p->devices->function[i].isa_irq == irq) {
+			mask_changed(p, i);
+		}
+	}
 }
 
 void passthrough_line_interrupt(struct partition *p, struct device_line *l)
@@ -91,7 +161,7 @@ void passthrough_line_interrupt(struct partition *p, struct device_line *l)
 	for (uint32_t left = l->members; left; left &= left - 1) {
 		unsigned i = (unsigned)__builtin_ctz(left);
 
-		if (wants_intx(&p->devices->function[i])) {
+		if (wants_intx(p, &p->devices->function[i])) {
 			set_pin(p, i, true);
 		}
 	}

@@ -78,8 +78,10 @@ void view_begin(void)
 	}
 }
 
-void view_end(void)
+void view_end(const char *words)
 {
+	pane_write(&log_only, words, strlen(words));
+	screen_draw(&screen, UINT32_MAX);
 	atomic_store(&stage, NO_SCREEN);
 }
 
@@ -181,6 +183,7 @@ void view_start(const struct terminal *t)
 		terminal = t;
 		focus = t->focus;
 		input = t->input;
+		draw_at = 0;
 		place_all();
 		look(host_tsc());
 		draw_bars();

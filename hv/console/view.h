@@ -13,8 +13,8 @@
 
 /* Boot CPU: there is a screen from now on. */
 void view_begin(void);
-/* The screen is no longer ours. */
-void view_end(void);
+/* The screen is no longer ours, after these words. */
+void view_end(const char *words);
 /* Everything the log has, at once. After view_start these are last words. */
 void view_log(void);
 

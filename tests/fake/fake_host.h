@@ -53,5 +53,7 @@ void fake_host_reset(void);
 /* The text of all log_line calls since fake_log_reset. */
 extern char fake_log[65536];
 void fake_log_reset(void);
+/* Puts text into the log's ring only. */
+void fake_log_keep(const char *text);
 /* What log_take gives next. */
 void fake_log_offer(const char *text);

@@ -3,7 +3,8 @@
  *
  * Words on the command line: `dma` does DMA too, `count=N` interrupts by MSI, `cpus=2` moves them
  * between two CPUs, `hostile` does what a driver never would, `sweep` has the device read and write
- * all over the machine, at `place1=` to `place4=` first, `rogue` does so once and waits.
+ * all over the machine, at `place1=` to `place4=` first, `rogue` does so once and waits, `unplug` goes
+ * on when the device is taken out, resets, and starts without it.
  */
 #include "guest.h"
 
@@ -66,7 +67,8 @@ static void on_line(struct frame *f)
 	lapic_eoi();
 }
 
-static void find_device(void)
+/* False: it is not there, and nothing else is. */
+static bool find_device(void)
 {
 	unsigned found = 0;
 
@@ -76,9 +78,13 @@ static void find_device(void)
 		}
 		found += config_read(0) != 0xffffffff;
 	}
-	print("edu at 00:%02x.0, %u other functions\n", devfn >> 3, found);
-	CHECK(devfn < 256);
 	CHECK_EQ(found, 0);
+	if (devfn >= 256) {
+		print("no edu\n");
+		return false;
+	}
+	print("edu at 00:%02x.0, 0 other functions\n", devfn >> 3);
+	return true;
 }
 
 static void check_header(void)
@@ -383,6 +389,38 @@ static void be_rogue(void)
 	print("nobody minds\n");
 }
 
+/* What a driver goes on to do that has not noticed yet that its device is gone. */
+static void outlive(void)
+{
+	uint64_t limit = rdtsc() + 30 * tsc_hz();
+	uintptr_t home = bar;
+
+	config_write16(4, MEMORY | MASTER);
+	set_msi(lapic_id(), VECTOR);
+	enable_msi(true);
+	print("ready\n");
+	while (config_read(0) == EDU) {
+		raise();
+		mmio_write(bar + ACK, 0xffffffff);
+		if (rdtsc() > limit) {
+			guest_fail("nobody took the device away");
+		}
+	}
+	for (unsigned i = 0; i < 500; i++) {
+		raise();
+		mmio_write(bar + ACK, mmio_read(bar + 0x24));
+		config_write16(4, (uint16_t)(i * 0x35));
+		config_write(msi + 4, 0xfee00000 | (i & 1) << 12);
+		enable_msi(i & 2);
+		config_write(0x10, (uint32_t)home + (i & 3) * 0x100000);
+		CHECK_EQ(config_read(0), 0xffffffff);
+		config_read(i % 64 * 4);
+	}
+	print("gone, and this guest goes on\n");
+	out8(0xcf9, 6);
+	guest_fail("still runs after a reset");
+}
+
 void guest_main(void)
 {
 	unsigned count = (unsigned)guest_option("count", 200);
@@ -392,7 +430,10 @@ void guest_main(void)
 	on_interrupt(INTX_VECTOR, on_line);
 	(void)tsc_hz();
 	lapic_enable();
-	find_device();
+	if (!find_device()) {
+		CHECK(guest_has_word("unplug"));
+		return;
+	}
 	check_header();
 	if (guest_has_word("rogue")) {
 		be_rogue();
@@ -410,6 +451,9 @@ void guest_main(void)
 	}
 	if (guest_has_word("sweep")) {
 		sweep();
+	}
+	if (guest_has_word("unplug")) {
+		outlive();
 	}
 	if (guest_has_word("hostile")) {
 		be_hostile();

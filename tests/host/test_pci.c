@@ -242,18 +242,54 @@ TEST(resets_by_power_state_and_by_bus)
 	CHECK(!pci_reset_function(pci_find(pci_bdf(1, 0, 0))));
 }
 
+/* Whenever it dies, and by whatever it is reset. */
 TEST(a_reset_of_the_dead_is_bounded)
+{
+	enum { FLR, POWER, BUS, WAYS };
+	struct fake_function *f;
+	unsigned least[WAYS] = {30, 30, 30};
+
+	for (unsigned n = 0; n < 60 * WAYS; n++) {
+		fresh();
+		bridge(pci_bdf(0, 1, 0), 1);
+		f = card(pci_bdf(1, 0, 0));
+		fake_pci_set(f, 0xe4, 4, n % WAYS == FLR ? PCIE_FLR_CAPABLE : 0);
+		fake_pci_set(f, 0xcc, 2, n % WAYS == BUS ? PM_NO_SOFT_RESET : 0);
+		fake_pci_set(f, 0xea, 2, PCIE_PENDING); /* for ever */
+		pci_enumerate(&no_acpi);
+		CHECK_EQ(pci_function_count, 2);
+		f->accesses = 0;
+		f->dies_after = 1 + n / WAYS;
+		if (pci_reset_function(&pci_functions[1])) {
+			least[n % WAYS] = 0; /* it lived long enough */
+			continue;
+		}
+		CHECK(least[n % WAYS]);
+		CHECK(fake_pci_waited_ms < 2500);
+		fake_pci_waited_ms = 0;
+		CHECK(!pci_reset_function(&pci_functions[1]));
+		CHECK_EQ(fake_pci_waited_ms, 0);
+	}
+	CHECK_EQ(least[FLR] + least[POWER] + least[BUS], 0);
+}
+
+/* A function that answers with its ids alone; and one whose header is all ones from 0x10 on. */
+TEST(partly_dead_devices_end_enumeration)
 {
 	struct fake_function *f;
 
-	fresh();
-	f = card(pci_bdf(0, 3, 0));
-	pci_enumerate(&no_acpi);
-	f->accesses = 0;
-	f->dies_after = 25;
-	CHECK(!pci_reset_function(&pci_functions[0]));
-	CHECK(fake_pci_waited_ms < 3000);
-	fake_pci_waited_ms = 0;
-	CHECK(!pci_reset_function(&pci_functions[0]));
-	CHECK_EQ(fake_pci_waited_ms, 0);
+	for (unsigned from = 4; from < 256; from += 4) {
+		fresh();
+		f = card(pci_bdf(0, 3, 0));
+		memset(f->config + from, 0xff, sizeof(f->config) - from);
+		memset(f->writable, 0, sizeof(f->writable));
+		card(pci_bdf(0, 4, 0));
+		pci_enumerate(&no_acpi);
+		CHECK(pci_find(pci_bdf(0, 4, 0)) != NULL);
+		f = fake_pci; /* and reset, if it was found */
+		if (pci_find(0x18)) {
+			pci_reset_function(pci_find(0x18));
+		}
+		CHECK(fake_pci_waited_ms < 2500);
+	}
 }

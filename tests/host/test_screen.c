@@ -6,6 +6,7 @@
 #include "hv/console/font.h"
 #include "hv/console/pane.h"
 #include "hv/console/tiles.h"
+#include "hv/pci.h"
 #include "test.h"
 #include "tests/fake/fake_host.h"
 
@@ -510,4 +511,53 @@ TEST(bad_screens_are_refused)
 		f->width = 0);
 	REFUSED("text mode of 80 x 1000 characters, 160 bytes a line", f = loader_says_text();
 		f->height = 1000);
+}
+
+static struct config config;
+
+static const char *owner(struct boot_framebuffer *f)
+{
+	return screen_owner(f, &config);
+}
+
+TEST(a_guest_may_have_the_display)
+{
+	struct boot_framebuffer *f = loader_says();
+	struct config_guest *g = &config.guest[1];
+
+	memset(&config, 0, sizeof(config));
+	config.guests = 2;
+	strcpy(config.guest[0].name, "other");
+	strcpy(g->name, "desktop");
+	CHECK(!owner(f));
+	g->mmios = 1;
+	g->mmio[0] = (struct config_range){.base = 0xfd300000, .size = 0x1000};
+	CHECK(!owner(f));
+	g->mmio[0].base = 0xfd2ff000;
+	CHECK_STR(owner(f), "desktop");
+	g->mmio[0] = (struct config_range){.base = 0xfc000000, .size = 0x1000000};
+	CHECK(!owner(f));
+	g->mmio[0].size++;
+	CHECK_STR(owner(f), "desktop");
+	g->mmios = 0;
+
+	pci_function_count = 1;
+	pci_functions[0] = (struct pci_function){.bdf = pci_bdf(0, 2, 0),
+						 .class_revision = 0x03000000};
+	g->pcis = 1;
+	g->pci[0] = (struct config_pci){0, 2, 0, {0, 0}};
+	CHECK(!owner(f));
+	pci_functions[0].bar[0] = (struct pci_bar){
+		.base = 0xfd000000, .size = 0x1000000, .io = true};
+	CHECK(!owner(f));
+	pci_functions[0].bar[0].io = false;
+	CHECK_STR(owner(f), "desktop");
+	pci_functions[0].bar[0].base = 0xe0000000;
+	CHECK(!owner(f));
+	f = loader_says_text();
+	CHECK_STR(owner(f), "desktop");
+	pci_functions[0].class_revision = 0x02000000;
+	CHECK(!owner(f));
+	g->pci[0].device = 3; /* no such function: refused elsewhere */
+	CHECK(!owner(f));
 }

@@ -5,7 +5,7 @@ first two beside each other: `bochs` takes one core whatever it runs; `rest` has
 and those without an emulator, and then helps with Bochs's; `alone` has what a second emulator would
 disturb. `--claims DIR` is a directory where each process notes a test before it runs it, so that
 nobody else does. What came of the machines of test_matrix.py is printed as a table, or goes to the
-file of `--rows`, which matrix.py then prints.
+file of `--rows`, which matrix.py then prints. `--pictures DIR` keeps pictures of screens.
 """
 
 import json
@@ -20,6 +20,7 @@ PARTS = ("bochs", "rest", "alone")
 
 def pytest_addoption(parser):
     parser.addoption("--vehicle", help="only tests on this vehicle")
+    parser.addoption("--pictures", help="a directory to keep pictures of the screen in")
     parser.addoption("--part", choices=PARTS, help="only this part of the tests")
     parser.addoption("--claims", metavar="DIR", help="run no test that is noted here, and note it")
     parser.addoption("--rows", metavar="FILE", help="note the rows of the boot matrix here")

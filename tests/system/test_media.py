@@ -50,9 +50,10 @@ def test_reproducible(tmp_path):
 def test_names_and_room(tmp_path):
     image = make_image(tmp_path, CONFIG, [elf("basic64")], options=("--free", "3M"))
     found = mtools("mdir", image, "-/", "-b", "::").decode().split()
-    assert sorted(found) == sorted("::/" + name for name in (
+    found = [name[3:] for name in found if not name.endswith(".mod")]
+    assert sorted(found) == sorted([
         "mullion.conf", "mullion.elf", "readme.txt", "files/", "files/basic64.elf", "grub/",
-        "grub/grub.cfg", "EFI/", "EFI/BOOT/", "EFI/BOOT/BOOTX64.EFI"))
+        "grub/grub.cfg", "grub/i386-pc/", "EFI/", "EFI/BOOT/", "EFI/BOOT/BOOTX64.EFI"])
     assert mtools("mtype", image, "::/files/basic64.elf") == elf("basic64").read_bytes()
     mtools("mcopy", image, "-", "::/files/more", data=bytes(3 << 20))
 
@@ -136,38 +137,5 @@ def net(path, *options):
 def test_network(tmp_path, options):
     """By PXE and TFTP, from the machine's firmware through GRUB to the guests' files."""
     result = run(EPYC, net(tmp_path), options=options)
-    assert "PASS basic64" in result.guest("basic64")
-    result.ended(1, 0)
-
-
-# Answers one request on standard input: QEMU starts it for each connection.
-HTTP_SERVER = """\
-import pathlib, sys
-method, name, _ = sys.stdin.readline().split()
-while sys.stdin.readline().strip():
-    pass
-file = pathlib.Path(sys.argv[1]) / name.lstrip("/")
-data = file.read_bytes() if file.is_file() else b""
-head = f"HTTP/1.1 {'200 OK' if file.is_file() else '404 Not Found'}\\r\\n"
-sys.stdout.write(f"{head}Content-Length: {len(data)}\\r\\nConnection: close\\r\\n\\r\\n")
-sys.stdout.flush()
-if method == "GET":
-    sys.stdout.buffer.write(data)
-"""
-
-
-def test_http(tmp_path):
-    """GRUB by TFTP, everything else by HTTP: the TFTP server has nothing else."""
-    site = net(tmp_path, "--http", "10.0.2.100")
-    (tmp_path / "tftp").mkdir()
-    (site / "mullion.pxe").rename(tmp_path / "tftp/mullion.pxe")
-    server = tmp_path / "server.py"
-    server.write_text(HTTP_SERVER, encoding="ascii")
-    empty = tmp_path / "empty"
-    empty.write_bytes(bytes(2048))
-    result = run(EPYC, empty, options=[
-        "--", "-device", "virtio-net-pci,netdev=net,bootindex=1", "-netdev",
-        f"user,id=net,tftp={tmp_path / 'tftp'},bootfile=mullion.pxe,"
-        f"guestfwd=tcp:10.0.2.100:80-cmd:python3 {server} {site}"])
     assert "PASS basic64" in result.guest("basic64")
     result.ended(1, 0)

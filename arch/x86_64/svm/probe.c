@@ -53,6 +53,24 @@ static uint32_t read_features(void)
 	return out[3];
 }
 
+/*
+ * Quirk svm-repeat (docs/quirks.md): QEMU's emulated VMRUN delivers an injected interrupt and keeps
+ * it in mind: if another thread wakes the CPU before its next exit or interrupt, it delivers it
+ * again. So an exit follows at once, by an interrupt to this CPU that GIF holds back until VMRUN.
+ */
+static bool repeats_interrupts(void)
+{
+	enum { HYPERVISOR = BIT(31), LEAF_NAME = 0x40000000 };
+	uint32_t out[4];
+
+	host_cpuid(1, 0, out);
+	if (!(out[2] & HYPERVISOR)) {
+		return false;
+	}
+	host_cpuid(LEAF_NAME, 0, out);
+	return out[1] == 0x54474354 && out[2] == 0x43544743 && out[3] == 0x47435447; /* TCGTCG.. */
+}
+
 bool svm_probe(void)
 {
 	struct refusal r = {{0}};
@@ -80,6 +98,10 @@ bool svm_probe(void)
 	svm_caps.next_rip = (svm_caps.features & SVM_CAP_NEXT_RIP) != 0;
 	svm_caps.clean = svm_caps.features & SVM_CAP_CLEAN ? CLEAN_ALL : 0;
 	svm_caps.flush = svm_caps.features & SVM_CAP_FLUSH_ASID ? TLB_FLUSH_ASID : TLB_FLUSH_ALL;
+	svm_caps.repeats = repeats_interrupts();
+	if (svm_caps.repeats) {
+		log_line("quirk svm-repeat: each injected interrupt is followed by an exit");
+	}
 	svm_npt_format.gib_leaves = (extended[3] & EDX_GIB_PAGES) != 0;
 	return guest_cpu_alloc() && ok;
 }
