@@ -46,19 +46,19 @@ def test_report_and_its_skeleton(tmp_path):
     conf = skeleton(result)
     assert re.findall(r"^cpus = (.*)$", conf, re.M) == ["0-5", "6-11"]
     assert re.search(r"^# pci = 00:07\.0  # 1234:11e8", conf, re.M)
-    start(tmp_path / "boot", conf, ["first", "second"], memory=640)
+    start(EPYC, tmp_path / "boot", conf, ["first", "second"], memory=640, options=HOLES)
 
 
-def start(path, conf, names, **options):
+def start(vehicle, path, conf, names, **options):
     """The skeleton as it is, but for the kernel's name: checked, then booted."""
-    conf = conf.replace("FILL-IN", "ticker.elf")
+    conf = conf.replace("FILL-IN", "spin.elf")
     (path / "checked.conf").write_text(conf, encoding="utf-8")
-    (path / "ticker.elf").symlink_to(elf("ticker"))
+    (path / "spin.elf").symlink_to(elf("spin"))
     check = subprocess.run([BUILD / "mullion-config", "check", "--files", path / "checked.conf"],
                            capture_output=True, text=True, timeout=10, check=False)
     assert (check.returncode, check.stderr) == (0, "")
     said = "".join(rf"(?=.*^{name}\| \S)" for name in names)
-    result = boot(EPYC, path, conf, [elf("ticker")], options=HOLES, until=said, **options)
+    result = boot(vehicle, path, conf, [elf("spin")], until=said, **options)
     assert f"{len(names)} guest" in result.text
 
 
@@ -86,19 +86,29 @@ def test_report_page_by_page(tmp_path):
         terminal.end()
 
 
-def test_report_before_the_start_and_x2apic_mode(tmp_path):
-    """Both CPUs in x2APIC mode, as after firmware that left it on; VMX."""
-    config = SYSTEM + "report = yes\n" + guest("smp", "smp.elf", cpus="0-1")
-    result = boot(SKYLAKE, tmp_path, config, [elf("smp")], cmdline="x2apic", smp=2)
+def test_report_before_the_start(tmp_path):
+    """On VMX, and its skeleton there."""
+    config = SYSTEM + "report = yes\n" + guest("basic", "basic64.elf", cmdline="word number=42")
+    result = boot(SKYLAKE, tmp_path, config, [elf("basic64")], memory=96)
     log = result.log()
-    assert "LAPIC: x2APIC, id 0" in log
-    assert "CPUs: 2 in 1 package, 2 cores; LAPIC in x2APIC mode" in log
+    assert "CPUs: 1 in 1 package, 1 core; LAPIC in xAPIC mode" in log
     assert "VMX: unrestricted guest: there (needed)" in log
     result.expect(r"^TSC: [\d.]+ MHz, invariant by CPUID, runs together", log)
     assert "IOMMU: none is on; bus masters can only be passed through unsafely" in log
     assert "# No IOMMU is on: see `dma =` in docs/config.md first." in skeleton(result)
     assert (log.index("end of the hardware report")
-            < log.index(result.expect(r"^smp: started on CPU 0.*", log).group()))
+            < log.index(result.expect(r"^basic: started on CPU 0.*", log).group()))
+    assert "PASS basic64" in result.guest("basic")
+    result.ended(1, 0)
+    (tmp_path / "boot").mkdir()
+    start(SKYLAKE, tmp_path / "boot", skeleton(result), ["first"], memory=96)
+
+
+def test_x2apic_mode(tmp_path):
+    """All CPUs in x2APIC mode, as after firmware that left it on."""
+    result = boot(SKYLAKE, tmp_path, SYSTEM + guest("smp", "smp.elf", cpus="0-1"), [elf("smp")],
+                  cmdline="x2apic", smp=2)
+    assert "LAPIC: x2APIC, id 0" in result.log()
     assert "PASS smp" in result.guest("smp")
     result.ended(1, 0)
 
