@@ -87,10 +87,9 @@ static void make_safe(void)
 {
 	struct config_guest *g = &config.guest[0];
 
-	log_line("safe mode: of %u guests only '%s' is started, without %u PCI function%s, "
-		 "%u range%s of ports and %u of memory that it asks for",
-		 config.guests, g->name, g->pcis, g->pcis == 1 ? "" : "s", g->ports,
-		 g->ports == 1 ? "" : "s", g->mmios);
+	log_line("safe mode: only guest '%s', the first of %u, is started; `pci`, `ports` and "
+		 "`mmio` are left out",
+		 g->name, config.guests);
 	config.guests = 1;
 	g->pcis = 0;
 	g->ports = 0;
@@ -391,6 +390,9 @@ static NORETURN void report_only(const struct boot_info *b, const struct acpi_in
 		log_line("%s", r.text);
 	}
 	report_print(b, a, false);
+	if (screen_present()) {
+		keyboard_begin(a);
+	}
 	log_line("nothing is started, as the command line says; the space bar shows the report "
 		 "page by page, r restarts the machine");
 	for (;;) {
