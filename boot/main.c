@@ -225,6 +225,7 @@ void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta)
 	pci_enumerate(&acpi);
 	start_cpus(low_page);
 	report_cpu();
+	report_warn();
 	if (boot_option(&boot, "times")) {
 		log_times(first_line);
 	}

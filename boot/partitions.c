@@ -112,10 +112,9 @@ static void make_safe(void)
 {
 	struct config_guest *g = &config.guest[0];
 
-	log_line("safe mode: of %u guests only '%s' is started, without %u PCI function%s, "
-		 "%u range%s of ports and %u of memory that it asks for",
-		 config.guests, g->name, g->pcis, g->pcis == 1 ? "" : "s", g->ports,
-		 g->ports == 1 ? "" : "s", g->mmios);
+	log_line("safe mode: only guest '%s', the first of %u, is started; `pci`, `ports` and "
+		 "`mmio` are left out",
+		 g->name, config.guests);
 	config.guests = 1;
 	g->pcis = 0;
 	g->ports = 0;
@@ -396,7 +395,7 @@ static void put_log(void *ctx, const char *text)
 /* Verbose: what the machine is, and what is about to be started. */
 static void report_safe(const struct boot_info *b, const struct acpi_info *a)
 {
-	report_print(b, a);
+	report_print(b, a, false);
 	log_line("the configuration as it is used:");
 	config_dump(&config, put_log, NULL);
 }
@@ -415,8 +414,12 @@ static NORETURN void report_only(const struct boot_info *b, const struct acpi_in
 	} else {
 		log_line("%s", r.text);
 	}
-	report_print(b, a);
-	log_line("nothing is started, as the command line says; r restarts the machine");
+	report_print(b, a, false);
+	if (screen_present()) {
+		keyboard_begin(a);
+	}
+	log_line("nothing is started, as the command line says; the space bar shows the report "
+		 "page by page, r restarts the machine");
 	for (;;) {
 		int typed;
 
@@ -424,6 +427,8 @@ static NORETURN void report_only(const struct boot_info *b, const struct acpi_in
 		while ((typed = host_console_get()) >= 0) {
 			if (typed == 'r') {
 				power_reset();
+			} else if (typed == ' ') {
+				report_print(b, a, true);
 			}
 		}
 		host_wait();
@@ -454,7 +459,7 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	if (safe) {
 		report_safe(b, a);
 	} else if (config.system.report) {
-		report_print(b, a);
+		report_print(b, a, false);
 	}
 	if (!able || !check_machine(b, a, &r)) {
 		refused(&r);

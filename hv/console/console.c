@@ -67,7 +67,7 @@ void console_init(const struct config_system *system, unsigned cpu)
 	remember_log();
 	view_start(&terminal);
 	if (console_vcpu) {
-		console_vcpu->console_deadline = view_turn();
+		console_vcpu->console_deadline = view_turn(console_vcpu != NULL);
 	}
 	atomic_store(&ready, true);
 	log_defer(true);
@@ -230,7 +230,7 @@ void console_run(void)
 	reveal();
 	all_out = flush();
 	host_console_watch(!all_out);
-	picture = view_turn();
+	picture = view_turn(console_vcpu != NULL);
 	console_deadline = picture < console_deadline ? picture : console_deadline;
 	if (console_vcpu) {
 		console_vcpu->console_deadline = console_deadline;
