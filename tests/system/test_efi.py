@@ -78,15 +78,42 @@ def test_linux_beside_ticker(tmp_path):
     result.ended(2, 0)
 
 
-@pytest.mark.parametrize("media", ["cd", "nvme"])
-def test_media(tmp_path, media):
-    """A CD whose file system is larger than its boot catalog can tell; a disk."""
-    image = make_image(tmp_path, CONFIG, [elf("basic64")],
-                       options=[*EFI, *(["--free", "40M"] if media == "cd" else [])])
-    result = run(EPYC, image, options=["--uefi", "--media", media])
+def test_cd(tmp_path):
+    """Whose file system is larger than its boot catalog can tell; other media are in test_matrix."""
+    image = make_image(tmp_path, CONFIG, [elf("basic64")], options=[*EFI, "--free", "40M"])
+    result = run(EPYC, image, options=["--uefi", "--media", "cd"])
     result.expect(r"^Mullion, started by Mullion's UEFI loader", result.log())
     assert "PASS basic64" in result.guest("basic64")
     result.ended(1, 0)
+
+
+def test_image(tmp_path):
+    """No GRUB in it, and the same bytes again."""
+    images = [make_image(tmp_path, CONFIG, [elf("basic64")], options=EFI).read_bytes() for _ in "12"]
+    assert images[0] == images[1]
+    found = mtools("mdir", tmp_path / "test.img", "-/", "-b", "::").decode().split()
+    assert sorted(found) == sorted("::/" + name for name in (
+        "mullion.conf", "mullion.elf", "readme.txt", "files/", "files/basic64.elf", "EFI/",
+        "EFI/BOOT/", "EFI/BOOT/BOOTX64.EFI"))
+
+
+@pytest.mark.parametrize("options,why", [
+    (["--efi-only", "--cmdline", "safe"], "write cmdline = ... into [boot]"),
+    (["--sign", "none.key", "none.pem"], "none.key: no such file"),
+    (["--sign", "/dev/null", "/dev/null"], "/dev/null: no such file"),
+    (["--with", "none.conf"], "none.conf: no such file"),
+    (["--with", "other/basic64.conf"], "another file is named 'basic64.elf', too"),
+])
+def test_mkimage_refuses(tmp_path, options, why):
+    (tmp_path / "test.conf").write_text(CONFIG, encoding="ascii")
+    (tmp_path / "basic64.elf").write_bytes(b"one")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/basic64.conf").write_text(CONFIG, encoding="ascii")
+    (tmp_path / "other/basic64.elf").write_bytes(b"another")
+    result = subprocess.run([TOP / "scripts/mkimage", "-c", "test.conf", "-o", "image", *options],
+                            cwd=tmp_path, capture_output=True, text=True, timeout=20, check=False)
+    assert result.returncode == 1 and why in result.stderr
+    assert not (tmp_path / "image").exists()
 
 
 def test_load_options(tmp_path):
