@@ -69,7 +69,7 @@ EFI_FLAGS := -std=c17 -O2 -g -ffreestanding -nostdlib -mno-red-zone -mgeneral-re
 EFI_SRC := $(sort $(wildcard boot/efi/*.c)) $(filter-out hv/config_reference.c,$(wildcard hv/config*.c)) hv/refuse.c \
 	hv/lib/printf.c hv/lib/string.c hv/load/elf.c hv/load/plan.c hv/addrspace.c
 EFI_OBJ := $(EFI_SRC:%.c=$(B)/efi/%.o) $(B)/efi/boot/efi/enter.asm.o
-EFI_LIB := /usr/lib
+EFI_LIB ?= /usr/lib
 
 $(B)/efi/%.o: %.c
 	@mkdir -p $(@D)

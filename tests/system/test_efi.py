@@ -9,6 +9,7 @@ import re
 import subprocess
 
 import pytest
+import screen
 from test_console import Terminal
 from test_media import mtools
 from vehicle import BUILD, EPYC, GUESTS, LINUX, SYSTEM, TOP, clean, elf, guest, make_image, run
@@ -78,13 +79,17 @@ def test_linux_beside_ticker(tmp_path):
     result.ended(2, 0)
 
 
-def test_cd(tmp_path):
-    """Whose file system is larger than its boot catalog can tell; other media are in test_matrix."""
-    image = make_image(tmp_path, CONFIG, [elf("basic64")], options=[*EFI, "--free", "40M"])
-    result = run(EPYC, image, options=["--uefi", "--media", "cd"])
-    result.expect(r"^Mullion, started by Mullion's UEFI loader", result.log())
-    assert "PASS basic64" in result.guest("basic64")
-    result.ended(1, 0)
+def test_cd_and_screen(tmp_path):
+    """A CD whose file system is larger than its boot catalog can tell, and nothing but a screen.
+
+    Other media are in test_matrix.
+    """
+    config = ("[system]\ndebug-exit = 0xf4\nwhen-all-stopped = halt\n"
+              + guest("basic64", "basic64.elf", cmdline="word number=42"))
+    image = make_image(tmp_path, config, [elf("basic64")], options=[*EFI, "--free", "40M"])
+    with screen.Machine(image, options=["--uefi", "--media", "cd"]) as machine:
+        lines = machine.screen.wait(r"^mullion: all guests ended: 1 ok, 0 failed$")
+    assert "mullion: Mullion, started by Mullion's UEFI loader on UEFI" in lines
 
 
 def test_image(tmp_path):
