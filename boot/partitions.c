@@ -12,6 +12,7 @@
 #include "boot/main.h"
 #include "boot/memory.h"
 #include "boot/ram.h"
+#include "boot/stage.h"
 #include "hv/console/console.h"
 #include "hv/cpuid.h"
 #include "hv/host.h"
@@ -20,6 +21,7 @@
 #include "hv/log.h"
 #include "hv/partition.h"
 #include "hv/passthrough.h"
+#include "hv/pci.h"
 
 static struct config config;
 static struct partition partition[MAX_GUESTS];
@@ -81,6 +83,13 @@ static void use_consoles(const struct boot_info *b)
 	const struct config_console *c = &config.system.console;
 	struct console_list wanted = {.ports = c->ports};
 
+	for (unsigned i = 0; i < config.guests; i++) {
+		for (unsigned n = 0; n < config.guest[i].pcis; n++) {
+			const struct config_pci *f = &config.guest[i].pci[n];
+
+			console_withdraw(pci_bdf(f->bus, f->device, f->function));
+		}
+	}
 	if (boot_option(b, "console=")) {
 		return;
 	}
@@ -310,14 +319,17 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	unsigned console_cpu;
 
 	device_irq_init(a);
+	boot_stage(STAGE_CONFIG);
 	if (!read_config(b, &r)) {
 		refused(&r);
 	}
 	use_consoles(b);
+	boot_stage(STAGE_VIRT);
 	if (!choose_backend(&r) || !check_machine(b, a, &r) || !enable_cpus(&r)) {
 		refused(&r);
 	}
 	cpuid_init();
+	boot_stage(STAGE_PARTITIONS);
 	if (!create_partitions(b, &r)) {
 		refused(&r);
 	}
@@ -325,5 +337,6 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	log_line("%u guest%s on %s, console on CPU %u", partition_count,
 		 partition_count == 1 ? "" : "s", virt->name, console_cpu);
 	console_init(&config.system, console_cpu);
+	boot_stage(STAGE_GUESTS);
 	start(console_cpu);
 }

@@ -5,6 +5,7 @@
 #include "boot/ram.h"
 #include "arch/x86_64/paging.h"
 #include "boot/memory.h"
+#include "boot/warm.h"
 #include "hv/host.h"
 #include "hv/lib/string.h"
 #include "hv/log.h"
@@ -13,12 +14,18 @@ static struct memory ram;
 
 void ram_init(const struct boot_info *b, uint64_t image, uint64_t image_end)
 {
+	uint64_t warm[WARM_PLACES];
+	unsigned places = warm_places(b, warm);
+
 	memory_init(&ram, b);
 	memory_exclude(&ram, image, image_end);
 	for (unsigned i = 0; i < b->modules; i++) {
 		const struct boot_module *m = &b->module[i];
 
 		memory_exclude(&ram, m->start.v, m->start.v + m->size);
+	}
+	for (unsigned i = 0; i < places; i++) {
+		memory_exclude(&ram, warm[i], warm[i] + WARM_BYTES);
 	}
 }
 

@@ -196,6 +196,7 @@ static void reveal(void)
 
 void console_run(void)
 {
+	uint64_t look;
 	bool all_out;
 	int byte;
 
@@ -209,7 +210,8 @@ void console_run(void)
 	} while (collect() || (all_out && terminal.head != terminal.tail));
 	reveal();
 	all_out = flush();
-	host_console_watch(!all_out);
+	look = host_console_watch(!all_out);
+	console_deadline = look < console_deadline ? look : console_deadline;
 	if (console_vcpu) {
 		console_vcpu->console_deadline = console_deadline;
 	}

@@ -107,3 +107,17 @@ TEST(typed_bytes_reach_the_guest)
 	vuart_ops.access(&p->pc.uart, &rbr);
 	CHECK_EQ(rbr.value, 'x');
 }
+
+/* A port without an interrupt: the console CPU comes back by itself. */
+TEST(a_port_without_interrupt_is_polled)
+{
+	struct partition *p = two_guests();
+	static struct config_system system;
+
+	console_init(&system, p->vcpu[0]->cpu);
+	console_run();
+	CHECK_EQ(p->vcpu[0]->console_deadline, UINT64_MAX);
+	fake_host.look_at = 12345;
+	console_run();
+	CHECK_EQ(p->vcpu[0]->console_deadline, 12345);
+}
