@@ -1,7 +1,7 @@
 # make            everything that is built: the hypervisor, the host checker, the tiny guests
 # make run        the demo: Debian's Linux beside a tiny guest, consoles on this terminal
 # make test       all tests; `make test-host` only those that need no emulator
-# make bench      exit costs in counted instructions
+# make bench      exit costs in counted instructions, and the time to the first guest
 # Sources are found by room: a new .c or .asm file in a room is built, a new tests/host/test_*.c runs.
 
 B := build
@@ -67,14 +67,21 @@ $(B)/gen/dsdt.inc: hv/acpi/dsdt.asl
 	iasl -p $(B)/gen/dsdt $< >$(B)/gen/iasl.log 2>&1 || { cat $(B)/gen/iasl.log; exit 1; }
 	od -An -v -tu1 $(B)/gen/dsdt.aml | sed 's/[0-9][0-9]*/&,/g' >$@
 $(B)/obj/hv/acpi/acpi_guest.o $(B)/host/hv/acpi/acpi_guest.o: $(B)/gen/dsdt.inc
+# The screen's font.
+$(B)/gen/font.inc: hv/console/font.txt scripts/mkfont
+	@mkdir -p $(@D)
+	scripts/mkfont $< >$@
+$(B)/obj/hv/console/font.o $(B)/host/hv/console/font.o: $(B)/gen/font.inc
 
 # --- host tests: hv/ and the pure files of boot/ and drivers/, unchanged, under ASan and UBSan ----------
 HOST_FLAGS := -std=c17 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 # log.c stays out: tests link fake_log.c in its place, and test_log.c includes it.
 PURE_SRC := $(filter-out hv/lib/string.c hv/console/log.c,$(HV_SRC)) boot/multiboot2.c boot/memory.c \
-	boot/console_parse.c boot/warm_place.c drivers/acpi_serial.c drivers/uart16550.c drivers/acpi.c drivers/acpi_fadt.c drivers/acpi_dmar.c \
+	boot/screen_check.c drivers/framebuffer.c \
+	boot/console_parse.c boot/warm_place.c drivers/acpi_serial.c drivers/uart16550.c drivers/acpi.c \
+	drivers/acpi_fadt.c drivers/acpi_dmar.c \
 	drivers/acpi_ivrs.c $(sort $(wildcard drivers/iommu.c drivers/vtd*.c drivers/amdvi*.c)) \
-	drivers/rtc_epoch.c drivers/pci.c drivers/pci_reset.c
+	drivers/rtc_epoch.c drivers/pci.c drivers/pci_reset.c drivers/hpet.c
 FAKE_SRC := $(sort $(wildcard tests/fake/*.c))
 HOST_OBJ := $(PURE_SRC:%.c=$(B)/host/%.o) $(FAKE_SRC:%.c=$(B)/host/%.o) $(ZYDIS_SRC:%=$(B)/host/zydis/%.o)
 TEST_SRC := $(sort $(wildcard tests/host/test_*.c))
@@ -114,7 +121,8 @@ fuzz-decode: $(B)/fuzz/fuzz_decode
 
 # --- the host checker ----------------------------------------------------------------------------------
 CONFIG_SRC := $(sort $(wildcard hv/config*.c)) hv/refuse.c hv/lib/printf.c
-$(B)/mullion-config: $(B)/tool/scripts/mullion-config.o $(CONFIG_SRC:%.c=$(B)/tool/%.o)
+TOOL_SRC := scripts/mullion-config.c scripts/devices.c hv/pci_text.c $(CONFIG_SRC)
+$(B)/mullion-config: $(TOOL_SRC:%.c=$(B)/tool/%.o)
 	$(CC) -o $@ $^
 $(B)/tool/%.o: %.c
 	@mkdir -p $(@D)
@@ -156,13 +164,14 @@ GUEST_FLAGS := -std=gnu17 -O2 -ffreestanding -nostdlib -fno-pic -fno-pie -fno-st
 GUEST_LD := $(LD) -nostdlib -static -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments -T guests/lib/guest.ld
 GUEST_SRC := $(sort $(wildcard guests/*/*.c tests/guest/*.c tests/bench/*.c))
 GUEST_SRC := $(filter-out guests/lib/% guests/initramfs/%,$(GUEST_SRC))
-GUEST_ASM := $(sort $(wildcard tests/guest/*.asm))
+GUEST_ASM := $(sort $(wildcard tests/guest/*.asm tests/bench/*.asm))
 GUEST_LIB := $(sort $(wildcard guests/lib/*.c))
 GUEST_OBJ64 := $(B)/guests/obj64/guests/lib/start.o $(GUEST_LIB:%.c=$(B)/guests/obj64/%.o)
 GUEST_OBJ32 := $(B)/guests/obj32/guests/lib/start.o $(GUEST_LIB:%.c=$(B)/guests/obj32/%.o)
 GUESTS := $(patsubst %.c,$(B)/guests/%.elf,$(notdir $(GUEST_SRC))) \
 	$(patsubst %.asm,$(B)/guests/%.bin,$(notdir $(GUEST_ASM)))
 vpath %.c $(sort $(dir $(GUEST_SRC)))
+vpath %.asm tests/guest tests/bench
 GUEST_PROBES := $(B)/guests/probe $(B)/guests/init32
 
 .PHONY: guests
@@ -196,7 +205,7 @@ $(B)/guests/%.elf64: $(B)/guests/one64/%.o $(GUEST_OBJ64) guests/lib/guest.ld
 	$(GUEST_LD) -o $@ $< $(GUEST_OBJ64)
 $(B)/guests/%.elf: $(B)/guests/%.elf64
 	objcopy -O elf32-i386 $< $@
-$(B)/guests/%.bin: tests/guest/%.asm
+$(B)/guests/%.bin: %.asm
 	@mkdir -p $(@D)
 	$(NASM) -f bin -Itests/guest/ -MD $(@:.bin=.d) -MT $@ -o $@ $<
 
@@ -207,28 +216,34 @@ $(B)/guests/init32: guests/initramfs/init32.c
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -O2,$(GUEST_FLAGS)) -Os -m32 -static -s -Wl,--build-id=none -o $@ $<
 
-# --- the bench: what exits cost, in counted instructions (docs/performance.md) -----------------------------
+# --- the bench: what exits and the start cost (docs/performance.md) -------------------------------------------
 # RECORD=1 keeps the table in docs/performance.md, BENCH="--rounds 0 0" skips the long loop.
 .PHONY: bench
-bench: $(B)/mullion.elf $(B)/mullion-config $(B)/guests/exits.elf
+bench: $(B)/mullion.elf $(B)/mullion-config $(B)/guests/exits.elf $(B)/guests/first.bin
 	tests/bench/bench.py $(if $(RECORD),--record docs/performance.md) $(BENCH)
 
 # --- Linux guests: Debian's kernels, fetched by package ----------------------------------------------------
 $(B)/linux/bzImage:
 	scripts/fetch-linux $(B)/linux cloud
-$(B)/linux/bzImage-generic:
+$(B)/linux/bzImage-generic $(B)/linux/modules-generic.tar &: guests/initramfs/modules
 	scripts/fetch-linux $(B)/linux generic
 $(B)/linux/bzImage-i386:
 	scripts/fetch-linux $(B)/linux i386
 $(B)/linux/busybox:
 	scripts/fetch-linux $(B)/linux busybox
-INITRD := scripts/mkinitramfs --init guests/initramfs/init --busybox $(B)/linux/busybox --probe $(B)/guests/probe
-INITRD_DEP := scripts/mkinitramfs guests/initramfs/init $(B)/linux/busybox $(B)/guests/probe
+# The Makefile has a recipe's options: an image is never older than what made it.
+INITRD := scripts/mkinitramfs --init guests/initramfs/init --busybox $(B)/linux/busybox --probe $(B)/guests/probe \
+	--tests tests/initramfs
+INITRD_DEP := Makefile scripts/mkinitramfs guests/initramfs/init $(B)/linux/busybox $(B)/guests/probe \
+	tests/initramfs $(wildcard tests/initramfs/*)
 $(B)/linux/initrd.img: $(INITRD_DEP)
 	$(INITRD) -o $@
 $(B)/linux/initrd-poweroff.img: $(INITRD_DEP)
 	$(INITRD) --options mullion.test=poweroff -o $@
-$(B)/linux/initrd32.img: scripts/mkinitramfs $(B)/guests/init32 | $(B)/linux/bzImage-i386
+# For the generic kernel, with drivers for the devices that it is given.
+$(B)/linux/initrd-generic.img: $(INITRD_DEP) $(B)/linux/modules-generic.tar
+	$(INITRD) --modules $(B)/linux/modules-generic.tar -o $@
+$(B)/linux/initrd32.img: Makefile scripts/mkinitramfs $(B)/guests/init32 | $(B)/linux/bzImage-i386
 	scripts/mkinitramfs --init $(B)/guests/init32 -o $@
 
 # --- what users run -----------------------------------------------------------------------------------------
@@ -240,8 +255,10 @@ run: | deps-run
 	scripts/run-qemu $(B)/demo.img $(RUN_OPTIONS) || [ $$? = 1 ] # 1: also after Ctrl-a x
 
 test: | deps-test
-	@$(MAKE) --no-print-directory -j$$(nproc) all $(TESTS_NEED)
+	@$(MAKE) --no-print-directory -j$$(nproc) test-files
 	scripts/run-tests
+# All that run-tests runs and boots; it asks for them itself, so that no test sees an old one.
+.PHONY: test-files
 
 .PHONY: deps-run deps-test
 deps-run:
@@ -249,13 +266,14 @@ deps-run:
 deps-test:
 	@scripts/install-deps test
 
-$(B)/demo.img: guests/demo.conf $(B)/mullion.elf $(B)/mullion-config scripts/mkimage boot/grub.cfg.in \
+$(B)/demo.img: guests/demo.conf $(B)/mullion.elf $(B)/mullion-config scripts/mkimage \
+		$(wildcard boot/grub*) boot/medium.txt \
 		$(B)/guests/ticker.elf $(B)/linux/bzImage $(B)/linux/initrd.img
-	scripts/mkimage -c guests/demo.conf -o $@
+	scripts/mkimage -c guests/demo.conf -o $@ --timeout 0
 
-# What run-tests expects to be built, besides `all`.
-TESTS_NEED := $(TESTS) $(B)/fuzz_config \
-	$(addprefix $(B)/linux/,bzImage bzImage-generic bzImage-i386 initrd.img initrd-poweroff.img initrd32.img)
+test-files: all $(TESTS) $(B)/fuzz_config $(B)/fuzz_load \
+	$(addprefix $(B)/linux/,bzImage bzImage-generic bzImage-i386 initrd.img initrd-poweroff.img \
+		initrd-generic.img initrd32.img)
 
 .PHONY: clean
 clean:

@@ -5,9 +5,11 @@
  */
 #include "boot/console.h"
 #include "arch/x86_64/percpu.h"
+#include "boot/keyboard.h"
 #include "drivers/ioapic.h"
 #include "hv/console/console.h"
 #include "hv/console/log_ring.h"
+#include "hv/console/view.h"
 #include "hv/host.h"
 #include "hv/lib/printf.h"
 #include "hv/lib/string.h"
@@ -28,6 +30,16 @@ static unsigned uses, offers;
 static struct console_list wanted;
 static const struct acpi_info *acpi;
 static unsigned watcher = MAX_CPUS; /* the CPU that the ports' interrupts are routed to */
+
+void console_used(struct console_list *c)
+{
+	c->ports = 0;
+	for (unsigned i = 0; i < uses; i++) {
+		if (!used[i].uart.mmio) {
+			c->port[c->ports++] = used[i].uart.port;
+		}
+	}
+}
 
 /* --- writing, waiting --- */
 
@@ -53,6 +65,7 @@ void host_console_write(const char *s, size_t n)
 	for (unsigned i = 0; i < uses; i++) {
 		write_one(&used[i].uart, s, n);
 	}
+	view_log();
 }
 
 /* The log so far, for a port that comes when others, or nobody, have heard it. */
@@ -233,6 +246,7 @@ static void route_all(void)
 				used[i].name, (unsigned)POLLS_PER_SECOND);
 		}
 	}
+	keyboard_watch(percpu_of[watcher]->apic_id);
 }
 
 uint64_t host_console_watch(bool output)
@@ -276,5 +290,5 @@ int host_console_get(void)
 			return byte;
 		}
 	}
-	return -1;
+	return keyboard_get();
 }

@@ -11,12 +11,13 @@ enum { CONSOLES = 4 };
 struct console_list {
 	uint16_t port[CONSOLES];
 	unsigned ports;
+	bool screen; /* the loader's screen, too */
 };
 
 /*
  * The consoles that a command line asks for: `console=` with com1 to com4, a port as 0x3f8, or
- * none, several separated by commas. Without one: COM1. False: a word that is not understood, put
- * into bad.
+ * framebuffer, or none, several separated by commas. Without one: COM1 and the screen. False: a
+ * word that is not understood, put into bad.
  */
 bool console_parse(struct console_list *c, const char *cmdline, char bad[32]);
 
@@ -32,6 +33,8 @@ void console_use(const struct console_list *c);
 void console_offer(const struct uart *u, const char *name, uint16_t bdf);
 /* A guest gets this PCI function: it is no console any more. Boot CPU, before console_use. */
 void console_withdraw(uint16_t bdf);
+/* The ports that are in use, but for those in memory. */
+void console_used(struct console_list *c);
 /* Waits until everything that was put is out on the wires, for a bounded time. */
 void console_drain(void);
 /* Boot CPU: how the ports' interrupts reach the I/O APIC; for host_console_watch. */

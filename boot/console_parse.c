@@ -58,12 +58,15 @@ static bool parse_list(struct console_list *c, const char *s, size_t len, char b
 	const char *end = s + len;
 
 	c->ports = 0;
+	c->screen = false;
 	while (s < end) {
 		size_t n = word_len(s, ", \t");
 		uint16_t port = port_of(s, n);
 
 		if (port && c->ports < CONSOLES) {
 			c->port[c->ports++] = port;
+		} else if (n == 11 && !strncmp(s, "framebuffer", 11)) {
+			c->screen = true;
 		} else if (n != 4 || strncmp(s, "none", 4) != 0) {
 			fmt_print(bad, 32, "%.*s", (int)n, s);
 			return false;
@@ -76,14 +79,15 @@ static bool parse_list(struct console_list *c, const char *s, size_t len, char b
 bool console_parse(struct console_list *c, const char *cmdline, char bad[32])
 {
 	static const char key[] = "console=";
+	static const struct console_list fallback = {.port = {0x3f8}, .ports = 1, .screen = true};
 	size_t n;
 
-	*c = (struct console_list){.port = {known[0].port}, .ports = 1};
+	*c = fallback;
 	for (const char *s = cmdline; *s; s += n + (s[n] != 0)) {
 		n = word_len(s, " \t");
 		if (n >= sizeof(key) - 1 && !strncmp(s, key, sizeof(key) - 1) &&
 		    !parse_list(c, s + sizeof(key) - 1, n - (sizeof(key) - 1), bad)) {
-			*c = (struct console_list){.port = {known[0].port}, .ports = 1};
+			*c = fallback;
 			return false;
 		}
 	}

@@ -9,6 +9,7 @@
 #include "drivers/iommu.h"
 #include "drivers/lapic.h"
 #include "hv/log.h"
+#include "hv/passthrough.h"
 
 static const void *map_table(void *ctx, hpa_t at, uint64_t len)
 {
@@ -55,20 +56,25 @@ static void tell(const struct iommu_fault *f)
 		 f->bdf >> 3 & 31, f->bdf & 7, f->write ? "write" : "read", f->address, f->reason);
 }
 
+/*
+ * A guest that is stopped for it ends soon, and its device is told to be quiet until it starts
+ * again: that happens once a second at most, and is none of those that are lost.
+ */
 static void take_fault(const struct iommu_fault *f)
 {
 	unsigned faults = count_fault(f);
+	bool stopped = f->owned && passthrough_dma_fault(f);
 
 	if (faults <= TOLD) {
 		tell(f);
-	} else {
+	} else if (!stopped) {
 		lost++;
 	}
 	if (faults == TOLD) {
 		log_line("%s: device %02x:%02x.%x: more of its faults will not be told",
 			 iommu->name, f->bdf >> 8, f->bdf >> 3 & 31, f->bdf & 7);
 	}
-	if (faults >= TOLD) {
+	if (faults >= TOLD || stopped) {
 		iommu->quiet(f->bdf); /* again, if it was given to another guest meanwhile */
 	}
 }

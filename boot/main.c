@@ -3,6 +3,7 @@
  * Called by start.asm on the boot CPU; ends in mullion_main.
  */
 #include "boot/main.h"
+#include "arch/x86_64/asm.h"
 #include "arch/x86_64/cpu.h"
 #include "arch/x86_64/irq.h"
 #include "arch/x86_64/paging.h"
@@ -12,9 +13,12 @@
 #include "boot/iommu.h"
 #include "boot/memory.h"
 #include "boot/ram.h"
+#include "boot/report.h"
+#include "boot/screen.h"
 #include "boot/serials.h"
 #include "boot/stage.h"
 #include "boot/warm.h"
+#include "drivers/hpet.h"
 #include "drivers/ioapic.h"
 #include "drivers/lapic.h"
 #include "drivers/pic8259.h"
@@ -30,6 +34,8 @@ enum { MULTIBOOT2_MAGIC = 0x36d76289, INFORMATION_MAX = 128 * 1024 };
 #define RAM_OF_CPU   KIB(128)
 
 void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta) NORETURN;
+
+extern const uint64_t boot_tsc; /* when the loader handed over; start.asm */
 
 static struct boot_info boot;
 static struct acpi_info acpi;
@@ -69,6 +75,7 @@ static void read_information(uint32_t magic, uint64_t at)
 	}
 	memcpy(information_copy, (const void *)at, size);
 	if (!multiboot2_parse(&boot, information_copy, size, &r)) {
+		screen_begin(&boot);
 		stop(r.text);
 	}
 }
@@ -80,7 +87,10 @@ static void choose_consoles(void)
 	bool good = console_parse(&wanted, boot.cmdline, bad);
 
 	if (!good) {
-		log_line("console: \"%s\" is none of com1 to com4, 0xPORT, none", bad);
+		log_line("console: \"%s\" is none of com1 to com4, 0xPORT, framebuffer, none", bad);
+	}
+	if (wanted.screen) {
+		screen_begin(&boot);
 	}
 	console_use(&wanted);
 }
@@ -123,6 +133,7 @@ static void take_memory(uint64_t image_delta, uint64_t image, uint64_t image_end
 	require_ram(RAM_TO_START, "starting");
 	paging_init(&boot, image_delta);
 	warm_moved();
+	screen_remap();
 	cpu_make_stacks(this_cpu());
 	cpu_set_control();
 	ram_move_low_modules(&boot);
@@ -150,12 +161,24 @@ static void read_acpi(void)
 	serials_of_tables(&boot, &acpi);
 }
 
+/* An xAPIC reaches ids up to 254. */
+static bool wants_x2apic(void)
+{
+	for (unsigned i = 0; i < acpi.cpus; i++) {
+		if (acpi.cpu[i].apic_id >= 255) {
+			return true;
+		}
+	}
+	return boot_option(&boot, "x2apic");
+}
+
 static void take_interrupts(void)
 {
 	struct refusal r = {0};
 
 	pic8259_silence();
-	lapic_init();
+	hpet_silence(&acpi, map_table, NULL);
+	lapic_init(wants_x2apic());
 	log_line("LAPIC: %s, id %u", lapic_x2apic() ? "x2APIC" : "xAPIC", lapic_id());
 	/* Before interrupts are routed: they may have to go through it. */
 	if (!iommu_start(&boot, &acpi, &r)) {
@@ -176,17 +199,36 @@ static void start_cpus(uint64_t low_page)
 	}
 }
 
+/* For the bench (docs/performance.md): the guests' side of it is their own TSC. */
+static void log_times(uint64_t first_line)
+{
+	log_line("boot: loader's hand-over at TSC %lu, first line out after %lu us", boot_tsc,
+		 (first_line - boot_tsc) / (host_tsc_hz / 1000000));
+}
+
+/* Permissions of all pages, and that the direct map reaches the ends of all RAM. */
 static void check_pages(void)
 {
 	unsigned leaves;
 	unsigned bad = paging_check(&leaves);
+	uint64_t last = 0;
 
 	log_line("page tables: %u leaves, %u writable and executable", leaves, bad);
+	for (unsigned i = 0; i < boot.memories; i++) {
+		const struct boot_memory *m = &boot.memory[i];
+
+		if (m->type == MEMORY_RAM) {
+			last = m->base + m->size - 1;
+			host_mmio_read(host_ptr(hpa(m->base)), 1);
+			host_mmio_read(host_ptr(hpa(last)), 1);
+		}
+	}
+	log_line("direct map: RAM up to 0x%lx can be read", last);
 }
 
 void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta)
 {
-	uint64_t low_page, image, image_end;
+	uint64_t low_page, image, image_end, first_line;
 
 	cpu_init_boot();
 	boot_stage(STAGE_C);
@@ -198,6 +240,10 @@ void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta)
 	choose_consoles();
 	log_line("Mullion, started by %s%s", boot.loader[0] ? boot.loader : "an unnamed loader",
 		 boot.efi ? " on UEFI" : "");
+	first_line = rdtsc();
+	if (boot.cmdline[0]) {
+		log_line("command line: %s", boot.cmdline);
+	}
 	warm_show();
 	require_nx();
 	boot_stage(STAGE_MEMORY);
@@ -218,6 +264,10 @@ void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta)
 	serials_of_pci();
 	boot_stage(STAGE_CPUS);
 	start_cpus(low_page);
+	report_cpu();
+	if (boot_option(&boot, "times")) {
+		log_times(first_line);
+	}
 	if (boot_option(&boot, "check-pages")) {
 		check_pages();
 	}

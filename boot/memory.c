@@ -60,6 +60,49 @@ void memory_exclude(struct memory *m, uint64_t start, uint64_t end)
 	}
 }
 
+/* The first piece of [at, end) that is not write-back, as [*at, *piece_end). False: there is none. */
+static bool find_uncached(const struct mtrr *t, uint64_t *at, uint64_t end, uint64_t *piece_end)
+{
+	while (*at < end) {
+		uint64_t until;
+		bool cached = mtrr_at(t, *at, &until) == MTRR_WB;
+
+		until = until < end ? until : end;
+		if (!cached) {
+			*piece_end = until;
+			return true;
+		}
+		*at = until;
+	}
+	return false;
+}
+
+uint64_t memory_exclude_uncached(struct memory *m, const struct mtrr *t)
+{
+	uint64_t total = memory_total(m), bytes = 0, end;
+
+	for (unsigned i = 0; t->on && i < m->ranges; i++) {
+		for (uint64_t at = m->range[i].start; find_uncached(t, &at, m->range[i].end, &end);
+		     at = end) {
+			bytes += end - at;
+		}
+	}
+	if (bytes > total / 2) {
+		return 0;
+	}
+	/* Ranges that a cut appends are looked at too; what they hold begins behind the piece. */
+	for (unsigned i = 0; bytes && i < m->ranges;) {
+		uint64_t at = m->range[i].start;
+
+		if (find_uncached(t, &at, m->range[i].end, &end)) {
+			cut(m, i, at, end); /* range i is now another one, or gone */
+		} else {
+			i++;
+		}
+	}
+	return bytes;
+}
+
 /* The first multiple of align in r; beyond r.end when there is none. */
 static uint64_t first_in(const struct memory_range *r, uint64_t align)
 {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "boot/boot_info.h"
+#include "hv/mtrr.h"
 #include "hv/types.h"
 
 enum { MEMORY_RANGES = BOOT_MEMORIES + BOOT_MODULES + 128 };
@@ -24,6 +25,11 @@ struct memory {
 void memory_init(struct memory *m, const struct boot_info *b);
 /* Takes what lies in [start, end) out, rounded to whole pages. */
 void memory_exclude(struct memory *m, uint64_t start, uint64_t end);
+/*
+ * Takes RAM out that is not write-back, and returns how much that was. MTRRs that leave more than
+ * half of all RAM uncached are not believed: then it is nothing.
+ */
+uint64_t memory_exclude_uncached(struct memory *m, const struct mtrr *t);
 /*
  * Takes size bytes at a multiple of align (a power of two, at least a page) below limit. Out of the
  * ranges that could give it, the smallest, so that large blocks stay whole.

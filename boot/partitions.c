@@ -9,11 +9,17 @@
 #include "arch/x86_64/svm/svm.h"
 #include "arch/x86_64/vmx/vmx.h"
 #include "boot/console.h"
+#include "boot/keyboard.h"
 #include "boot/main.h"
 #include "boot/memory.h"
 #include "boot/ram.h"
+#include "boot/report.h"
+#include "boot/screen.h"
 #include "boot/stage.h"
+#include "drivers/power.h"
+#include "drivers/tsc.h"
 #include "hv/console/console.h"
+#include "hv/cpu_facts.h"
 #include "hv/cpuid.h"
 #include "hv/host.h"
 #include "hv/iommu.h"
@@ -77,11 +83,28 @@ static bool read_config(const struct boot_info *b, struct refusal *r)
 	return config_parse(&config, "mullion.conf", host_ptr(m->start), m->size, r);
 }
 
+/* Of what the configuration says, the least that can run: one guest, and no device of the machine.
+ */
+static void make_safe(void)
+{
+	struct config_guest *g = &config.guest[0];
+
+	log_line("safe mode: of %u guests only '%s' is started, without %u PCI function%s, "
+		 "%u range%s of ports and %u of memory that it asks for",
+		 config.guests, g->name, g->pcis, g->pcis == 1 ? "" : "s", g->ports,
+		 g->ports == 1 ? "" : "s", g->mmios);
+	config.guests = 1;
+	g->pcis = 0;
+	g->ports = 0;
+	g->mmios = 0;
+	g->dma = DMA_REMAPPED;
+}
+
 /* `console =` in [system] holds unless the loader's command line said something. */
 static void use_consoles(const struct boot_info *b)
 {
 	const struct config_console *c = &config.system.console;
-	struct console_list wanted = {.ports = c->ports};
+	struct console_list used, wanted = {.ports = c->ports};
 
 	for (unsigned i = 0; i < config.guests; i++) {
 		for (unsigned n = 0; n < config.guest[i].pcis; n++) {
@@ -93,13 +116,20 @@ static void use_consoles(const struct boot_info *b)
 	if (boot_option(b, "console=")) {
 		return;
 	}
-	if (c->framebuffer && config.system.present) {
-		log_line("console: the framebuffer is not a console yet, only serial ports are");
-	}
 	for (unsigned i = 0; i < c->ports; i++) {
 		wanted.port[i] = c->port[i];
 	}
+	wanted.screen = c->framebuffer;
 	console_use(&wanted);
+	if (wanted.screen && config.system.present && !screen_present()) {
+		log_line("console: this machine has no screen that can be drawn on");
+	}
+	console_used(&used);
+	/* Rather than nowhere, the log goes to the screen. */
+	if (!wanted.screen && (c->none || used.ports)) {
+		screen_end("mullion: `console` does not list framebuffer: nothing more is shown "
+			   "here\n");
+	}
 }
 
 static bool any_pci(void)
@@ -147,6 +177,14 @@ static const char *mmio_taken(void *ctx, uint64_t base, uint64_t size)
 	return memory_meets(f->boot, base, size);
 }
 
+static const char *cpu_unusable(void *ctx, unsigned cpu)
+{
+	const char *why = cpu_facts[cpu].unusable.text;
+
+	(void)ctx;
+	return why[0] ? why : NULL;
+}
+
 static bool check_machine(const struct boot_info *b, const struct acpi_info *a, struct refusal *r)
 {
 	struct found found = {.boot = b, .acpi = a};
@@ -155,15 +193,17 @@ static bool check_machine(const struct boot_info *b, const struct acpi_info *a, 
 		.memory = ram_free(),
 		.file_exists = file_exists,
 		.mmio_taken = mmio_taken,
+		.cpu_unusable = cpu_unusable,
 		.ctx = &found,
 		.machine_name = "this machine",
 	};
 
-	if (!host_tsc_reliable && config.system.tsc != TSC_TRUST) {
-		return refuse(
-			r,
-			"the TSCs of the CPUs do not run together, so guests would see time jump; "
-			"`tsc = trust` in [system] starts them all the same");
+	if (tsc_problem() && config.system.tsc != TSC_TRUST) {
+		return refuse(r, "%s; `tsc = trust` in [system] starts them all the same",
+			      tsc_problem());
+	}
+	if (tsc_problem()) {
+		log_line("warning: %s", tsc_problem());
 	}
 	return config_check_machine(&config, &machine, r) &&
 	       passthrough_check(&config, &machine, r);
@@ -189,16 +229,34 @@ static void enable_cpu(void *arg)
 	virt->cpu_enable(arg);
 }
 
-static bool enable_cpus(struct refusal *r)
+/* A CPU that cannot run guests is told of, and refused only to who wants it. */
+static void enable_cpus(void)
 {
 	for (unsigned cpu = 0; cpu < host_cpu_count(); cpu++) {
+		struct refusal *r = &cpu_facts[cpu].unusable;
+
 		cpu_call(cpu, enable_cpu, r);
 		if (r->text[0]) {
-			log_line("CPU %u cannot be used", cpu);
-			return false;
+			log_line("%s; it can run no guest", r->text);
 		}
 	}
-	return true;
+}
+
+static void meet_cpu(void *unused)
+{
+	(void)unused;
+	cpuid_meet();
+}
+
+/* What guests see of a CPU: the boot CPU's features that all of their CPUs have. */
+static void choose_features(void)
+{
+	cpuid_init();
+	for (unsigned i = 0; i < config.guests; i++) {
+		for (unsigned n = 0; n < config.guest[i].cpus; n++) {
+			cpu_call(config.guest[i].cpu[n], meet_cpu, NULL);
+		}
+	}
 }
 
 /* --- partitions --- */
@@ -313,25 +371,89 @@ static NORETURN void refused(const struct refusal *r)
 	host_stop();
 }
 
+static void put_log(void *ctx, const char *text)
+{
+	(void)ctx;
+	log_text(text);
+}
+
+/* Verbose: what the machine is, and what is about to be started. */
+static void report_safe(const struct boot_info *b, const struct acpi_info *a)
+{
+	report_print(b, a);
+	log_line("the configuration as it is used:");
+	config_dump(&config, put_log, NULL);
+}
+
+/* The word `report`: nothing is started, and a configuration only tells where the consoles are. */
+static NORETURN void report_only(const struct boot_info *b, const struct acpi_info *a)
+{
+	struct refusal r = {""};
+
+	if (read_config(b, &r)) {
+		use_consoles(b);
+	}
+	r.text[0] = 0;
+	if (choose_backend(&r)) {
+		enable_cpus();
+	} else {
+		log_line("%s", r.text);
+	}
+	report_print(b, a);
+	log_line("nothing is started, as the command line says; r restarts the machine");
+	for (;;) {
+		int typed;
+
+		host_console_watch(false);
+		while ((typed = host_console_get()) >= 0) {
+			if (typed == 'r') {
+				power_reset();
+			}
+		}
+		host_wait();
+	}
+}
+
 void mullion_main(struct boot_info *b, struct acpi_info *a)
 {
 	struct refusal r = {""};
+	bool safe = boot_option(b, "safe"), able;
 	unsigned console_cpu;
 
 	device_irq_init(a);
 	boot_stage(STAGE_CONFIG);
+	if (boot_option(b, "report")) {
+		report_only(b, a);
+	}
 	if (!read_config(b, &r)) {
 		refused(&r);
 	}
 	use_consoles(b);
+	if (safe) {
+		make_safe();
+	}
 	boot_stage(STAGE_VIRT);
-	if (!choose_backend(&r) || !check_machine(b, a, &r) || !enable_cpus(&r)) {
+	able = choose_backend(&r);
+	if (able) {
+		enable_cpus();
+	}
+	if (safe) {
+		report_safe(b, a);
+	} else if (config.system.report) {
+		report_print(b, a);
+	}
+	if (!able || !check_machine(b, a, &r)) {
 		refused(&r);
 	}
-	cpuid_init();
+	cpu_facts_warn_siblings(cpu_facts, host_cpu_count(), &config);
+	choose_features();
 	boot_stage(STAGE_PARTITIONS);
 	if (!create_partitions(b, &r)) {
 		refused(&r);
+	}
+	screen_yield(&config);
+	if (screen_present()) {
+		keyboard_begin(a);
 	}
 	console_cpu = choose_console_cpu();
 	log_line("%u guest%s on %s, console on CPU %u", partition_count,

@@ -16,8 +16,16 @@ void ram_init(const struct boot_info *b, uint64_t image, uint64_t image_end)
 {
 	uint64_t warm[WARM_PLACES];
 	unsigned places = warm_places(b, warm);
+	uint64_t uncached;
 
 	memory_init(&ram, b);
+	mtrr_read(&mtrr_boot);
+	uncached = memory_exclude_uncached(&ram, &mtrr_boot);
+	if (uncached) {
+		log_line("memory: %lu KiB of RAM are not write-back by firmware's MTRRs, and are "
+			 "not used",
+			 uncached >> 10);
+	}
 	memory_exclude(&ram, image, image_end);
 	for (unsigned i = 0; i < b->modules; i++) {
 		const struct boot_module *m = &b->module[i];

@@ -42,11 +42,14 @@ header:
 	dw 10, 0		; relocatable
 	dd 24, 0x100000, 0x7fffffff, 0x200000, 1 ; lowest address that fits
 	align 8
+	dw 5, 1			; framebuffer, optional, of any size and depth
+	dd 20, 0, 0, 0
+	align 8
 	dw 0, 0
 	dd 8
 header_end:
 
-extern start32_phys, boot_gdt_phys, boot_tables_phys, boot_main
+extern start32_phys, boot_gdt_phys, boot_tables_phys, boot_tsc_phys, boot_main
 
 section .boot progbits alloc exec nowrite align=16
 bits 32
@@ -55,6 +58,9 @@ start32:
 	cli
 	cld
 	mov esi, eax			; loader's magic; ebx: information block
+	rdtsc				; boot_tsc; until we know where we are, debug registers hold it
+	mov dr0, eax
+	mov dr1, edx
 	; COM1 at 115200 8N1, when what the firmware has to say is out.
 	mov dx, COM1 + 5
 	mov ecx, 100000
@@ -83,6 +89,13 @@ start32:
 	sub ebp, start32_phys
 	sub ebp, .here - start32
 	lea esp, [ebp + boot_tables_phys + TABLES * PAGE]
+	mov eax, dr0
+	mov [ebp + boot_tsc_phys], eax
+	mov eax, dr1
+	mov [ebp + boot_tsc_phys + 4], eax
+	xor eax, eax
+	mov dr0, eax
+	mov dr1, eax
 
 	mov eax, no_alignment - start32
 	test ebp, 0x1fffff
@@ -229,6 +242,10 @@ boot_gdt:
 	dq 0, 0x00af9b000000ffff, 0x00cf93000000ffff
 .limit:	dw 23
 .base:	dq 0
+global boot_tsc
+	align 8
+boot_tsc:				; the TSC when the loader handed over
+	dq 0
 
 section .bss.pages nobits alloc noexec write align=4096
 global boot_tables, boot_stack_guard, boot_stack_top

@@ -5,9 +5,12 @@
  */
 #include "drivers/amdvi.h"
 #include "hv/host.h"
+#include "hv/pci_group.h"
 
-enum { MSIS_LOG2 = 8 };
-_Static_assert(1 << MSIS_LOG2 == IOMMU_MSIS, "an interrupt table of one device");
+/* An interrupt table is a page: for functions whose requests carry one id, a part for each. */
+enum { MSIS_LOG2 = 10, PARTS = 4 };
+_Static_assert(1 << MSIS_LOG2 == PARTS * IOMMU_MSIS, "an interrupt table");
+_Static_assert(sizeof(uint32_t) << MSIS_LOG2 == PAGE_SIZE, "its entries");
 
 /* A function that some partition owned once. Entered by the boot CPU, never removed. */
 struct amdvi_function {
@@ -16,7 +19,8 @@ struct amdvi_function {
 	struct iommu_domain *domain;   /* NULL: it reaches nothing */
 	struct iommu_domain *reserved; /* holds the ranges that firmware reserved for it */
 	hpa_t remap_at;
-	uint32_t *remap; /* IOMMU_MSIS entries */
+	uint32_t *remap; /* the table */
+	unsigned first;	 /* of IOMMU_MSIS entries in it */
 };
 
 static struct amdvi_function function[IOMMU_FUNCTIONS];
@@ -59,6 +63,28 @@ static const struct ivrs_device *device_of(uint16_t bdf, struct amdvi_unit **own
 	return best;
 }
 
+/* The interrupt table: the one of another function whose requests carry the same id, or a new one.
+ */
+static bool give_table(struct amdvi_function *f, struct refusal *r)
+{
+	for (unsigned i = 0; i < amdvi.functions; i++) {
+		if (function[i].alias == f->alias) {
+			f->remap_at = function[i].remap_at;
+			f->remap = function[i].remap;
+			f->first += IOMMU_MSIS;
+		}
+	}
+	if (f->first == PARTS * IOMMU_MSIS) {
+		return refuse(r, "more than %u devices behind the bridge of %02x:%02x.%x", PARTS,
+			      f->bdf >> 8, f->bdf >> 3 & 31, f->bdf & 7);
+	}
+	if (!f->remap && !host_alloc(PAGE_SIZE, PAGE_SIZE, &f->remap_at)) {
+		return refuse(r, "no memory for AMD-Vi interrupt tables");
+	}
+	f->remap = host_ptr(f->remap_at);
+	return true;
+}
+
 static struct amdvi_function *enter(uint16_t bdf, struct refusal *r)
 {
 	struct amdvi_function *f = &function[amdvi.functions];
@@ -68,21 +94,19 @@ static struct amdvi_function *enter(uint16_t bdf, struct refusal *r)
 		refuse(r, "more than %u devices belong to partitions", IOMMU_FUNCTIONS);
 		return NULL;
 	}
-	*f = (struct amdvi_function){.bdf = bdf, .alias = bdf};
+	*f = (struct amdvi_function){.bdf = bdf, .alias = pci_requester(bdf)};
 	d = device_of(bdf, &f->unit);
 	if (!d) {
 		refuse(r, "no AMD-Vi unit covers device %02x:%02x.%x", bdf >> 8, bdf >> 3 & 31,
 		       bdf & 7);
 		return NULL;
 	}
-	if (d->aliased) {
+	if (d->aliased) { /* firmware knows it better than the bridges say */
 		f->alias = d->alias;
 	}
-	if (!host_alloc(PAGE_SIZE, PAGE_SIZE, &f->remap_at)) {
-		refuse(r, "no memory for AMD-Vi interrupt tables");
+	if (!give_table(f, r)) {
 		return NULL;
 	}
-	f->remap = host_ptr(f->remap_at);
 	amdvi.functions++;
 	return f;
 }
@@ -123,6 +147,17 @@ static bool write_entry(const struct amdvi_function *f, uint16_t bdf, uint16_t b
 	return amdvi_flush_device(f->unit, bdf, before, (uint16_t) new.domain);
 }
 
+/* Has another function a domain whose requests carry the same id? It is of the same guest. */
+static bool is_shared(const struct amdvi_function *f)
+{
+	for (unsigned i = 0; i < amdvi.functions; i++) {
+		if (&function[i] != f && function[i].domain && function[i].alias == f->alias) {
+			return true;
+		}
+	}
+	return false;
+}
+
 bool amdvi_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r)
 {
 	struct amdvi_function *f = find(bdf);
@@ -137,10 +172,10 @@ bool amdvi_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r)
 	before = f->domain ? f->domain->id : 0;
 	f->domain = d;
 	for (unsigned i = 0; i < IOMMU_MSIS; i++) {
-		__atomic_store_n(&f->remap[i], 0, __ATOMIC_RELEASE);
+		__atomic_store_n(&f->remap[f->first + i], 0, __ATOMIC_RELEASE);
 	}
 	if (!write_entry(f, bdf, before) ||
-	    (f->alias != bdf && !write_entry(f, f->alias, before))) {
+	    (f->alias != bdf && (d || !is_shared(f)) && !write_entry(f, f->alias, before))) {
 		return amdvi_refuse(r, f->unit, "does not invalidate what it has cached");
 	}
 	return true;
@@ -182,8 +217,9 @@ bool amdvi_msi(uint16_t bdf, unsigned index, uint32_t apic_id, uint8_t vector, u
 		return iommu_plain_msi(apic_id, vector, address, data);
 	}
 	iommu_plain_msi(0, 0, address, &unused);
-	*data = index;
-	__atomic_store_n(&f->remap[index], amdvi_remap_entry(apic_id, vector), __ATOMIC_RELEASE);
+	*data = f->first + index;
+	__atomic_store_n(&f->remap[f->first + index], amdvi_remap_entry(apic_id, vector),
+			 __ATOMIC_RELEASE);
 	return amdvi_flush_interrupts(f->unit, f->alias);
 }
 

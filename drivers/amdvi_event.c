@@ -40,6 +40,7 @@ void amdvi_decode_event(const struct amdvi_pair *event, struct iommu_fault *f)
 		.bdf = (uint16_t)field_get(DEVICE, event->low),
 		.address = event->high,
 		.write = event->low & WRITE,
+		.interrupt = code == PAGE_FAULT && (event->low & INTERRUPT),
 		.reason = code == PAGE_FAULT ? page_fault_reason(event->low) : events[code],
 	};
 	if (!f->reason) {

@@ -32,6 +32,7 @@ enum lapic_register {
 
 #define BASE_ADDRESS FIELD(51, 12)
 enum { BASE_X2APIC = BIT(10), BASE_ENABLE = BIT(11) };
+enum { CPUID_1_ECX_X2APIC = BIT(21) };
 enum { SVR_ENABLE = BIT(8) };
 enum {
 	ICR_NMI = 4 << 8,
@@ -104,13 +105,26 @@ static void set_up(bool boot_cpu)
 	this_cpu()->apic_id = lapic_id();
 }
 
-void lapic_init(void)
+static bool has_x2apic(void)
+{
+	uint32_t id[4];
+
+	host_cpuid(1, 0, id);
+	return id[2] & CPUID_1_ECX_X2APIC;
+}
+
+void lapic_init(bool want_x2apic)
 {
 	uint64_t v = rdmsr(MSR_APIC_BASE);
 
+	/* In two steps: x2APIC cannot be entered from "disabled". */
 	if (!(v & BASE_ENABLE)) {
 		v |= BASE_ENABLE;
 		wrmsr(MSR_APIC_BASE, v);
+	}
+	if (want_x2apic && !(v & BASE_X2APIC) && has_x2apic()) {
+		wrmsr(MSR_APIC_BASE, v | BASE_X2APIC);
+		v = rdmsr(MSR_APIC_BASE);
 	}
 	x2apic = v & BASE_X2APIC;
 	if (!x2apic) {
@@ -124,7 +138,12 @@ void lapic_init_ap(void)
 	uint64_t v = rdmsr(MSR_APIC_BASE);
 
 	/* Never back from x2APIC: the way leads through "disabled", which some CPUs never leave. */
-	wrmsr(MSR_APIC_BASE, v | BASE_ENABLE | (x2apic ? BASE_X2APIC : 0));
+	if (!(v & BASE_ENABLE)) {
+		wrmsr(MSR_APIC_BASE, v | BASE_ENABLE);
+	}
+	if (x2apic) {
+		wrmsr(MSR_APIC_BASE, v | BASE_ENABLE | BASE_X2APIC);
+	}
 	set_up(false);
 }
 

@@ -1,13 +1,16 @@
 /*
- * The local APIC of this CPU, xAPIC or x2APIC as firmware left it (Intel SDM vol. 3, "Advanced
+ * The local APIC of this CPU, x2APIC if firmware left it so or a CPU cannot be reached else (Intel SDM vol. 3, "Advanced
  * Programmable Interrupt Controller"). Each CPU touches its own.
  */
 #pragma once
 
 #include "hv/types.h"
 
-/* Boot CPU: finds out the mode, maps the registers, sets this CPU's LAPIC up. */
-void lapic_init(void);
+/*
+ * Boot CPU: finds out the mode, maps the registers, sets this CPU's LAPIC up. want_x2apic: goes to
+ * x2APIC mode if the CPU has it and is not there yet. There is no way back.
+ */
+void lapic_init(bool want_x2apic);
 /* Other CPUs: the same mode, set up. */
 void lapic_init_ap(void);
 bool lapic_x2apic(void);

@@ -9,13 +9,14 @@
 #include "hv/pci.h"
 #include "drivers/pci_access.h"
 #include "hv/host.h"
-#include "hv/lib/printf.h"
+#include "hv/iommu.h"
 #include "hv/lib/string.h"
 #include "hv/log.h"
+#include "hv/pci_group.h"
+#include "hv/pci_text.h"
 
 enum { ABSENT = 0xffff, HEADER_LAYOUT = 0x7f, MULTI_FUNCTION = 0x80, HEADER_END = 0x40 };
 enum { CAPABILITIES_MAX = 48, EXTENDED_FIRST = 0x100, EXTENDED_MAX = 64, EXTENDED_ACS = 0x0d };
-enum { CLASS_BRIDGE = 0x06 };
 
 struct pci_function pci_functions[PCI_FUNCTIONS];
 unsigned pci_function_count;
@@ -139,9 +140,14 @@ static void read_capability(struct pci_function *f, unsigned id, unsigned at)
 	switch (id) {
 	case PCI_CAP_PM: f->cap_pm = (uint8_t)at; break;
 	case PCI_CAP_MSI: read_msi(f, at); break;
-	case PCI_CAP_MSIX: read_msix(f, at); break;
+	case PCI_CAP_MSIX:
+		if (pci_is_device(f)) { /* nobody uses a bridge's, and its BARs are not read */
+			read_msix(f, at);
+		}
+		break;
 	case PCI_CAP_PCIE:
 		f->cap_pcie = (uint8_t)at;
+		f->pcie_type = (uint8_t)field_get(PCIE_TYPE, pci_read(f->bdf, at + PCIE_FLAGS, 2));
 		f->flr |= pci_read(f->bdf, at + PCIE_DEVICE_CAPS, 4) & PCIE_FLR_CAPABLE;
 		break;
 	case PCI_CAP_AF:
@@ -171,6 +177,21 @@ static void read_capabilities(struct pci_function *f)
 	}
 }
 
+/*
+ * With an IOMMU all that it is to see must go up to it, as must what functions of one device send
+ * each other. Without one nobody would translate it there.
+ */
+static void read_acs(struct pci_function *f, unsigned at)
+{
+	f->cap_acs = (uint16_t)at;
+	f->acs = (uint16_t)pci_read(f->bdf, at + ACS_CAPS, 2);
+	f->acs_on = (uint16_t)pci_read(f->bdf, at + ACS_CONTROL, 2);
+	if (iommu) {
+		pci_write(f->bdf, at + ACS_CONTROL, 2, f->acs_on | (f->acs & ACS_WANTED));
+		f->acs_on = (uint16_t)pci_read(f->bdf, at + ACS_CONTROL, 2);
+	}
+}
+
 static void read_extended(struct pci_function *f)
 {
 	unsigned at = EXTENDED_FIRST;
@@ -182,7 +203,7 @@ static void read_extended(struct pci_function *f)
 			return;
 		}
 		if ((head & 0xffff) == EXTENDED_ACS) {
-			f->cap_acs = (uint16_t)at;
+			read_acs(f, at);
 		}
 		at = head >> 20 & 0xffc;
 	}
@@ -218,7 +239,7 @@ static void read_function(struct scan *s, struct pci_function *f)
 		if (f->secondary) { /* 0: firmware has not set it up */
 			add_bus(s, f->secondary);
 		}
-	} else if (f->header_type == 0 && f->class_revision >> 24 != CLASS_BRIDGE) {
+	} else if (pci_is_device(f)) {
 		read_bars(f);
 	}
 	if (f->header_type <= 1) {
@@ -270,63 +291,6 @@ static void scan_bus(struct scan *s, unsigned bus)
 	}
 }
 
-/* --- telling --- */
-
-const char *pci_class_name(uint32_t class_revision)
-{
-	static const char *const name[] = {
-		"device",
-		"storage controller",
-		"network controller",
-		"display controller",
-		"multimedia device",
-		"memory controller",
-		"bridge",
-		"serial port",
-		"system device",
-		"input device",
-		"docking station",
-		"processor",
-		"serial bus",
-		"wireless controller",
-		"intelligent controller",
-	};
-	unsigned class = class_revision >> 24;
-
-	if (class_revision >> 16 == 0x0c03) {
-		return "USB controller";
-	}
-	return class < ARRAY_SIZE(name) ? name[class] : "device";
-}
-
-static void log_function(const struct pci_function *f)
-{
-	bool can = f->header_type == 0 && f->class_revision >> 24 != CLASS_BRIDGE;
-	unsigned bars = 0;
-	char text[64] = "", *at = text, *end = text + sizeof(text);
-
-	for (unsigned i = 0; i < PCI_BARS; i++) {
-		bars += f->bar[i].size != 0;
-	}
-	if (f->cap_msix) {
-		at += fmt_print(at, (size_t)(end - at), ", MSI-X %u", f->msix_entries);
-	}
-	if (f->cap_msi) {
-		at += fmt_print(at, (size_t)(end - at), ", MSI %u", f->msi_vectors);
-	}
-	if (!f->cap_msi && !f->cap_msix && f->pin && can) {
-		at += fmt_print(at, (size_t)(end - at), ", IRQ %u", f->line);
-	}
-	if (can) {
-		fmt_print(at, (size_t)(end - at), ", %u BAR%s", bars, bars == 1 ? "" : "s");
-	} else if (f->header_type == 1) {
-		fmt_print(at, (size_t)(end - at), " to bus %02x", f->secondary);
-	}
-	log_line("%s %02x:%02x.%x  # %04x:%04x %s%s", can ? "pci =" : "PCI  ", f->bdf >> 8,
-		 f->bdf >> 3 & 31, f->bdf & 7, f->vendor, f->device,
-		 pci_class_name(f->class_revision), text);
-}
-
 void pci_enumerate(const struct acpi_info *a)
 {
 	struct scan s = {.buses = 0};
@@ -337,8 +301,11 @@ void pci_enumerate(const struct acpi_info *a)
 	for (unsigned i = 0; i < s.buses; i++) {
 		scan_bus(&s, s.queue[i]);
 	}
+	pci_group_all(pci_functions, pci_function_count);
 	for (unsigned i = 0; i < pci_function_count; i++) {
-		log_function(&pci_functions[i]);
+		struct pci_line line;
+
+		log_line("%s", pci_line(&line, &pci_functions[i]));
 	}
 	if (s.full) {
 		log_line("PCI: more than %u functions; the rest is not used", PCI_FUNCTIONS);

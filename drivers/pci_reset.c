@@ -128,8 +128,8 @@ bool pci_reset_function(const struct pci_function *f)
 	}
 	command = pci_read(f->bdf, PCI_COMMAND, 2);
 	command = (command & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY)) | PCI_COMMAND_INTX_OFF;
-	if (f->cap_pm) {
-		set_power(f, 0);
+	if (f->cap_pm && !set_power(f, 0)) {
+		return false;
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(header); i++) {
 		saved[i] = pci_read(f->bdf, header[i].offset, header[i].size);

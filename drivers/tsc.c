@@ -175,6 +175,25 @@ bool tsc_invariant(void)
 	return id[3] & BIT(8);
 }
 
+/*
+ * A hypervisor below us often hides the bit because it may move its guests to other machines: there
+ * the comparison has to do.
+ */
+const char *tsc_problem(void)
+{
+	uint32_t id[4];
+
+	cpuid(1, 0, id);
+	if (!host_tsc_reliable) {
+		return "the TSCs of the CPUs do not run together, so guests would see time jump";
+	}
+	if (!tsc_invariant() && !(id[2] & BIT(31))) {
+		return "the TSC is not invariant (CPUID 80000007h EDX bit 8): it may change its "
+		       "rate or stop when the CPU saves power, and guests' clocks with it";
+	}
+	return NULL;
+}
+
 uint64_t tsc_ticks(uint64_t microseconds)
 {
 	return microseconds * (host_tsc_hz / 1000) / 1000;

@@ -118,6 +118,7 @@ enum { VTD_ENTRIES = 256, VTD_REMAPS = 65536, VTD_LEGACY_INDEX = 0x2000 };
 #define VTD_REMAP_DEST	   FIELD(63, 32)
 #define VTD_REMAP_SOURCE   FIELD(15, 0) /* high: requester */
 #define VTD_REMAP_VERIFY   BIT(18)	/* high: all of the requester's bits */
+#define VTD_REMAP_BUSES	   BIT(19)	/* high: its bus, from and to */
 
 /* A fault record, high half. */
 #define VTD_RECORD_FAULT  BIT(63)
@@ -191,7 +192,9 @@ bool vtd_flush_remap(struct vtd_unit *u, uint32_t index);
 
 struct npt_format vtd_npt_format(uint64_t cap, uint64_t ext);
 struct vtd_pair vtd_context_entry(const struct iommu_domain *d);
-struct vtd_pair vtd_remap_entry(uint16_t source, uint32_t apic_id, uint8_t vector, bool level,
+/* Whose requests an entry is for: its high half. */
+uint64_t vtd_remap_source(uint16_t bdf, uint16_t requester);
+struct vtd_pair vtd_remap_entry(uint64_t source, uint32_t apic_id, uint8_t vector, bool level,
 				bool x2apic);
 /* Message address for a block of entries: the data is added to its first index. */
 uint64_t vtd_message_address(uint32_t index);

@@ -6,10 +6,11 @@
 #include "arch/x86_64/asm.h"
 #include "drivers/vtd.h"
 #include "hv/host.h"
+#include "hv/pci_group.h"
 
 /* A function that some partition owned once. Entered by the boot CPU, never removed. */
 struct vtd_function {
-	uint16_t bdf;
+	uint16_t bdf, requester; /* what its requests may carry besides */
 	struct vtd_unit *unit;
 	struct iommu_domain *domain;   /* NULL: it reaches nothing */
 	struct iommu_domain *reserved; /* holds the ranges that firmware reserved for it */
@@ -53,7 +54,8 @@ static struct vtd_function *enter(uint16_t bdf, struct refusal *r)
 		refuse(r, "more than %u devices belong to partitions", IOMMU_FUNCTIONS);
 		return NULL;
 	}
-	function[vtd.functions] = (struct vtd_function){.bdf = bdf, .unit = &vtd.unit[covering]};
+	function[vtd.functions] = (struct vtd_function){
+		.bdf = bdf, .requester = pci_requester(bdf), .unit = &vtd.unit[covering]};
 	return &function[vtd.functions++];
 }
 
@@ -105,6 +107,33 @@ static void write_context(struct vtd_pair *c, struct vtd_pair entry)
 	vtd_write_back(c, sizeof(*c));
 }
 
+/* Has another function a domain whose requests carry the same id? It is of the same guest. */
+static bool is_shared(const struct vtd_function *f)
+{
+	for (unsigned i = 0; i < vtd.functions; i++) {
+		if (&function[i] != f && function[i].domain &&
+		    (function[i].requester == f->requester || function[i].bdf == f->requester)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool write_contexts(const struct vtd_function *f, struct refusal *r)
+{
+	struct vtd_pair entry = f->domain ? vtd_context_entry(f->domain) : (struct vtd_pair){0};
+	struct vtd_pair *own = context_of(f->bdf, r), *carried = context_of(f->requester, r);
+
+	if (!own || !carried) {
+		return false;
+	}
+	if (own != carried && (f->domain || !is_shared(f))) {
+		write_context(carried, entry);
+	}
+	write_context(own, entry);
+	return true;
+}
+
 static struct vtd_pair *remaps_of(const struct vtd_function *f)
 {
 	return &vtd.remap[VTD_LEGACY_INDEX + (unsigned)(f - function) * IOMMU_MSIS];
@@ -129,19 +158,20 @@ static bool forget_interrupts(const struct vtd_function *f)
 bool vtd_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r)
 {
 	struct vtd_function *f = find(bdf);
-	struct vtd_pair *context;
 	uint16_t before;
 
 	if (!f && !d) {
 		return true; /* as it is from the start */
 	}
-	if ((!f && !(f = enter(bdf, r))) || !honour_ranges(f, d, r) ||
-	    !(context = context_of(bdf, r))) {
+	if ((!f && !(f = enter(bdf, r))) || !honour_ranges(f, d, r)) {
 		return false;
 	}
 	before = f->domain ? f->domain->id : 0;
 	f->domain = d;
-	write_context(context, d ? vtd_context_entry(d) : (struct vtd_pair){0});
+	if (!write_contexts(f, r)) {
+		f->domain = NULL;
+		return false;
+	}
 	if (!vtd_flush_domains(f->unit, before, d ? d->id : 0) || !forget_interrupts(f)) {
 		return vtd_refuse(r, f->unit, "does not invalidate what it has cached");
 	}
@@ -150,9 +180,13 @@ bool vtd_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r)
 
 bool vtd_owned(uint16_t bdf)
 {
-	const struct vtd_function *f = find(bdf);
-
-	return f && f->domain;
+	for (unsigned i = 0; i < vtd.functions; i++) {
+		if ((function[i].bdf == bdf || function[i].requester == bdf) &&
+		    function[i].domain) {
+			return true;
+		}
+	}
+	return false;
 }
 
 void vtd_quiet(uint16_t bdf)
@@ -198,7 +232,8 @@ bool vtd_msi(uint16_t bdf, unsigned index, uint32_t apic_id, uint8_t vector, uin
 	*address = vtd_message_address(first);
 	*data = index;
 	return set_remap(f->unit, first + index,
-			 vtd_remap_entry(bdf, apic_id, vector, false, vtd.x2apic));
+			 vtd_remap_entry(vtd_remap_source(bdf, f->requester), apic_id, vector,
+					 false, vtd.x2apic));
 }
 
 /* The unit of an I/O APIC is not looked up: interrupts of pins change at boot and seldom. */
@@ -206,6 +241,7 @@ bool vtd_pin(uint8_t id, unsigned pin, uint32_t apic_id, uint8_t vector, bool le
 	     uint64_t *entry)
 {
 	unsigned ordinal;
+	uint64_t verify;
 	uint32_t index;
 	bool ok = true;
 	int source;
@@ -217,12 +253,12 @@ bool vtd_pin(uint8_t id, unsigned pin, uint32_t apic_id, uint8_t vector, bool le
 	if (source < 0 || pin > 0xff || (!vtd.x2apic && apic_id > 0xff)) {
 		return false;
 	}
+	verify = vtd_remap_source((uint16_t)source, (uint16_t)source);
 	index = ordinal << 8 | pin;
 	*entry = vtd_pin_entry(index, vector, level);
 	for (unsigned i = 0; i < vtd.dmar.units; i++) {
 		ok = ok && set_remap(&vtd.unit[i], index,
-				     vtd_remap_entry((uint16_t)source, apic_id, vector, level,
-						     vtd.x2apic));
+				     vtd_remap_entry(verify, apic_id, vector, level, vtd.x2apic));
 	}
 	return ok;
 }

@@ -44,6 +44,7 @@ bool vtd_decode_fault(const struct vtd_pair *record, struct iommu_fault *f)
 	if (reason >= 0x20 && reason < ARRAY_SIZE(reasons)) {
 		f->address = record->low >> 48; /* the interrupt's index */
 	}
+	f->interrupt = reason >= 0x20 && reason < 0x30;
 	if (!f->reason) {
 		f->reason = "a reason that is not known";
 	}

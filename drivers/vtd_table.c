@@ -37,15 +37,29 @@ struct vtd_pair vtd_context_entry(const struct iommu_domain *d)
 	};
 }
 
+/*
+ * "Interrupt Remapping Table Entry", source validation. A bridge to PCI sends what is behind it
+ * with its own bus number or with the device's, so there only buses can be told apart.
+ */
+uint64_t vtd_remap_source(uint16_t bdf, uint16_t requester)
+{
+	unsigned first = requester >> 8, last = bdf >> 8;
+
+	if (requester == bdf || !first || first > last) {
+		return VTD_REMAP_VERIFY | field_put(VTD_REMAP_SOURCE, requester);
+	}
+	return VTD_REMAP_BUSES | field_put(VTD_REMAP_SOURCE, first << 8 | last);
+}
+
 /* Fixed delivery to one CPU, only for this requester. */
-struct vtd_pair vtd_remap_entry(uint16_t source, uint32_t apic_id, uint8_t vector, bool level,
+struct vtd_pair vtd_remap_entry(uint64_t source, uint32_t apic_id, uint8_t vector, bool level,
 				bool x2apic)
 {
 	return (struct vtd_pair){
 		.low = VTD_PRESENT | (level ? VTD_REMAP_LEVEL : 0) |
 		       field_put(VTD_REMAP_VECTOR, vector) |
 		       field_put(x2apic ? VTD_REMAP_DEST : VTD_REMAP_XAPIC, apic_id),
-		.high = VTD_REMAP_VERIFY | field_put(VTD_REMAP_SOURCE, source),
+		.high = source,
 	};
 }
 

@@ -30,12 +30,13 @@ static const char *const end_words[] = {"poweroff", "reboot", "halt", NULL};
 static const char *const yes_words[] = {"no", "yes", NULL};
 static const char *const tsc_words[] = {"check", "trust", NULL};
 static const char *const dma_words[] = {"remapped", "unsafe-identity", NULL};
+static const char *const dma_fault_words[] = {"report", "stop", NULL};
 static const char *const again_words[] = {"restart", "stop", NULL};
 static const char *const serial_words[] = {"none", "com1", "com2", "com3", "com4", NULL};
 
 /* Words are stored as their index; config.h orders the enums the same way. */
 _Static_assert(sizeof(enum config_end) == sizeof(unsigned), "enums are stored as unsigned");
-_Static_assert(CONFIG_HALT == 2 && TSC_TRUST == 1 && DMA_UNSAFE_IDENTITY == 1 && CONFIG_STOP == 1 && SERIAL_COM4 == 4,
+_Static_assert(CONFIG_HALT == 2 && TSC_TRUST == 1 && DMA_UNSAFE_IDENTITY == 1 && DMA_FAULT_STOP == 1 && CONFIG_STOP == 1 && SERIAL_COM4 == 4,
 	       "the order of the words");
 
 #define SYSTEM(f) offsetof(struct config_system, f)
@@ -69,9 +70,20 @@ static const struct config_key system_key[] = {
 		.words = tsc_words,
 		.fallback = "check",
 		.field = SYSTEM(tsc),
-		.help = "`check` measures at boot whether the TSCs of all CPUs run together; "
-			"guests "
-			"see an invariant TSC only if they do. `trust` skips the measurement.",
+		.help = "`check` starts no guest when the TSCs of the CPUs do not run together, "
+			"which is measured at boot, or when CPUID does not call them invariant on "
+			"a machine that is not virtual itself. `trust` warns and starts them. "
+			"Guests see an invariant TSC only if the TSCs run together.",
+	},
+	{
+		.name = "report",
+		.type = TYPE_YES,
+		.words = yes_words,
+		.fallback = "no",
+		.field = SYSTEM(report),
+		.help = "`yes` prints what the machine has before the guests start, and a "
+			"configuration that fits it. The word `report` on Mullion's command line "
+			"prints the same and starts nothing.",
 	},
 	{
 		.name = "debug-exit",
@@ -221,6 +233,16 @@ static const struct config_key guest_key[] = {
 			"guest-physical and physical addresses are the same, with holes where that "
 			"RAM is not free, so that DMA works without an IOMMU. The functions can then "
 			"read and write all memory of the machine, other guests' and Mullion's too.",
+	},
+	{
+		.name = "on-dma-fault",
+		.type = TYPE_WORD,
+		.words = dma_fault_words,
+		.fallback = "report",
+		.field = GUEST(on_dma_fault),
+		.help = "What follows when the IOMMU blocks DMA of one of the guest's PCI functions. "
+			"It is told in any case. `stop` also stops the guest as an error does, so "
+			"that `on-crash` says what comes next.",
 	},
 	{
 		.name = "on-crash",

@@ -21,6 +21,7 @@ enum config_again { CONFIG_RESTART, CONFIG_STOP };
 enum config_serial { SERIAL_NONE, SERIAL_COM1, SERIAL_COM2, SERIAL_COM3, SERIAL_COM4 };
 enum config_tsc { TSC_CHECK, TSC_TRUST };
 enum config_dma { DMA_REMAPPED, DMA_UNSAFE_IDENTITY };
+enum config_dma_fault { DMA_FAULT_REPORT, DMA_FAULT_STOP };
 
 enum {
 	CONFIG_SERIAL_PORTS = 8,     /* ports of one UART */
@@ -40,6 +41,7 @@ struct config_system {
 	struct config_console console; /* default: com1 and the framebuffer */
 	enum config_end when_all_stopped;
 	enum config_tsc tsc;
+	bool report; /* print the hardware report before the guests start */
 	/* Test images: how poweroff ends an emulator that has no ACPI S5 to the taste of its script:
 	 * isa-debug-exit port (0: none), and Bochs's shutdown port 0x8900. */
 	uint16_t debug_exit;
@@ -90,6 +92,7 @@ struct config_guest {
 	struct config_pci pci[MAX_GUEST_PCI];
 	unsigned pcis;
 	enum config_dma dma;
+	enum config_dma_fault on_dma_fault; /* default report */
 	enum config_again on_crash; /* default stop */
 	enum config_again on_reset; /* default restart */
 	uint16_t debug_exit;	    /* first of CONFIG_DEBUG_EXIT_PORTS ports, 0: none */
@@ -121,6 +124,8 @@ struct config_machine {
 	 * interrupt controllers); NULL: nothing. The function may be NULL: not checked.
 	 */
 	const char *(*mmio_taken)(void *ctx, uint64_t base, uint64_t size);
+	/* Why the CPU cannot run guests; NULL: it can. The function may be NULL: not checked. */
+	const char *(*cpu_unusable)(void *ctx, unsigned cpu);
 	void *ctx;
 	const char *machine_name; /* for messages: "this machine" */
 };

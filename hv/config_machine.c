@@ -23,6 +23,15 @@ static bool check_cpus(const struct config *c, const struct config_guest *g,
 				g->name, g->cpu[i], machine_name(m), m->cpus);
 		}
 	}
+	for (unsigned i = 0; m->cpu_unusable && i < g->cpus; i++) {
+		const char *why = m->cpu_unusable(m->ctx, g->cpu[i]);
+
+		if (why) {
+			return config_refuse(r, c, g->cpus_place,
+					     "guest '%s' cannot run on CPU %u: %s", g->name,
+					     g->cpu[i], why);
+		}
+	}
 	return true;
 }
 

@@ -59,7 +59,7 @@ enum {
 	CONFIG_LINE = 8192, /* most bytes of a line; a command line with each byte escaped fits */
 };
 
-enum { CONFIG_SECTIONS = 2, CONFIG_KEYS = 16 /* most keys of a section */ };
+enum { CONFIG_SECTIONS = 2, CONFIG_KEYS = 24 /* most keys of a section */ };
 extern const struct config_section config_section[CONFIG_SECTIONS];
 
 /* "file:line:col: error: ..." */

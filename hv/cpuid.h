@@ -22,6 +22,11 @@ extern uint32_t virt_controls;
 
 /* Builds the tables of this machine. Boot CPU, once, after probe. */
 void cpuid_init(void);
+/*
+ * On a CPU that guests use, after cpuid_init and before vCPUs are created, one CPU at a time: takes
+ * away what this one has not. Cores of one package may differ, and a guest sees one kind of CPU.
+ */
+void cpuid_meet(void);
 
 /* CPUID as vCPU v sees it now (OSXSAVE, APIC id and XSAVE sizes follow its state). */
 void cpuid_guest(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);

@@ -5,7 +5,6 @@
 
 #include "hv/cpuid.h"
 
-enum { EAX, EBX, ECX, EDX };
 enum { BASIC = 0x20, EXTENDED = 0x22, XSAVE_LEGACY = 576 /* legacy region and header */ };
 
 #define B(n)	  (1u << (n))

@@ -105,14 +105,3 @@ enum decode_status {
 
 /* Decodes the instruction at bytes[0 .. count) for code of 16, 32 or 64 bits. */
 enum decode_status decode(const uint8_t *bytes, unsigned count, unsigned bits, struct decoded *out);
-
-/* MOV to and from control registers, CLTS, LMSW; len 0: another instruction. */
-struct decoded_cr {
-	uint8_t len;
-	uint8_t cr, gpr;
-	bool write, clts, lmsw;
-	bool memory; /* LMSW m16: `operand` holds the address form */
-	struct decoded operand;
-};
-enum decode_status decode_cr(const uint8_t *bytes, unsigned count, unsigned bits,
-			     struct decoded_cr *out);

@@ -59,15 +59,3 @@ enum emulate_result emulate(struct emulate *e);
  * 0: e->fault is set, or the bytes do not decode.
  */
 unsigned emulate_length(struct emulate *e);
-
-/*
- * Decodes MOV to and from CRn, CLTS and LMSW (SVM without decode assists).
- * False: e->fault is set, or it is another instruction.
- */
-struct emulate_cr {
-	uint8_t cr, gpr, len;
-	bool write; /* MOV: to CRn */
-	bool clts, lmsw;
-	uint16_t lmsw_source; /* read already, from a register or from memory */
-};
-bool emulate_cr_decode(struct emulate *e, struct emulate_cr *out);

@@ -31,7 +31,8 @@ uint64_t host_alloc_largest(uint64_t align);
 uint64_t host_tsc(void);
 unsigned host_cpu(void);	/* index of this physical CPU, 0 is the boot CPU */
 unsigned host_cpu_count(void);	/* CPUs that started */
-void host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4]); /* eax ebx ecx edx */
+enum { EAX, EBX, ECX, EDX };
+void host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4]); /* by the enum above */
 bool host_rdmsr(uint32_t msr, uint64_t *value);			   /* false: #GP */
 bool host_wrmsr(uint32_t msr, uint64_t value);			   /* false: #GP */
 /* Port I/O of 1, 2 or 4 bytes, for passed-through ports. */
@@ -109,6 +110,14 @@ uint64_t host_console_watch(bool output);
  * time; before there is a place for it, nothing.
  */
 void host_log_keep(const char *line, size_t n);
+
+/* --- the screen; used by hv/console/view.c --- */
+
+/* The size of the screen in cells, at least 40 x 10. False: there is none. */
+bool host_screen_size(unsigned *cols, unsigned *rows);
+/* Draws n cells of one row, all on the screen. */
+struct screen_cell;
+void host_screen_draw(unsigned col, unsigned row, const struct screen_cell *cells, unsigned n);
 
 /* --- the end --- */
 

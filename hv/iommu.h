@@ -20,6 +20,7 @@ struct iommu_fault {
 	uint64_t address;
 	bool write;
 	bool owned;	    /* by a partition */
+	bool interrupt;	    /* an interrupt request, no DMA: address is its index or 0 */
 	const char *reason; /* the manual's words */
 };
 
@@ -37,8 +38,8 @@ struct iommu_ops {
 	 * Gives a function to a domain, or to none (d NULL: it can reach nothing). Flushes what the
 	 * unit has cached and waits for it. Refuses a function that no unit covers, and RMRR or
 	 * unity ranges that the domain cannot hold, with the reason. Boot CPU when the function
-	 * gets its first domain, later any CPU. bdf is what the function's requests carry: behind a
-	 * bridge from PCI Express to PCI that is the bridge's, and all functions there share it.
+	 * gets its first domain, later any CPU. What its requests carry instead of bdf behind a
+	 * bridge to PCI (pci_requester) is given to the domain too; all functions there share it.
 	 */
 	bool (*attach)(uint16_t bdf, struct iommu_domain *d, struct refusal *r);
 	/*

@@ -12,6 +12,9 @@
 /* One line; the newline is added. */
 void log_line(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
+/* Whole lines as they are, newlines included, without our name: for a user to cut out and use. */
+void log_text(const char *text);
+
 /* true: lines only go to the ring, and the console CPU is woken to print them. */
 void log_defer(bool on);
 /* The console CPU: takes up to n bytes that were not printed yet. */

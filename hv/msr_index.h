@@ -67,6 +67,7 @@ enum {
 #define MSR_TSC_AUX	   0xc0000103u
 #define MSR_AMD_SYSCFG	   0xc0010010u
 #define MSR_AMD_HWCR	   0xc0010015u
+#define MSR_AMD_TOP_MEM2   0xc001001du
 #define MSR_AMD_VM_CR	   0xc0010114u
 #define MSR_AMD_VM_HSAVE_PA 0xc0010117u
 #define MSR_AMD_NB_CFG	    0xc001001fu

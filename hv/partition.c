@@ -385,13 +385,13 @@ static bool again(const struct partition *p)
 	}
 }
 
-void partition_end(struct partition *p, enum partition_end how, const char *reason, ...)
+bool partition_end(struct partition *p, enum partition_end how, const char *reason, ...)
 {
 	uint32_t none = END_NONE;
 	va_list ap;
 
 	if (!atomic_compare_exchange_strong(&p->end, &none, how)) {
-		return;
+		return false;
 	}
 	va_start(ap, reason);
 	fmt_vprint(p->end_reason, sizeof(p->end_reason), reason, ap);
@@ -399,6 +399,7 @@ void partition_end(struct partition *p, enum partition_end how, const char *reas
 	for (unsigned i = 0; i < p->vcpus; i++) {
 		vcpu_post(p->vcpu[i], REQUEST_STOP);
 	}
+	return true;
 }
 
 static void finish(struct partition *p)
@@ -427,9 +428,10 @@ static bool too_soon(const struct partition *p)
 	return p->restarts >= RESTARTS_AT_ONCE && host_tsc() - p->start_tsc < host_tsc_hz;
 }
 
-/* Until an interrupt comes, unless the console was asked for by this CPU itself. */
-static void idle_wait(struct vcpu *v)
+/* Until an interrupt comes or it is time, unless the console was asked for by this CPU itself. */
+static void idle_wait(struct vcpu *v, uint64_t deadline)
 {
+	host_timer_set(v->console_deadline < deadline ? v->console_deadline : deadline);
 	if (!(atomic_load(&v->request) & REQUEST_CONSOLE)) {
 		host_wait();
 	}
@@ -445,7 +447,7 @@ static void boot_idle(struct vcpu *v)
 		return;
 	}
 	if (atomic_load(&p->finished)) {
-		idle_wait(v);
+		idle_wait(v, UINT64_MAX);
 		return;
 	}
 	if (atomic_load(&p->stopped) < p->vcpus - 1) {
@@ -453,8 +455,7 @@ static void boot_idle(struct vcpu *v)
 		return;
 	}
 	if (again(p) && too_soon(p)) {
-		host_timer_set(p->start_tsc + host_tsc_hz);
-		idle_wait(v);
+		idle_wait(v, p->start_tsc + host_tsc_hz);
 		return;
 	}
 	finish(p);
@@ -474,7 +475,7 @@ static void other_idle(struct vcpu *v)
 		atomic_fetch_add(&p->stopped, 1);
 	}
 	if (generation == v->generation) {
-		idle_wait(v);
+		idle_wait(v, UINT64_MAX);
 		return;
 	}
 	v->generation = generation;
@@ -489,7 +490,7 @@ void partition_idle(struct vcpu *v)
 	/* A flush can be answered at once: the next start begins with one. */
 	uint32_t r = atomic_fetch_and(&v->request, ~(uint32_t)(REQUEST_CONSOLE | REQUEST_FLUSH));
 
-	if (r & REQUEST_CONSOLE) {
+	if ((r & REQUEST_CONSOLE) || v->console_deadline <= host_tsc()) {
 		console_run();
 	}
 	if (v->index == 0) {

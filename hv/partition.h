@@ -51,10 +51,11 @@ extern unsigned partition_count;
 bool partition_create(struct partition *p, const struct npt_format *format, struct refusal *r);
 
 /*
- * Ends a partition from any of its vCPUs' CPUs (first caller wins): all its vCPUs leave the guest;
- * the boot vCPU's CPU then logs one line and restarts or stops it as its config says.
+ * Ends a partition that was started, from any CPU: all its vCPUs leave the guest; the boot vCPU's CPU
+ * then logs one line and restarts or stops it as its config says. False: it was ending already, and
+ * the first cause is the one that is told.
  */
-void partition_end(struct partition *p, enum partition_end how, const char *reason, ...)
+bool partition_end(struct partition *p, enum partition_end how, const char *reason, ...)
 	PRINTF_LIKE(3, 4);
 
 /*

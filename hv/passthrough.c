@@ -4,134 +4,12 @@
  * Boot CPU until the guests run; after that each partition's functions belong to its CPUs, under
  * its device lock.
  */
-#include "hv/lib/printf.h"
 #include "hv/lib/string.h"
 #include "hv/log.h"
 #include "hv/passthrough_part.h"
+#include "hv/pci_text.h"
 
-enum { CLASS_BRIDGE = 0x06, DEVICES = 32 };
-
-static uint16_t bdf_of(const struct config_pci *c)
-{
-	return pci_bdf(c->bus, c->device, c->function);
-}
-
-/* --- checks --- */
-
-static bool refuse_at(struct refusal *r, const struct config *c, const struct config_guest *g,
-		      const struct config_pci *at, const char *why)
-{
-	return refuse(r, "%s:%u:%u: error: guest %s: PCI %02x:%02x.%x %s", c->file, at->place.line,
-		      at->place.col, g->name, at->bus, at->device, at->function, why);
-}
-
-/* Firmware is not believed either: a BAR at 0 or over something of ours would be a door for the
- * guest. */
-static bool check_bars(const struct config *c, const struct config_machine *m,
-		       const struct config_guest *g, const struct config_pci *at, struct refusal *r)
-{
-	const struct pci_function *f = pci_find(bdf_of(at));
-	char text[96];
-
-	for (unsigned i = 0; i < PCI_BARS; i++) {
-		const struct pci_bar *b = &f->bar[i];
-		const char *met = NULL;
-
-		if (!b->size || b->io) {
-			continue;
-		}
-		if (b->base && m->mmio_taken) {
-			met = m->mmio_taken(m->ctx, b->base, b->size);
-		}
-		if (!b->base || met) {
-			fmt_print(text, sizeof(text), "has BAR %u %s%s, as the firmware left it", i,
-				  met ? "over " : "without an address", met ? met : "");
-			return refuse_at(r, c, g, at, text);
-		}
-	}
-	return true;
-}
-
-static bool check_function(const struct config *c, const struct config_machine *m,
-			   const struct config_guest *g, const struct config_pci *at,
-			   struct refusal *r)
-{
-	const struct pci_function *f = pci_find(bdf_of(at));
-
-	if (!f) {
-		return refuse_at(r, c, g, at, "is not there; the log lists what this machine has");
-	}
-	if (f->header_type != 0 || f->class_revision >> 24 == CLASS_BRIDGE) {
-		return refuse_at(r, c, g, at, "is a bridge; only devices are passed through");
-	}
-	if (!iommu && f->master && g->dma != DMA_UNSAFE_IDENTITY) {
-		return refuse_at(r, c, g, at,
-				 "can write to all memory, because this machine has no IOMMU; "
-				 "`dma = unsafe-identity` in the guest's section accepts that");
-	}
-	return check_bars(c, m, g, at, r);
-}
-
-/* Has the function no other interrupt than its line? */
-static bool needs_line(const struct pci_function *f)
-{
-	return !f->cap_msi && !f->cap_msix && f->pin;
-}
-
-/* The lines that PIC and firmware use on a PC are not for PCI. */
-static bool usable_line(const struct pci_function *f)
-{
-	return f->pin && (f->line == 5 || f->line == 7 || (f->line >= 9 && f->line <= 11) ||
-			  f->line == 14 || f->line == 15);
-}
-
-static bool shares(const struct pci_function *a, const struct pci_function *b)
-{
-	return usable_line(a) && usable_line(b) && a->line == b->line;
-}
-
-static bool check_lines(const struct config *c, unsigned ia, unsigned ib, struct refusal *r)
-{
-	const struct config_guest *a = &c->guest[ia], *b = &c->guest[ib];
-
-	for (unsigned i = 0; i < a->pcis; i++) {
-		for (unsigned j = 0; j < b->pcis; j++) {
-			const struct pci_function *x = pci_find(bdf_of(&a->pci[i]));
-			const struct pci_function *y = pci_find(bdf_of(&b->pci[j]));
-
-			if (shares(x, y) && needs_line(x) && needs_line(y)) {
-				return refuse(r,
-					      "%s:%u:%u: error: PCI %02x:%02x.%x of guest %s and "
-					      "%02x:%02x.%x of guest %s share interrupt line %u; "
-					      "give both to one guest",
-					      c->file, b->pci[j].place.line, b->pci[j].place.col,
-					      a->pci[i].bus, a->pci[i].device, a->pci[i].function,
-					      a->name, b->pci[j].bus, b->pci[j].device,
-					      b->pci[j].function, b->name, x->line);
-			}
-		}
-	}
-	return true;
-}
-
-bool passthrough_check(const struct config *c, const struct config_machine *m, struct refusal *r)
-{
-	for (unsigned i = 0; i < c->guests; i++) {
-		for (unsigned n = 0; n < c->guest[i].pcis; n++) {
-			if (!check_function(c, m, &c->guest[i], &c->guest[i].pci[n], r)) {
-				return false;
-			}
-		}
-	}
-	for (unsigned i = 0; i < c->guests; i++) {
-		for (unsigned j = 0; j < i; j++) {
-			if (!check_lines(c, j, i, r)) {
-				return false;
-			}
-		}
-	}
-	return true;
-}
+enum { DEVICES = 32 };
 
 /* --- owners --- */
 
@@ -148,7 +26,7 @@ static struct vpci_function *owned(const struct partition *p, uint16_t bdf)
 static bool configured(const struct config_guest *g, uint16_t bdf)
 {
 	for (unsigned i = 0; i < g->pcis; i++) {
-		if (bdf_of(&g->pci[i]) == bdf) {
+		if (passthrough_bdf(&g->pci[i]) == bdf) {
 			return true;
 		}
 	}
@@ -228,9 +106,10 @@ static bool line_is_ours(const struct partition *p, const struct pci_function *f
 
 	for (unsigned i = 0; i < c->guests; i++) {
 		for (unsigned n = 0; &c->guest[i] != p->config && n < c->guest[i].pcis; n++) {
-			const struct pci_function *o = pci_find(bdf_of(&c->guest[i].pci[n]));
+			const struct pci_function *o = pci_find(
+				passthrough_bdf(&c->guest[i].pci[n]));
 
-			if (o && shares(f, o) && !needs_line(f)) {
+			if (o && passthrough_shares_line(f, o) && !passthrough_needs_line(f)) {
 				log_line("%s: PCI %02x:%02x.%x has MSI only: its interrupt line %u "
 					 "also serves guest %s",
 					 p->config->name, f->bdf >> 8, f->bdf >> 3 & 31, f->bdf & 7,
@@ -259,15 +138,22 @@ static bool create_messages(struct vpci_function *f, struct refusal *r)
 	return true;
 }
 
+/* The guest's own SCI has IRQ 9 of its 8259s for itself. */
+static uint8_t isa_irq(uint8_t line)
+{
+	enum { SCI = 9, INSTEAD = 11 };
+
+	return line == SCI ? INSTEAD : line;
+}
+
 static bool create_function(struct partition *p, unsigned i, uint32_t *taken, struct refusal *r)
 {
 	struct vpci_function *f = &p->devices->function[i];
 	bool was_reset;
 
-	f->pci = pci_find(bdf_of(&p->config->pci[i]));
-	f->intx = usable_line(f->pci) && line_is_ours(p, f->pci);
-	/* Lines 9 and below are those of the virtual PC itself in PIC mode. */
-	f->isa_irq = f->intx && f->pci->line != 9 ? f->pci->line : 0;
+	f->pci = pci_find(passthrough_bdf(&p->config->pci[i]));
+	f->intx = passthrough_usable_line(f->pci) && line_is_ours(p, f->pci);
+	f->isa_irq = f->intx ? isa_irq(f->pci->line) : 0;
 	if (!place_function(p, f, taken, r) || !create_messages(f, r)) {
 		return false;
 	}
@@ -362,7 +248,7 @@ bool passthrough_create(struct partition *p, struct refusal *r)
 	}
 	p->devices = host_ptr(at);
 	for (unsigned i = 0; i < p->config->pcis; i++) {
-		uint16_t bdf = bdf_of(&p->config->pci[i]);
+		uint16_t bdf = passthrough_bdf(&p->config->pci[i]);
 
 		taken |= keeps_place(p->config, bdf) ? 1u << (bdf >> 3 & 31) : 0;
 	}
@@ -377,7 +263,9 @@ bool passthrough_create(struct partition *p, struct refusal *r)
 	p->pc.pci.events = &events;
 	p->pc.pci.ctx = p;
 	p->pc.ioapic.eoi = passthrough_pin_eoi;
+	p->pc.ioapic.masked = passthrough_pin_masked;
 	p->pc.pic.eoi = passthrough_pic_eoi;
+	p->pc.pic.masked = passthrough_pic_masked;
 	p->pc.ioapic.ctx = p;
 	return check_cpus(p, r) && passthrough_place_bars(p, r) && passthrough_open_lines(p, r) &&
 	       (!masters(p->devices) || attach(p, r));
@@ -398,12 +286,56 @@ void passthrough_silence_rest(void)
 	for (unsigned i = 0; i < pci_function_count; i++) {
 		const struct pci_function *f = &pci_functions[i];
 
-		if (f->header_type == 0 && f->class_revision >> 24 != CLASS_BRIDGE &&
-		    !is_owned(f->bdf)) {
+		if (pci_is_device(f) && !is_owned(f->bdf)) {
 			pci_write(
 				f->bdf, PCI_COMMAND, 2,
 				(pci_read(f->bdf, PCI_COMMAND, 2) & ~(uint32_t)PCI_COMMAND_MASTER) |
 					PCI_COMMAND_INTX_OFF);
+		}
+	}
+}
+
+/* --- faults --- */
+
+static const struct vpci_function *requester(const struct partition *p, uint16_t id)
+{
+	const struct vpci_function *f = owned(p, id);
+
+	for (unsigned i = 0; !f && p->devices && i < p->devices->functions; i++) {
+		f = p->devices->function[i].pci->requester == id ? &p->devices->function[i] : NULL;
+	}
+	return f;
+}
+
+bool passthrough_dma_fault(const struct iommu_fault *fault)
+{
+	for (unsigned i = 0; !fault->interrupt && i < partition_count; i++) {
+		struct partition *p = partitions[i];
+		const struct vpci_function *f = requester(p, fault->bdf);
+
+		/* Before its first start nothing of a guest's drives the device. */
+		if (f && p->config->on_dma_fault == DMA_FAULT_STOP && atomic_load(&p->generation)) {
+			return partition_end(p, END_ERROR,
+					     "PCI %02x:%02x.%x tried to %s 0x%lx, which is not the "
+					     "guest's (`on-dma-fault = stop`)",
+					     f->pci->bdf >> 8, f->pci->bdf >> 3 & 31,
+					     f->pci->bdf & 7, fault->write ? "write" : "read",
+					     (unsigned long)fault->address);
+		}
+	}
+	return false;
+}
+
+/* A guest that was stopped for a fault has its devices' faults told again. */
+static void watch_again(struct partition *p)
+{
+	struct passthrough *d = p->devices;
+	struct refusal r = {""};
+
+	for (unsigned i = 0; d->domain && p->restarts && i < d->functions; i++) {
+		if (p->config->on_dma_fault == DMA_FAULT_STOP &&
+		    !iommu->attach(d->function[i].pci->bdf, d->domain, &r)) {
+			log_line("%s: %s", p->config->name, r.text);
 		}
 	}
 }
@@ -423,6 +355,7 @@ void passthrough_start(struct partition *p)
 {
 	struct passthrough *d = p->devices;
 
+	watch_again(p);
 	for (unsigned i = 0; i < d->functions; i++) {
 		vioapic_set(&p->pc.ioapic, passthrough_gsi(&d->function[i]), false);
 		make_level(p, d->function[i].isa_irq);
@@ -437,10 +370,8 @@ void passthrough_start(struct partition *p)
 	npt_flushed(&p->npt, p->npt.retired_next);
 }
 
-static void silence(struct vpci_function *f)
+static void silence(const struct partition *p, const struct pci_function *pci)
 {
-	const struct pci_function *pci = f->pci;
-
 	pci_write(pci->bdf, PCI_COMMAND, 2,
 		  PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
 	if (pci->cap_msi) {
@@ -450,6 +381,10 @@ static void silence(struct vpci_function *f)
 		pci_write(pci->bdf, pci->cap_msix + MSIX_CONTROL, 2, 0);
 	}
 	pci_reset_function(pci);
+	if (pci_read(pci->bdf, PCI_VENDOR, 2) != pci->vendor) {
+		log_line("%s: PCI %02x:%02x.%x does not answer any more", p->config->name,
+			 pci->bdf >> 8, pci->bdf >> 3 & 31, pci->bdf & 7);
+	}
 }
 
 void passthrough_stop(struct partition *p)
@@ -457,7 +392,7 @@ void passthrough_stop(struct partition *p)
 	struct passthrough *d = p->devices;
 
 	for (unsigned i = 0; i < d->functions; i++) {
-		silence(&d->function[i]);
+		silence(p, d->function[i].pci);
 	}
 	passthrough_close_interrupts(p);
 	log_line("%s: its devices sent %lu interrupts, %lu were injected, %lu were nobody's",

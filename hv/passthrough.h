@@ -32,12 +32,22 @@ void passthrough_stop(struct partition *p);
 /* This vCPU has changed the tables: all vCPUs of its partition flush. Waits for those alone. */
 void passthrough_flush(struct vcpu *v);
 
+/*
+ * The IOMMU has blocked DMA of a partition's function. True: its guest is stopped for that, by this
+ * call. Any CPU.
+ */
+struct iommu_fault;
+bool passthrough_dma_fault(const struct iommu_fault *f);
+
 /* A physical interrupt in HOST_VECTOR_DEVICE_FIRST..LAST, on the CPU of v (NULL: of nobody). */
 void passthrough_interrupt(struct vcpu *v, uint8_t vector);
 
 /* EOI of a pin of the virtual I/O APIC, or of an input of the 8259s. Device lock held. */
 void passthrough_pin_eoi(void *partition, unsigned pin);
 void passthrough_pic_eoi(void *partition, unsigned irq);
+/* The guest has changed their masks. */
+void passthrough_pin_masked(void *partition, unsigned pin);
+void passthrough_pic_masked(void *partition, unsigned irq);
 
 /* The GSI of a function's interrupt pin: hv/acpi/dsdt.asl says the same. */
 enum { PASSTHROUGH_GSI = 16, PASSTHROUGH_GSIS = 8 };

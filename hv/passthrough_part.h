@@ -11,9 +11,20 @@
 
 enum { DEVICE_VECTORS = HOST_VECTOR_DEVICE_LAST - HOST_VECTOR_DEVICE_FIRST + 1 };
 
+/* What a vector means, packed so that the handler reads it in one piece. */
+enum {
+	PACK_VECTOR = FIELD(7, 0),
+	PACK_DELIVERY = FIELD(10, 8),
+	PACK_LOGICAL = BIT(11),
+	PACK_LEVEL = BIT(12),
+};
+#define PACK_DEST FIELD(23, 16)
+#define PACK_LINE BIT(62) /* of an interrupt line, its index in 7:0 */
+#define PACK_USED BIT(63)
+
 /* Physical vectors are the partition's, on all of its CPUs alike: moving one is one store. */
 struct device_vector {
-	_Atomic uint64_t message; /* packed, see passthrough_irq.c; 0: orphan */
+	_Atomic uint64_t message; /* packed, as above; 0: orphan */
 	bool taken;
 };
 
@@ -37,6 +48,18 @@ struct passthrough {
 	_Atomic uint64_t taken, injected, orphans;
 };
 
+static inline uint16_t passthrough_bdf(const struct config_pci *c)
+{
+	return pci_bdf(c->bus, c->device, c->function);
+}
+
+/* --- passthrough_check.c --- */
+/* Has the function no other interrupt than its line? */
+bool passthrough_needs_line(const struct pci_function *f);
+/* Is its line one that the virtual PC leaves to PCI? */
+bool passthrough_usable_line(const struct pci_function *f);
+bool passthrough_shares_line(const struct pci_function *a, const struct pci_function *b);
+
 /* --- passthrough_map.c --- */
 /* Where the guest finds the BARs at first, and the hypervisor's own view of them. Boot CPU. */
 bool passthrough_place_bars(struct partition *p, struct refusal *r);
@@ -44,8 +67,17 @@ bool passthrough_place_bars(struct partition *p, struct refusal *r);
 bool passthrough_remap(struct partition *p);
 
 /* --- passthrough_irq.c --- */
-bool passthrough_open_lines(struct partition *p, struct refusal *r);
-void passthrough_message(void *partition, struct vpci_function *f, unsigned first, unsigned count);
-void passthrough_intx(void *partition, struct vpci_function *f);
+/* `count` vectors in a row, aligned to it (a power of two); 0: there are none, which is told once.
+ */
+uint8_t passthrough_take_vectors(struct partition *p, unsigned count);
+/* From now on a vector means this packed message, or line. */
+void passthrough_bind(struct passthrough *d, uint8_t vector, uint64_t packed);
+struct apic_message passthrough_unpack(uint64_t packed);
 /* Nothing is delivered any more; vectors are free again. */
 void passthrough_close_interrupts(struct partition *p);
+
+/* --- passthrough_message.c, passthrough_line.c --- */
+void passthrough_message(void *partition, struct vpci_function *f, unsigned first, unsigned count);
+bool passthrough_open_lines(struct partition *p, struct refusal *r);
+void passthrough_intx(void *partition, struct vpci_function *f);
+void passthrough_line_interrupt(struct partition *p, struct device_line *l);

@@ -35,6 +35,8 @@ struct pci_function {
 	/* Offsets of capabilities in config space, 0: not there. */
 	uint8_t cap_pm, cap_msi, cap_msix, cap_pcie, cap_af;
 	uint16_t cap_acs;
+	uint8_t pcie_type;   /* enum pcie_type, where cap_pcie is there */
+	uint16_t acs, acs_on; /* access control services that it has; that are on */
 	uint8_t msi_vectors; /* 1-32 */
 	bool msi_64, msi_maskable;
 	uint16_t msix_entries;
@@ -43,6 +45,8 @@ struct pci_function {
 	bool flr; /* function level reset, PCIe or AF capability */
 	bool master; /* can be a bus master */
 	uint8_t secondary, subordinate; /* bridges: bus numbers behind */
+	/* Of pci_group.c: the group's first function, and what this one's requests carry as id. */
+	uint16_t group, requester;
 };
 
 extern struct pci_function pci_functions[PCI_FUNCTIONS];
@@ -52,8 +56,6 @@ extern unsigned pci_function_count;
 struct acpi_info;
 void pci_enumerate(const struct acpi_info *a);
 const struct pci_function *pci_find(uint16_t bdf);
-/* What the class code says, in words: "network controller". */
-const char *pci_class_name(uint32_t class_revision);
 
 /*
  * Bus mastering off, then the strongest reset there is (FLR, AF FLR, D3hot, secondary bus), BARs and
@@ -80,6 +82,7 @@ enum pci_register {
 };
 enum { PCI_COMMAND_IO = BIT(0), PCI_COMMAND_MEMORY = BIT(1), PCI_COMMAND_MASTER = BIT(2),
        PCI_COMMAND_PARITY = BIT(6), PCI_COMMAND_SERR = BIT(8), PCI_COMMAND_INTX_OFF = BIT(10) };
+enum { PCI_CLASS_BRIDGE = 0x06 }; /* in the highest byte of the class register */
 enum { PCI_STATUS_CAPABILITIES = BIT(4) };
 /* The low bits of a BAR. */
 enum { PCI_BAR_IO = BIT(0), PCI_BAR_WIDE = BIT(2), PCI_BAR_PREFETCHABLE = BIT(3) };
@@ -97,8 +100,16 @@ enum { MSI_CONTROL = 2, MSI_ADDRESS = 4, MSI_ENABLE = BIT(0), MSI_COUNT = FIELD(
 enum { MSIX_CONTROL = 2, MSIX_TABLE = 4, MSIX_PBA = 8, MSIX_ENABLE = BIT(15),
        MSIX_MASK_ALL = BIT(14), MSIX_SIZE = FIELD(10, 0), MSIX_ENTRY = 16 /* bytes */,
        MSIX_ENTRY_CONTROL = 12, MSIX_ENTRY_MASKED = BIT(0) };
-enum { PCIE_FLAGS = 2, PCIE_DEVICE_CAPS = 4, PCIE_DEVICE_CONTROL = 8, PCIE_DEVICE_STATUS = 10,
+enum pcie_type { PCIE_ENDPOINT = 0, PCIE_LEGACY = 1, PCIE_ROOT_PORT = 4, PCIE_UPSTREAM = 5,
+		 PCIE_DOWNSTREAM = 6, PCIE_TO_PCI = 7, PCI_TO_PCIE = 8, PCIE_INTEGRATED = 9 };
+enum { PCIE_FLAGS = 2, PCIE_TYPE = FIELD(7, 4), PCIE_DEVICE_CAPS = 4, PCIE_DEVICE_CONTROL = 8, PCIE_DEVICE_STATUS = 10,
        PCIE_FLR_CAPABLE = BIT(28), PCIE_FLR = BIT(15), PCIE_PENDING = BIT(5) };
+
+/* "Access Control Services": what a port or function does with requests to its neighbours. */
+enum { ACS_CAPS = 4, ACS_CONTROL = 6, ACS_SOURCE_VALIDATION = BIT(0), ACS_REQUEST_REDIRECT = BIT(2),
+       ACS_COMPLETION_REDIRECT = BIT(3), ACS_UPSTREAM_FORWARDING = BIT(4),
+       ACS_WANTED = ACS_SOURCE_VALIDATION | ACS_REQUEST_REDIRECT | ACS_COMPLETION_REDIRECT |
+		    ACS_UPSTREAM_FORWARDING };
 
 /* The offset of the first byte of an MSI's data register. */
 static inline unsigned pci_msi_data(const struct pci_function *f)

@@ -6,7 +6,6 @@
 #include "hv/lib/string.h"
 #include "hv/partition.h"
 
-enum { EAX, EBX, ECX, EDX };
 enum {
 	FEATURE_NOP_IO_DELAY = BIT(1), /* port 0x80 is not needed as a pause */
 	FEATURE_CLOCKSOURCE2 = BIT(3), /* the two MSRs */

@@ -52,7 +52,10 @@ void vcpu_turn(struct vcpu *v)
 	switch (v->state) {
 	case VCPU_RUNNING: run_once(v); break;
 	case VCPU_HALTED: halt(v); break;
-	case VCPU_WAIT_SIPI: wait(v); break;
+	case VCPU_WAIT_SIPI:
+		event_arm_timer(v); /* the console's, if this CPU serves it */
+		wait(v);
+		break;
 	default: break;
 	}
 }

@@ -71,6 +71,8 @@ struct vm_exit {
 	};
 };
 
+typedef void (*virt_feature_fn)(const char *name, bool present, bool needed);
+
 enum virt_window { WINDOW_INTR, WINDOW_NMI };
 
 struct virt_ops {
@@ -78,6 +80,8 @@ struct virt_ops {
 	const struct npt_format *npt_format; /* final after probe */
 	/* Boot CPU: logs every required feature that is missing, and why it is needed. */
 	bool (*probe)(void);
+	/* Boot CPU, any time: each feature by name, whether this CPU has it and whether it must. */
+	void (*features)(virt_feature_fn tell);
 	/* Each CPU once: turns virtualization on. Refuses in words (locked by firmware, ...). */
 	bool (*cpu_enable)(struct refusal *r);
 	/* Boot CPU: allocates and fills what v needs for ever (bitmaps, NPT root, ASID). */

@@ -4,6 +4,7 @@
  * The state is the one static configuration; everything of substance is in hv/config*.c.
  */
 #include "hv/config.h"
+#include "scripts/devices.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@ static const char usage_text[] =
 	"usage: mullion-config check FILE.conf [--cpus N] [--memory SIZE] [--files]\n"
 	"       mullion-config dump FILE.conf\n"
 	"       mullion-config files FILE.conf\n"
+	"       mullion-config devices [--sysfs DIR]\n"
 	"       mullion-config reference\n"
 	"\n"
 	"check      tells the first mistake as file:line:col: error: what; hint\n"
@@ -24,6 +26,8 @@ static const char usage_text[] =
 	"  --files        a file that is not there is an error, not a warning\n"
 	"dump       prints the configuration in canonical form, with all defaults\n"
 	"files      prints the files that the configuration names, one per line\n"
+	"devices    prints the PCI functions of this Linux host as lines of a configuration\n"
+	"  --sysfs DIR    as the sysfs at DIR has them, not /sys\n"
 	"reference  prints docs/config.md\n"
 	"\n"
 	"Exit status: 0 right, 1 refused, 2 wrong usage. FILE.conf may be - for standard input.\n";
@@ -226,6 +230,12 @@ static int run(int argc, char **argv)
 	if (strcmp(verb, "reference") == 0 && argc == 2) {
 		config_reference(put_stdout, NULL);
 		return STATUS_OK;
+	}
+	if (strcmp(verb, "devices") == 0 && argc == 2) {
+		return devices_print("/sys") ? STATUS_OK : STATUS_USAGE;
+	}
+	if (strcmp(verb, "devices") == 0 && argc == 4 && strcmp(argv[2], "--sysfs") == 0) {
+		return devices_print(argv[3]) ? STATUS_OK : STATUS_USAGE;
 	}
 	if (strcmp(verb, "check") == 0) {
 		return check(argc - 2, argv + 2);

@@ -10,8 +10,10 @@
 #include "hv/log.h"
 #include "hv/msr_index.h"
 
-/* PAT after reset: what UNCACHED in paging.c and the guests' first values mean. */
-#define PAT_RESET 0x0007040600070406ull
+/*
+ * PAT as after reset, but entry 1 is WC instead of WT: what paging.c's and npt_format.h's types mean.
+ */
+#define PAT_OWN 0x0007040600070106ull
 
 enum { DR7_RESET = 0x400 };
 
@@ -87,8 +89,9 @@ void cpu_set_control(void)
 	write_cr4(wanted_cr4());
 	/* SVME only where the SVM backend sets it; SCE is the guests' affair. */
 	wrmsr(MSR_EFER, (rdmsr(MSR_EFER) | EFER_NXE) & (EFER_LME | EFER_LMA | EFER_NXE));
-	if (rdmsr(MSR_PAT) != PAT_RESET) {
-		wrmsr(MSR_PAT, PAT_RESET);
+	if (rdmsr(MSR_PAT) != PAT_OWN) {
+		wrmsr(MSR_PAT, PAT_OWN);
+		write_cr3(read_cr3()); /* nothing cached was mapped by entry 1, but translations may be */
 	}
 	write_dr7(DR7_RESET); /* no breakpoints of the firmware's */
 	simd_reset();

@@ -21,8 +21,9 @@ enum {
 #define PTE_NX	    BIT(63)
 #define PTE_ADDRESS FIELD(51, 12)
 
-/* Memory type UC with PAT at its reset value (Intel SDM vol. 3, "Programming the PAT"). */
-#define UNCACHED (PTE_CD | PTE_WT)
+/* Memory types by PAT_OWN (Intel SDM vol. 3, "Programming the PAT"): entries 3 and 1. */
+#define UNCACHED	(PTE_CD | PTE_WT)
+#define WRITE_COMBINING PTE_WT
 
 #define WINDOW_LIMIT   (FIRMWARE_BASE - DIRECT_BASE) /* addresses that DIRECT_BASE has room for */
 #define FIRMWARE_LIMIT (MMIO_BASE - FIRMWARE_BASE)
@@ -184,7 +185,7 @@ void *host_ptr(hpa_t at)
 	return (void *)(DIRECT_BASE + at.v);
 }
 
-void *host_map_mmio(hpa_t at, uint64_t size)
+static void *map_device(hpa_t at, uint64_t size, uint64_t type)
 {
 	uint64_t offset = at.v & PAGE_MASK;
 	uint64_t va = mmio_next;
@@ -194,9 +195,19 @@ void *host_map_mmio(hpa_t at, uint64_t size)
 		va = ALIGN_UP(va, PAGE_2M) + (at.v & (PAGE_2M - 1) & ~PAGE_MASK);
 	}
 	bug_on(va + size > STACK_BASE || va + size < va);
-	map(va, at.v - offset, size, UNCACHED | PTE_W | PTE_NX);
+	map(va, at.v - offset, size, type | PTE_W | PTE_NX);
 	mmio_next = va + size;
 	return (void *)(va + offset);
+}
+
+void *host_map_mmio(hpa_t at, uint64_t size)
+{
+	return map_device(at, size, UNCACHED);
+}
+
+void *paging_map_write_combining(hpa_t at, uint64_t size)
+{
+	return map_device(at, size, WRITE_COMBINING);
 }
 
 const void *paging_map_firmware(hpa_t at, uint64_t size)

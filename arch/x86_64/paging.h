@@ -3,7 +3,7 @@
  *
  *   DIRECT_BASE    all RAM but the image, one to one; data only
  *   FIRMWARE_BASE  tables of the firmware, as asked for; read only
- *   MMIO_BASE      device registers, uncached
+ *   MMIO_BASE      device registers, uncached; video memory, write-combining
  *   STACK_BASE     stacks of each CPU between unmapped pages
  *   IMAGE          text, read-only data, data, each with its own permission
  *
@@ -39,6 +39,9 @@ hpa_t paging_trampoline_root(hpa_t page);
 
 /* The firmware's memory at hpa, read only; NULL: no such physical address. */
 const void *paging_map_firmware(hpa_t at, uint64_t size);
+
+/* Video memory, for writing; as host_map_mmio otherwise. */
+void *paging_map_write_combining(hpa_t at, uint64_t size);
 
 /* Stacks of CPU `cpu`: the top of its own one and of those for the interrupt stack table. */
 uint64_t paging_map_stacks(unsigned cpu, uint64_t ist_top[ISTS]);

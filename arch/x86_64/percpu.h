@@ -79,6 +79,7 @@ void nmi_set_restart(uint64_t start, uint64_t end, uint64_t abort);
 enum {
 	VECTOR_PIC_FIRST = 0x20,
 	VECTOR_UART = 0x30,
+	VECTOR_KEYBOARD = 0x31,
 	VECTOR_DEVICE_FIRST = 0x40,
 	VECTOR_DEVICE_LAST = 0xdf,
 	VECTOR_TIMER = 0xe0,

@@ -12,6 +12,7 @@
 #include "boot/stage.h"
 #include "drivers/lapic.h"
 #include "drivers/tsc.h"
+#include "hv/cpu_facts.h"
 #include "hv/host.h"
 #include "hv/lib/string.h"
 #include "hv/log.h"
@@ -83,6 +84,7 @@ static NORETURN void ap_main(struct percpu *p)
 	cpu_set_control();
 	lapic_init_ap();
 	irq_init_cpu();
+	cpu_facts_read(&cpu_facts[p->cpu]);
 	atomic_store_explicit(&p->state, CPU_READY, memory_order_release);
 	tsc_sync_follow(p->cpu);
 	park(p);
@@ -114,12 +116,11 @@ static bool wait_for(struct percpu *p, uint32_t state, uint64_t microseconds)
 	return true;
 }
 
+/* Of a CPU that has got its INIT. */
 static bool start(struct percpu *p, uint32_t apic_id, uint8_t page)
 {
 	uint32_t expected = CPU_STARTING;
 
-	lapic_send_init(apic_id);
-	tsc_delay(INIT_DELAY_US);
 	lapic_send_sipi(apic_id, page);
 	if (!wait_for(p, CPU_STARTED, SIPI_DELAY_US)) {
 		lapic_send_sipi(apic_id, page);
@@ -142,21 +143,47 @@ static const char *how_far(const struct trampoline_params *t, const struct percp
 				      : "it gave no sign of life";
 }
 
+static bool is_other(uint32_t apic_id)
+{
+	return apic_id != this_cpu()->apic_id && (apic_id <= 0xfe || lapic_x2apic());
+}
+
+/* To all at once: the wait behind an INIT is long. */
+static void send_inits(const struct acpi_info *a)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < a->cpus; i++) {
+		uint32_t id = a->cpu[i].apic_id;
+
+		if (is_other(id)) {
+			lapic_send_init(id);
+			any = true;
+		} else if (id != this_cpu()->apic_id) {
+			log_line("CPU with APIC id %u cannot be reached without x2APIC; skipped",
+				 id);
+		}
+	}
+	if (any) {
+		tsc_delay(INIT_DELAY_US);
+	}
+}
+
+/*
+ * One after the other, and each has run its TSC's race and sleeps before the next one starts: CPUs
+ * that spin would slow down their siblings, and a machine that emulates many on few.
+ */
 void smp_start(const struct acpi_info *a, hpa_t low)
 {
 	struct trampoline_params *t = prepare(low);
-	uint32_t boot_id = this_cpu()->apic_id;
 	struct percpu *p = NULL;
 
+	cpu_facts_read(&cpu_facts[0]);
+	send_inits(a);
 	for (unsigned i = 0; i < a->cpus && cpus < MAX_CPUS; i++) {
 		uint32_t id = a->cpu[i].apic_id;
 
-		if (id == boot_id) {
-			continue;
-		}
-		if (id > 0xfe && !lapic_x2apic()) {
-			log_line("CPU with APIC id %u cannot be reached without x2APIC; skipped",
-				 id);
+		if (!is_other(id)) {
 			continue;
 		}
 		p = p ? p : cpu_make(cpus);
@@ -170,8 +197,9 @@ void smp_start(const struct acpi_info *a, hpa_t low)
 			continue;
 		}
 		percpu_of[cpus++] = p;
+		tsc_sync_lead(p->cpu);
 		p = NULL;
 	}
 	log_line("%u CPU%s", cpus, cpus == 1 ? "" : "s");
-	tsc_sync_check(cpus);
+	tsc_sync_report();
 }

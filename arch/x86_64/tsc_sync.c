@@ -21,6 +21,7 @@ static _Atomic unsigned turn;	  /* index of the CPU that races the boot CPU; 0: 
 static _Atomic unsigned meetings; /* CPUs that have come to a meeting, over all pairs */
 static struct lock lock;
 static uint64_t last, worst; /* under the lock */
+static bool missed;	     /* boot CPU: somebody did not come */
 
 static uint64_t tsc_in_order(void)
 {
@@ -81,19 +82,20 @@ void tsc_sync_follow(unsigned cpu)
 	race_pair(cpu);
 }
 
-void tsc_sync_check(unsigned cpus)
+void tsc_sync_lead(unsigned cpu)
 {
-	bool met = true;
+	last = 0;
+	atomic_store(&turn, cpu);
+	/* One that has missed a meeting leaves the count behind: nothing is known from then on. */
+	missed = missed || !race_pair(cpu);
+}
 
-	for (unsigned i = 1; i < cpus && met; i++) {
-		last = 0;
-		atomic_store(&turn, i);
-		met = race_pair(i);
-	}
-	host_tsc_reliable = met && !worst;
+void tsc_sync_report(void)
+{
+	host_tsc_reliable = !missed && !worst;
 	if (worst) {
 		log_line("TSC: CPUs are up to %lu ticks apart", worst);
-	} else if (!met) {
+	} else if (missed) {
 		log_line("TSC: a CPU did not take part in the check");
 	}
 	log_line("TSC: %s, %s", tsc_invariant() ? "invariant by CPUID" : "not invariant by CPUID",

@@ -3,7 +3,9 @@
  */
 #pragma once
 
-/* Boot CPU: runs the check and sets host_tsc_reliable. */
-void tsc_sync_check(unsigned cpus);
+/* Boot CPU: races one other, which must call tsc_sync_follow meanwhile. */
+void tsc_sync_lead(unsigned cpu);
 /* The others: take part once, when it is their turn. */
 void tsc_sync_follow(unsigned cpu);
+/* Boot CPU, at the end: tells what came of all races and sets host_tsc_reliable. */
+void tsc_sync_report(void);

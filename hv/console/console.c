@@ -5,7 +5,9 @@
  * state.
  */
 #include "hv/console/console.h"
+#include "hv/console/log_ring.h"
 #include "hv/console/terminal.h"
+#include "hv/console/view.h"
 #include "hv/host.h"
 #include "hv/lib/string.h"
 #include "hv/log.h"
@@ -39,6 +41,18 @@ static struct vcpu *vcpu_on(unsigned cpu)
 	return NULL;
 }
 
+/* What the log has said so far can be shown again. */
+static void remember_log(void)
+{
+	const struct log_ring *ring = log_ring();
+
+	for (uint64_t at = ring->end > TERMINAL_HISTORY ? ring->end - TERMINAL_HISTORY : 0;
+	     at < ring->end; at++) {
+		terminal_remember(&terminal, TERMINAL_LOG,
+				  (const uint8_t *)&ring->text[at % LOG_RING], 1);
+	}
+}
+
 void console_init(const struct config_system *system, unsigned cpu)
 {
 	settings = system;
@@ -50,8 +64,10 @@ void console_init(const struct config_system *system, unsigned cpu)
 			terminal_name(&terminal, i, partitions[i]->config->name);
 		}
 	}
+	remember_log();
+	view_start(&terminal);
 	if (console_vcpu) {
-		console_vcpu->console_deadline = UINT64_MAX;
+		console_vcpu->console_deadline = view_turn();
 	}
 	atomic_store(&ready, true);
 	log_defer(true);
@@ -104,6 +120,7 @@ static bool collect_guest(unsigned i)
 
 		n = vuart_take(u, buf, room > LOG_ROOM ? limit(room - LOG_ROOM) : 0);
 		terminal_feed(&terminal, i, buf, n);
+		view_feed(i, buf, n);
 		taken += n;
 	}
 	if (taken) {
@@ -135,6 +152,7 @@ static bool collect(void)
 	first++;
 	n = log_take((char *)buf, limit(terminal_room(&terminal)));
 	terminal_feed(&terminal, TERMINAL_LOG, buf, n);
+	view_feed(TERMINAL_LOG, buf, n);
 	return more || n > 0;
 }
 
@@ -198,11 +216,13 @@ void console_run(void)
 {
 	uint64_t look;
 	bool all_out;
+	uint64_t picture;
 	int byte;
 
 	atomic_store(&pending, false);
 	while ((byte = host_console_get()) >= 0) {
 		type((uint8_t)byte);
+		view_switch();
 	}
 	check_end();
 	do {
@@ -212,6 +232,8 @@ void console_run(void)
 	all_out = flush();
 	look = host_console_watch(!all_out);
 	console_deadline = look < console_deadline ? look : console_deadline;
+	picture = view_turn();
+	console_deadline = picture < console_deadline ? picture : console_deadline;
 	if (console_vcpu) {
 		console_vcpu->console_deadline = console_deadline;
 	}

@@ -85,6 +85,9 @@ static void emit(const char *text, size_t len)
 		print_rest();
 	}
 	leave(mine);
+	if (atomic_load_explicit(&deferred, memory_order_relaxed)) {
+		console_wake();
+	}
 }
 
 void log_line(const char *fmt, ...)
@@ -102,9 +105,11 @@ void log_line(const char *fmt, ...)
 	}
 	text[len++] = '\n';
 	emit(text, len);
-	if (atomic_load_explicit(&deferred, memory_order_relaxed)) {
-		console_wake();
-	}
+}
+
+void log_text(const char *text)
+{
+	emit(text, strlen(text));
 }
 
 void log_defer(bool on)

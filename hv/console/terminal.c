@@ -44,6 +44,15 @@ void terminal_name(struct terminal *t, unsigned source, const char *name)
 	}
 }
 
+void terminal_remember(struct terminal *t, unsigned source, const uint8_t *bytes, unsigned n)
+{
+	struct terminal_source *s = &t->source[source];
+
+	for (unsigned i = 0; i < n; i++) {
+		s->history[s->history_end++ % TERMINAL_HISTORY] = bytes[i];
+	}
+}
+
 unsigned terminal_room(const struct terminal *t)
 {
 	uint32_t room = TERMINAL_OUT - (t->head - t->tail);
@@ -171,10 +180,8 @@ void terminal_reveal(struct terminal *t)
 
 void terminal_feed(struct terminal *t, unsigned source, const uint8_t *bytes, unsigned n)
 {
-	struct terminal_source *s = &t->source[source];
-
+	terminal_remember(t, source, bytes, n);
 	for (unsigned i = 0; i < n; i++) {
-		s->history[s->history_end++ % TERMINAL_HISTORY] = bytes[i];
 		if (t->focus == TERMINAL_MIXED) {
 			feed_mixed(t, (int)source, bytes[i]);
 		} else if (t->focus == (int)source) {

@@ -45,6 +45,9 @@ void terminal_init(struct terminal *t);
 /* Names a source; its lines are prefixed with "name| ", the log's lines bring their own. */
 void terminal_name(struct terminal *t, unsigned source, const char *name);
 
+/* Bytes that a source sent before: they are history only. */
+void terminal_remember(struct terminal *t, unsigned source, const uint8_t *bytes, unsigned n);
+
 /* Bytes that terminal_feed may take now without losing any. */
 unsigned terminal_room(const struct terminal *t);
 /* Bytes that a source sent; n is at most terminal_room(). */

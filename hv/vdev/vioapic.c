@@ -120,7 +120,7 @@ static uint32_t read_window(const struct vioapic *io)
  */
 static void write_redirection(struct vioapic *io, unsigned pin, bool high, uint32_t value)
 {
-	uint64_t *rte = &io->redirection[pin];
+	uint64_t *rte = &io->redirection[pin], before = *rte;
 
 	if (high) {
 		*rte = (uint32_t)*rte | ((uint64_t)value << 32 & RTE_DEST);
@@ -130,7 +130,15 @@ static void write_redirection(struct vioapic *io, unsigned pin, bool high, uint3
 	if (!is_level(*rte)) {
 		io->remote_irr &= ~(1u << pin);
 	}
+	if (io->masked && ((*rte ^ before) & RTE_MASKED)) {
+		io->masked(io->ctx, pin);
+	}
 	update_level(io, pin);
+}
+
+bool vioapic_masked(const struct vioapic *io, unsigned pin)
+{
+	return io->redirection[pin] & RTE_MASKED;
 }
 
 static void write_window(struct vioapic *io, uint32_t value)

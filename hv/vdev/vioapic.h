@@ -24,6 +24,8 @@ struct vioapic {
 	struct apic_bus *bus;
 	/* The EOI of a level pin, before its level is looked at again; NULL: nobody asks. */
 	void (*eoi)(void *ctx, unsigned pin);
+	/* The mask of a pin has changed; NULL: nobody asks. */
+	void (*masked)(void *ctx, unsigned pin);
 	void *ctx;
 };
 
@@ -36,4 +38,5 @@ void vioapic_set(struct vioapic *io, unsigned pin, bool level);
 /* EOI broadcast: clears remote IRR of the level pins with this vector, and sends again if still 1.
  */
 void vioapic_eoi(struct vioapic *io, uint8_t vector);
+bool vioapic_masked(const struct vioapic *io, unsigned pin);
 extern const struct vdev_ops vioapic_ops; /* dev: struct vioapic; 4 KiB, width 4 */

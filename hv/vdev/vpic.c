@@ -134,6 +134,20 @@ static void tell_eoi(struct vpic *p, unsigned which, uint8_t before)
 	}
 }
 
+static void tell_masked(struct vpic *p, unsigned which, uint8_t before)
+{
+	unsigned changed = before ^ p->chip[which].imr;
+
+	for (; p->masked && changed; changed &= changed - 1) {
+		p->masked(p->ctx, which * 8 + (unsigned)__builtin_ctz(changed));
+	}
+}
+
+bool vpic_masked(const struct vpic *p, unsigned irq)
+{
+	return p->chip[irq >> 3 & 1].imr >> (irq & 7) & 1;
+}
+
 uint8_t vpic_ack(struct vpic *p)
 {
 	struct vpic_chip *c = &p->chip[MASTER];
@@ -251,7 +265,7 @@ static void access_chip(struct vpic *p, unsigned which, struct bus_access *a)
 {
 	struct vpic_chip *c = &p->chip[which];
 	bool odd = a->offset & 1;
-	uint8_t v = (uint8_t)a->value, before = c->isr;
+	uint8_t v = (uint8_t)a->value, before = c->isr, masked = c->imr;
 
 	if (!a->write) {
 		a->value = read_chip(p, c, odd);
@@ -267,6 +281,7 @@ static void access_chip(struct vpic *p, unsigned which, struct bus_access *a)
 		write_ocw2(c, v);
 		tell_eoi(p, which, before);
 	}
+	tell_masked(p, which, masked);
 	update(p);
 }
 

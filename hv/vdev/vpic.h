@@ -24,8 +24,11 @@ struct vpic {
 	bool output;		  /* INTR pin of the master */
 	/* The output rose or fell. */
 	void (*intr)(void *ctx, bool level);
-	/* EOI of a level-triggered input, before its level is looked at again; NULL: nobody asks. */
+	/* EOI of a level-triggered input, before its level is looked at again; NULL: nobody asks.
+	 */
 	void (*eoi)(void *ctx, unsigned irq);
+	/* The mask of an input has changed; NULL: nobody asks. */
+	void (*masked)(void *ctx, unsigned irq);
 	void *ctx;
 };
 
@@ -33,6 +36,7 @@ void vpic_init(struct vpic *p, void (*intr)(void *ctx, bool level), void *ctx);
 /* As firmware leaves the pair: everything masked and edge-triggered. The inputs stay as driven. */
 void vpic_reset(struct vpic *p);
 void vpic_set(struct vpic *p, unsigned irq, bool level);
+bool vpic_masked(const struct vpic *p, unsigned irq);
 /* INTA cycle: the vector, spurious IRQ 7 / 15 rules included. */
 uint8_t vpic_ack(struct vpic *p);
 /* dev: struct vpic. Claims: 0x20 size 2 (master), 0xa0 size 2 (slave), 0x4d0 size 2; width 1. */

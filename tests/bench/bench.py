@@ -3,8 +3,10 @@
 
 exits.elf runs without a hypervisor and under Mullion in QEMU (SVM), and under Mullion in Bochs
 (VMX); kvm.txt has what KVM takes for the same. In both emulators the TSC counts executed
-instructions, so the numbers are exact, repeat, and can be compared with each other. Nothing here
-passes or fails by a number. See docs/performance.md.
+instructions, so the numbers are exact, repeat, and can be compared with each other. A second table
+has the time from the loader's hand-over to the first line on the serial port and to the first
+instructions of two tiny guests, by the TSC. Nothing here passes or fails by a number. See
+docs/performance.md.
 """
 
 import argparse
@@ -18,6 +20,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 GUEST = f"{TOP}/build/guests/exits.elf"
 ICOUNT = ["-icount", "shift=0,sleep=off"]
+START_LIMITS_MS = (50, 300)  # first line, first instruction
 ROW = re.compile(r"(?:bench\| )?row (.*): (-?\d+)\r*$")
 INSTRUCTIONS = 6  # of a round of the compute loop
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
@@ -32,6 +35,26 @@ cpus       = 0
 memory     = 16M
 kernel     = {guest}
 cmdline    = "compute={rounds}"
+serial     = com1
+debug-exit = 0xf4
+"""
+
+START_CONFIG = """\
+[system]
+console = com1
+when-all-stopped = poweroff
+
+[guest one]
+cpus       = 0
+memory     = 4M
+kernel     = {guest}
+serial     = com1
+debug-exit = 0xf4
+
+[guest two]
+cpus       = 1
+memory     = 4M
+kernel     = {guest}
 serial     = com1
 debug-exit = 0xf4
 """
@@ -65,13 +88,43 @@ def mullion(work, name, rounds, command):
     config, image, serial = (f"{work}/{name}.{end}" for end in ("conf", "img", "txt"))
     with open(config, "w", encoding="ascii") as f:
         f.write(CONFIG.format(guest=GUEST, rounds=rounds))
-    subprocess.run([f"{TOP}/scripts/mkimage", "-c", config, "-o", image], check=True)
+    subprocess.run([f"{TOP}/scripts/mkimage", "-c", config, "-o", image, "--timeout", "0"], check=True)
     line = [f"{TOP}/scripts/{command[0]}", image, "--smp", "1", "--memory", "256M", "--serial",
             serial, "--timeout", "120", *command[1:]]
     if run(line, f"Mullion in {name}", 150):
         with open(serial, encoding="latin-1") as f:
             sys.exit(f"bench: {name} failed:\n{f.read()}")
     return rows(serial)
+
+
+def start(work, name, command):
+    """Milliseconds from the hand-over to the first line, and to each guest's first instruction."""
+    config, image, serial = (f"{work}/start-{name}.{end}" for end in ("conf", "img", "txt"))
+    with open(config, "w", encoding="ascii") as f:
+        f.write(START_CONFIG.format(guest=f"{TOP}/build/guests/first.bin"))
+    subprocess.run([f"{TOP}/scripts/mkimage", "-c", config, "-o", image, "--timeout", "0",
+                    "--cmdline", "times"], check=True)
+    run([f"{TOP}/scripts/{command[0]}", image, "--smp", "2", "--memory", "256M", "--serial", serial,
+         "--timeout", "60", *command[1:]], f"start in {name}", 90)
+    with open(serial, encoding="latin-1") as f:
+        text = f.read()
+    line = re.search(r"hand-over at TSC (\d+), first line out after (\d+) us", text)
+    khz = re.search(r"TSC: (\d+)\.(\d+) MHz", text)
+    first = re.findall(r"\| first ([0-9a-f]{16})", text)
+    if not line or not khz or len(first) != 2:
+        sys.exit(f"bench: start in {name} failed:\n{text}")
+    khz = int(khz[1]) * 1000 + int(khz[2])
+    return [int(line[2]) / 1000] + sorted((int(x, 16) - int(line[1])) / khz for x in first)
+
+
+def start_table(qemu, bochs):
+    first, guest = START_LIMITS_MS
+    lines = ["| from the hand-over, ms | limit | QEMU/SVM | Bochs/VMX |", "|---|---:|---:|---:|"]
+    for name, limit, q, b in zip(("first line on the serial port", "first guest's first instruction",
+                                  "second guest's first instruction"), (first, guest, guest),
+                                 qemu, bochs):
+        lines.append(f"| {name} | {limit} | {q:.1f} | {b:.1f} |")
+    return "\n".join(lines) + "\n"
 
 
 def kvm():
@@ -135,7 +188,9 @@ def main():
         svm = mullion(work, "QEMU", args.rounds[0],
                       ["run-qemu", "--cpu", "EPYC", "--", *ICOUNT])
         vmx = mullion(work, "Bochs", args.rounds[1], ["run-bochs", "--ips", "4000000"])
-    text = table(plain, svm, vmx, args.rounds)
+        starts = start_table(start(work, "QEMU", ["run-qemu", "--cpu", "EPYC"]),
+                             start(work, "Bochs", ["run-bochs", "--ips", "50000000"]))
+    text = table(plain, svm, vmx, args.rounds) + "\n" + starts
     if args.record:
         record(args.record, text)
     print(text, end="")

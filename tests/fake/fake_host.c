@@ -265,3 +265,19 @@ void host_end(const struct config_system *c)
 	(void)c;
 	abort(); /* a test that gets here replaces it by checking before */
 }
+
+bool host_screen_size(unsigned *cols, unsigned *rows)
+{
+	*cols = fake_host.screen_cols;
+	*rows = fake_host.screen_rows;
+	return *cols != 0;
+}
+
+void host_screen_draw(unsigned col, unsigned row, const struct screen_cell *cells, unsigned n)
+{
+	if (row >= fake_host.screen_rows || col + n > fake_host.screen_cols) {
+		abort();
+	}
+	memcpy(&fake_host.screen[row][col], cells, n * sizeof(*cells));
+	fake_host.screen_drawn += n;
+}

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "hv/console/screen.h"
 #include "hv/host.h"
 #include "hv/limits.h"
 
@@ -24,6 +25,9 @@ struct fake_host {
 	unsigned console_take; /* bytes that host_console_put takes per call */
 	const char *typed;
 	bool watching_output;
+	unsigned screen_cols, screen_rows; /* 0: no screen */
+	unsigned screen_drawn;		   /* cells */
+	struct screen_cell screen[SCREEN_ROWS][SCREEN_COLS];
 	uint32_t port_value;
 	uint16_t port_written;
 	uint32_t (*port_in)(uint16_t port, unsigned size); /* NULL: port_value */
@@ -50,5 +54,7 @@ void fake_host_reset(void);
 /* The text of all log_line calls since fake_log_reset. */
 extern char fake_log[65536];
 void fake_log_reset(void);
+/* Puts text into the log's ring only. */
+void fake_log_keep(const char *text);
 /* What log_take gives next. */
 void fake_log_offer(const char *text);

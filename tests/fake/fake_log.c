@@ -1,6 +1,7 @@
 /*
  * log.h on the test host: lines go to a buffer that tests read.
  */
+#include "hv/console/log_ring.h"
 #include "hv/lib/printf.h"
 #include "hv/log.h"
 #include "tests/fake/fake_host.h"
@@ -9,10 +10,12 @@
 #include <string.h>
 
 char fake_log[65536];
+static struct log_ring ring;
 
 void fake_log_reset(void)
 {
 	fake_log[0] = 0;
+	ring.end = 0;
 }
 
 void log_line(const char *fmt, ...)
@@ -26,9 +29,28 @@ void log_line(const char *fmt, ...)
 	strcat(fake_log, "\n");
 }
 
+void log_text(const char *text)
+{
+	size_t len = strlen(fake_log);
+
+	fmt_print(fake_log + len, sizeof(fake_log) - len, "%s", text);
+}
+
 void log_defer(bool on)
 {
 	(void)on;
+}
+
+const struct log_ring *log_ring(void)
+{
+	return &ring;
+}
+
+void fake_log_keep(const char *text)
+{
+	for (; *text; text++) {
+		ring.text[ring.end++ % LOG_RING] = *text;
+	}
 }
 
 static const char *offered = "";

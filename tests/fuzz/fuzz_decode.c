@@ -108,7 +108,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = {0};
-	struct emulate_cr cr;
 	struct machine *m;
 	struct vcpu_regs saved;
 	unsigned mode;
@@ -136,7 +135,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	run(m, &in);
 	emulate_length(&m->e);
-	emulate_cr_decode(&m->e, &cr);
 	m->v.regs = saved;
 	m->v.pending.valid = false;
 	m->v.triple_fault = false;

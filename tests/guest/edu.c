@@ -2,8 +2,9 @@
  * QEMU's edu device (1234:11e8), passed through: registers, BARs that move, MSI, INTx, DMA.
  *
  * Words on the command line: `dma` does DMA too, `count=N` interrupts by MSI, `cpus=2` moves them
- * between two CPUs, `hostile` does what a driver never would, `attack` has the device write where
- * the guest has no memory, `sweep` reads and writes all over the machine.
+ * between two CPUs, `hostile` does what a driver never would, `sweep` has the device read and write
+ * all over the machine, at `place1=` to `place4=` first, `rogue` does so once and waits, `unplug` goes
+ * on when the device is taken out, resets, and starts without it.
  */
 #include "guest.h"
 
@@ -66,7 +67,8 @@ static void on_line(struct frame *f)
 	lapic_eoi();
 }
 
-static void find_device(void)
+/* False: it is not there, and nothing else is. */
+static bool find_device(void)
 {
 	unsigned found = 0;
 
@@ -76,9 +78,13 @@ static void find_device(void)
 		}
 		found += config_read(0) != 0xffffffff;
 	}
-	print("edu at 00:%02x.0, %u other functions\n", devfn >> 3, found);
-	CHECK(devfn < 256);
 	CHECK_EQ(found, 0);
+	if (devfn >= 256) {
+		print("no edu\n");
+		return false;
+	}
+	print("edu at 00:%02x.0, 0 other functions\n", devfn >> 3);
+	return true;
 }
 
 static void check_header(void)
@@ -259,8 +265,8 @@ static void check_intx(void)
 
 static void dma(uint64_t from, uint64_t to, uint32_t count, uint32_t command)
 {
-	mmio_write(bar + DMA_SOURCE, (uint32_t)from);
-	mmio_write(bar + DMA_DESTINATION, (uint32_t)to);
+	*(volatile uint64_t *)(bar + DMA_SOURCE) = from;
+	*(volatile uint64_t *)(bar + DMA_DESTINATION) = to;
 	mmio_write(bar + DMA_COUNT, count);
 	mmio_write(bar + DMA_COMMAND, command | 1);
 	while (mmio_read(bar + DMA_COMMAND) & 1) {
@@ -290,29 +296,41 @@ static void check_dma(void)
 	print("DMA of %u bytes there and back\n", (unsigned)sizeof(source));
 }
 
-/*
- * Reads and writes what is not this guest's, as the device would reach it: the rest of RAM, devices.
- * Each place is told, and none may give anything but zeroes. Other guests see that nothing changed.
- */
-static void sweep(void)
+static unsigned find_places(uint64_t *places)
 {
-	uint64_t ram = (uint64_t)multiboot()->mem_upper * 1024 + 0x100000;
+	static const char *const given[] = {"place1", "place2", "place3", "place4"};
 	static const uint32_t devices[] = {0xb0000000, 0xfec00000, 0xfed80000, 0xfed90000, 0xfd000000};
-	uint64_t places[32];
+	uint64_t ram = (uint64_t)multiboot()->mem_upper * 1024 + 0x100000;
 	unsigned n = 0;
 
-	for (uint64_t at = (ram + 0x1ffffff) & ~0x1ffffffull; at < 0x20000000 && n < 16; at += 0x2000000) {
+	for (unsigned i = 0; i < sizeof(given) / sizeof(*given); i++) {
+		places[n] = guest_option(given[i], 0);
+		n += places[n] != 0;
+	}
+	for (uint64_t at = (ram + 0x1ffffff) & ~0x1ffffffull; at < 0x20000000; at += 0x2000000) {
 		places[n++] = at;
 	}
 	for (unsigned i = 0; i < sizeof(devices) / sizeof(*devices); i++) {
 		places[n++] = devices[i];
 	}
+	return n;
+}
+
+/*
+ * Writes and reads what is not this guest's, as the device would reach it: RAM, other devices. None
+ * may give anything but zeroes and what is here anyway. Who owns the places sees that nothing changed.
+ */
+static void sweep(void)
+{
+	uint64_t places[32];
+	unsigned n = find_places(places);
+
 	config_write16(4, MEMORY | MASTER | INTX_OFF);
+	for (unsigned k = 0; k < 16; k++) {
+		source[k] = 0xbad00000 + k;
+	}
+	dma((uintptr_t)source, BUFFER, 64, 0);
 	for (unsigned i = 0; i < n; i++) {
-		for (unsigned k = 0; k < 16; k++) {
-			source[k] = 0xbad00000 + k;
-		}
-		dma((uintptr_t)source, BUFFER, 64, 0);
 		dma(BUFFER, places[i], 64, 2);
 		dma(places[i], BUFFER, 64, 0);
 		dma(BUFFER, (uintptr_t)target, 64, 2);
@@ -362,31 +380,45 @@ static void be_hostile(void)
 	print("hostile: done\n");
 }
 
-/* DMA to and from places that are not the guest's: nothing arrives, and nothing is read. */
-static void attack(void)
+/* One write where nobody let it; who is stopped for that does not come back. */
+static void be_rogue(void)
 {
-	static const uint32_t places[] = {0x00200000, 0x08000000, 0x0fff0000};
-
 	config_write16(4, MEMORY | MASTER | INTX_OFF);
-	for (unsigned i = 0; i < sizeof(places) / sizeof(*places); i++) {
-		for (unsigned n = 0; n < 256; n++) {
-			source[n] = 0xa5a5a5a5;
-			target[n] = 0x11111111;
-		}
-		dma((uintptr_t)source, BUFFER, sizeof(source), 0);
-		if (places[i] >= 32u << 20) { /* low addresses are our own RAM */
-			dma(BUFFER, places[i], sizeof(source), 2);
-			dma(places[i], BUFFER, sizeof(source), 0);
-		}
-		dma(BUFFER, (uintptr_t)target, sizeof(target), 2);
-		for (unsigned n = 0; n < 256; n++) {
-			uint32_t got = ((volatile uint32_t *)target)[n];
+	dma(BUFFER, 0x30000000, 64, 2);
+	delay_us(3000000);
+	print("nobody minds\n");
+}
 
-			/* What was there, or what the bus gives: never another's memory. */
-			CHECK(got == 0xa5a5a5a5 || got == 0xffffffff || got == 0);
+/* What a driver goes on to do that has not noticed yet that its device is gone. */
+static void outlive(void)
+{
+	uint64_t limit = rdtsc() + 30 * tsc_hz();
+	uintptr_t home = bar;
+
+	config_write16(4, MEMORY | MASTER);
+	set_msi(lapic_id(), VECTOR);
+	enable_msi(true);
+	print("ready\n");
+	while (config_read(0) == EDU) {
+		raise();
+		mmio_write(bar + ACK, 0xffffffff);
+		if (rdtsc() > limit) {
+			guest_fail("nobody took the device away");
 		}
 	}
-	print("attack: done\n");
+	for (unsigned i = 0; i < 500; i++) {
+		raise();
+		mmio_write(bar + ACK, mmio_read(bar + 0x24));
+		config_write16(4, (uint16_t)(i * 0x35));
+		config_write(msi + 4, 0xfee00000 | (i & 1) << 12);
+		enable_msi(i & 2);
+		config_write(0x10, (uint32_t)home + (i & 3) * 0x100000);
+		CHECK_EQ(config_read(0), 0xffffffff);
+		config_read(i % 64 * 4);
+	}
+	print("gone, and this guest goes on\n");
+	out8(0xcf9, 6);
+	guest_fail("still runs after a reset");
 }
 
 void guest_main(void)
@@ -398,8 +430,15 @@ void guest_main(void)
 	on_interrupt(INTX_VECTOR, on_line);
 	(void)tsc_hz();
 	lapic_enable();
-	find_device();
+	if (!find_device()) {
+		CHECK(guest_has_word("unplug"));
+		return;
+	}
 	check_header();
+	if (guest_has_word("rogue")) {
+		be_rogue();
+		return;
+	}
 	check_moves();
 	find_msi();
 	check_msi(count);
@@ -410,11 +449,11 @@ void guest_main(void)
 	if (guest_has_word("dma")) {
 		check_dma();
 	}
-	if (guest_has_word("attack")) {
-		attack();
-	}
 	if (guest_has_word("sweep")) {
 		sweep();
+	}
+	if (guest_has_word("unplug")) {
+		outlive();
 	}
 	if (guest_has_word("hostile")) {
 		be_hostile();

@@ -17,6 +17,7 @@ enum {
 	DSDT = 0x4000
 };
 
+static uint64_t base = BASE; /* where memory[] is */
 static uint8_t memory[SIZE];
 static uint8_t rsdp[36];
 static struct acpi_info info;
@@ -31,11 +32,11 @@ static const void *map(void *ctx, hpa_t at, uint64_t len)
 	void *copy;
 
 	(void)ctx;
-	if (at.v < BASE || !bytes_within(at.v - BASE, len, SIZE)) {
+	if (at.v < base || !bytes_within(at.v - base, len, SIZE)) {
 		return NULL;
 	}
 	copy = malloc(len);
-	memcpy(copy, memory + (at.v - BASE), len);
+	memcpy(copy, memory + (at.v - base), len);
 	copies[copied++] = copy;
 	return copy;
 }
@@ -95,7 +96,7 @@ static void add_root(uint32_t table)
 {
 	uint8_t entry[8];
 
-	put_le64(entry, BASE + table);
+	put_le64(entry, base + table);
 	append(XSDT, entry, 8);
 	append(RSDT, entry, 4);
 }
@@ -141,9 +142,9 @@ static void machine(void)
 	memset(rsdp, 0, sizeof(rsdp));
 	memcpy(rsdp, "RSD PTR ", 8);
 	rsdp[15] = 2;
-	put_le32(rsdp + 16, BASE + RSDT);
+	put_le32(rsdp + 16, (uint32_t)base + RSDT);
 	put_le32(rsdp + 20, 36);
-	put_le64(rsdp + 24, BASE + XSDT);
+	put_le64(rsdp + 24, base + XSDT);
 	seal_rsdp();
 	header(XSDT, "XSDT", 36);
 	header(RSDT, "RSDT", 36);
@@ -157,7 +158,7 @@ static void machine(void)
 	override(9, 9, 0xd);
 	override(5, 21, 0xf);
 	header(FADT, "FACP", 244);
-	put_le32(at(FADT) + 40, BASE + DSDT);
+	put_le32(at(FADT) + 40, (uint32_t)base + DSDT);
 	put_le32(at(FADT) + 64, 0x604);
 	put_le32(at(FADT) + 76, 0x608);
 	put_le32(at(FADT) + 112, BIT(8) | BIT(10));
@@ -206,6 +207,39 @@ TEST(whole_machine)
 	CHECK_EQ(info.mcfgs, 1);
 	CHECK_EQ(info.mcfg[0].base, 0xb0000000);
 	CHECK_EQ(info.mcfg[0].bus_last, 255);
+}
+
+/* Firmware of large machines puts tables, and ECAM, where it has room. */
+TEST(tables_and_ecam_above_4_gib)
+{
+	base = 0x12380000000;
+	machine();
+	put_le32(at(FADT) + 40, 0);
+	put_le64(at(FADT) + 140, base + DSDT);
+	seal(FADT);
+	put_le64(at(MCFG) + 44, 0x380000000000);
+	seal(MCFG);
+	CHECK(parse());
+	CHECK_STR(why.text, "");
+	CHECK_EQ(info.cpus, 2);
+	CHECK(info.s5_present);
+	CHECK_EQ(info.mcfg[0].base, 0x380000000000);
+	CHECK_EQ(acpi_find_table(&info, "APIC").v, base + MADT);
+	base = BASE;
+}
+
+/* Ids beyond a byte come in entries of type 9; holes between ids mean nothing. */
+TEST(apic_ids_with_holes_and_beyond_255)
+{
+	machine();
+	x2cpu(0x100, 1);
+	x2cpu(0x12345, 1);
+	CHECK(parse());
+	CHECK_EQ(info.cpus, 4);
+	CHECK_EQ(info.cpu[0].apic_id, 0);
+	CHECK_EQ(info.cpu[1].apic_id, 2);
+	CHECK_EQ(info.cpu[2].apic_id, 0x100);
+	CHECK_EQ(info.cpu[3].apic_id, 0x12345);
 }
 
 TEST(rsdt_of_acpi_1)
@@ -267,7 +301,7 @@ TEST(fadt_extended_fields)
 	put_le32(at(FADT) + 68, 0x704);
 	gas(208, 1, 0x1808);
 	gas(116, 0, 0xfed80000);
-	put_le64(at(FADT) + 140, BASE + DSDT);
+	put_le64(at(FADT) + 140, base + DSDT);
 	put_le32(at(FADT) + 40, 0xdead0000); /* X_DSDT wins */
 	put_le32(at(FADT) + 112, BIT(10));
 	seal(FADT);
@@ -384,7 +418,7 @@ TEST(hostile_tables)
 	seal_rsdp();
 	refused("ACPI: RSDP: length 0x23 is too short");
 	machine();
-	put_le64(rsdp + 24, BASE + MADT);
+	put_le64(rsdp + 24, base + MADT);
 	seal_rsdp();
 	refused("ACPI: XSDT at 0x7f001000: has another signature");
 	machine();
@@ -404,7 +438,7 @@ TEST(hostile_tables)
 	add_root(SIZE + 0x1000);
 	refused("ACPI: table at 0x7f011000: cannot be read");
 	machine();
-	put_le64(at(FADT) + 140, BASE + FADT); /* a loop */
+	put_le64(at(FADT) + 140, base + FADT); /* a loop */
 	seal(FADT);
 	refused("ACPI: DSDT at 0x7f002000: has another signature");
 	machine();
@@ -426,7 +460,7 @@ TEST(root_that_names_itself_ends)
 	machine();
 	add_root(XSDT);
 	add_root(MADT); /* twice: the first counts */
-	add_root(BASE); /* cannot be read, but: */
+	add_root((uint32_t)base); /* cannot be read, but: */
 	put_le32(at(XSDT) + 4, get_le32(at(XSDT) + 4) - 8);
 	seal(XSDT);
 	append(XSDT, "\0\0\0\0\0\0\0\0", 8); /* an empty slot */

@@ -4,6 +4,7 @@
  */
 #include "drivers/amdvi.h"
 #include "hv/host.h"
+#include "hv/pci.h"
 #include "tests/host/iommu_rig.h"
 
 enum { BASE = 0xfed80000, MMIO = 0x80000, IOAPIC_BDF = 0xa0, UNIT_BDF = 0x10 };
@@ -336,7 +337,7 @@ TEST(messages)
 	CHECK(!iommu->msi(0x18, 0, 1, 0x51, &address, &data));
 	CHECK(iommu->attach(0x18, d, &why));
 	CHECK_EQ(device(0x18)->interrupts >> 60, 2);
-	CHECK_EQ(device(0x18)->interrupts >> 1 & 15, 8);
+	CHECK_EQ(device(0x18)->interrupts >> 1 & 15, 10);
 	remap = (void *)(uintptr_t)(device(0x18)->interrupts & FIELD(51, 6));
 	CHECK(iommu->msi(0x18, 0, 1, 0x51, &address, &data));
 	CHECK_EQ(address, 0xfee00000);
@@ -352,6 +353,42 @@ TEST(messages)
 	CHECK(iommu->attach(0x18, NULL, &why));
 	CHECK_EQ(remap[0] | remap[7], 0);
 	CHECK(!iommu->msi(0x18, 0, 1, 0x51, &address, &data));
+}
+
+TEST(requests_that_carry_a_bridges_id)
+{
+	const uint32_t *remap;
+	struct iommu_domain *d;
+	uint64_t address;
+	uint32_t data;
+
+	for (unsigned i = 0; i < 5; i++) {
+		pci_functions[i] = (struct pci_function){.bdf = (uint16_t)(0x210 + i),
+							 .requester = 0x200};
+	}
+	pci_function_count = 5;
+	start();
+	d = domain_of(&rig_other);
+	for (unsigned i = 0; i < 4; i++) {
+		CHECK(iommu->attach((uint16_t)(0x210 + i), d, &why));
+		CHECK(iommu->msi((uint16_t)(0x210 + i), 1, 1, (uint8_t)(0x51 + i), &address,
+				 &data));
+		CHECK_EQ(data, 256 * i + 1);
+	}
+	CHECK(!iommu->attach(0x214, d, &why));
+	CHECK_STR(why.text, "more than 4 devices behind the bridge of 02:02.4");
+	CHECK_EQ(walk(0x200, 0), RIG_OTHER + 1);
+	CHECK_EQ(walk(0x212, 0), RIG_OTHER + 1);
+	remap = (void *)(uintptr_t)(device(0x200)->interrupts & FIELD(51, 6));
+	CHECK_EQ(remap[257], 0x520101);
+	CHECK_EQ(remap[769], 0x540101);
+	CHECK_EQ(told.last_interrupts, 0x200);
+	CHECK(iommu->attach(0x211, NULL, &why));
+	CHECK_EQ(remap[257], 0);
+	CHECK_EQ(remap[769], 0x540101);
+	CHECK_EQ(walk(0x211, 0), 0);
+	CHECK_EQ(walk(0x200, 0), RIG_OTHER + 1);
+	pci_function_count = 0;
 }
 
 TEST(pins)

@@ -14,6 +14,7 @@ TEST(console_defaults_to_com1)
 	CHECK(console_parse(&c, "", bad));
 	CHECK_EQ(c.ports, 1);
 	CHECK_EQ(c.port[0], 0x3f8);
+	CHECK(c.screen);
 	CHECK(console_parse(&c, "quiet noconsole=com2", bad));
 	CHECK_EQ(c.port[0], 0x3f8);
 }
@@ -27,10 +28,23 @@ TEST(console_lists_ports)
 	CHECK_EQ(c.port[2], 0x2e8);
 }
 
+TEST(console_framebuffer)
+{
+	CHECK(console_parse(&c, "console=com2", bad));
+	CHECK(!c.screen);
+	CHECK(console_parse(&c, "console=framebuffer,com2", bad));
+	CHECK(c.screen);
+	CHECK_EQ(c.ports, 1);
+	CHECK(console_parse(&c, "console=framebuffer", bad));
+	CHECK(c.screen);
+	CHECK_EQ(c.ports, 0);
+}
+
 TEST(console_none)
 {
 	CHECK(console_parse(&c, "console=none", bad));
 	CHECK_EQ(c.ports, 0);
+	CHECK(!c.screen);
 }
 
 TEST(console_tells_the_word_that_is_wrong)
@@ -44,6 +58,7 @@ TEST(console_tells_the_word_that_is_wrong)
 		CHECK_STR(bad, wrong[i]);
 		CHECK_EQ(c.ports, 1);
 		CHECK_EQ(c.port[0], 0x3f8);
+		CHECK(c.screen);
 	}
 	CHECK(!console_parse(&c, "console=com1,com2,com3,com4,com1", bad));
 	CHECK(!console_parse(&c, "console=a-word-that-is-longer-than-there-is-room-for-it", bad));

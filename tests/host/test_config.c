@@ -794,6 +794,22 @@ TEST(machine_cpus_and_memory)
 			   "test is 16380K; make it smaller");
 }
 
+static const char *unusable(void *ctx, unsigned cpu)
+{
+	(void)ctx;
+	return cpu == 1 ? "CPU 1 has no VMX, unlike the boot CPU" : NULL;
+}
+
+TEST(machine_cpus_that_cannot_run_guests)
+{
+	ACCEPTED(BASE SECOND);
+	machine = (struct config_machine){.cpus = 4, .cpu_unusable = unusable};
+	CHECK_STR(check(), "t.conf:6:8: error: guest 'b' cannot run on CPU 1: CPU 1 has no VMX, "
+			   "unlike the boot CPU");
+	ACCEPTED(BASE);
+	CHECK_STR(check(), "");
+}
+
 static const char *taken(void *ctx, uint64_t base, uint64_t size)
 {
 	(void)ctx;
@@ -845,6 +861,7 @@ TEST(dump_reads_back)
 			  "console = 0x3f8,framebuffer\n"
 			  "when-all-stopped = poweroff\n"
 			  "tsc = check\n"
+			  "report = no\n"
 			  "debug-exit = 0xf4\n"
 			  "bochs-shutdown = yes\n"
 			  "\n"
@@ -860,7 +877,7 @@ TEST(dump_reads_back)
 			  "ports = 0xc0-0xc0\n"
 			  "mmio = 0xfed00000-0xfed00fff\n"
 			  "pci = 01:02.3\n"
-			  "dma = remapped\n"
+			  "dma = remapped\non-dma-fault = report\n"
 			  "on-crash = restart\n"
 			  "on-reset = stop\n"
 			  "debug-exit = 0xf4\n"
@@ -872,7 +889,7 @@ TEST(dump_reads_back)
 			  "load = 0x0\n"
 			  "entry = 0x10\n"
 			  "serial = none\n"
-			  "dma = remapped\n"
+			  "dma = remapped\non-dma-fault = report\n"
 			  "on-crash = stop\n"
 			  "on-reset = restart\n");
 	strcpy(first, text);

@@ -677,37 +677,3 @@ TEST(length)
 	CHECK(faulted(EXC_PF, PF_FETCH));
 	machine_free(&m);
 }
-
-TEST(control_registers)
-{
-	struct emulate_cr cr;
-
-	start_long();
-	RUN(&m, 0, false, 0x41, 0x0f, 0x22, 0xe1); /* mov cr4, r9 */
-	CHECK(emulate_cr_decode(&m.e, &cr));
-	CHECK(cr.write && cr.cr == 4 && cr.gpr == R9 && cr.len == 4 && !cr.clts && !cr.lmsw);
-	RUN(&m, 0, false, 0x44, 0x0f, 0x20, 0xc3); /* mov rbx, cr8 */
-	CHECK(emulate_cr_decode(&m.e, &cr));
-	CHECK(!cr.write && cr.cr == 8 && cr.gpr == RBX);
-	RUN(&m, 0, false, 0x0f, 0x06);
-	CHECK(emulate_cr_decode(&m.e, &cr));
-	CHECK(cr.clts && cr.len == 2);
-	m.v.regs.gpr[RCX] = 0x12349;
-	RUN(&m, 0, false, 0x0f, 0x01, 0xf1); /* lmsw cx */
-	CHECK(emulate_cr_decode(&m.e, &cr));
-	CHECK(cr.lmsw && cr.lmsw_source == 0x2349 && cr.len == 3);
-	memcpy(m.ram + CODE + 0x100, "\x0b\x0a", 2);
-	RUN(&m, 0, false, 0x0f, 0x01, 0x35, 0xf9, 0, 0, 0); /* lmsw [rip+0xf9] */
-	CHECK(emulate_cr_decode(&m.e, &cr));
-	CHECK(cr.lmsw && cr.lmsw_source == 0x0a0b && cr.len == 7);
-	m.v.regs.gpr[RDI] = 0x700000;
-	RUN(&m, 0, false, 0x0f, 0x01, 0x37); /* lmsw [rdi], not mapped */
-	CHECK(!emulate_cr_decode(&m.e, &cr));
-	CHECK(faulted(EXC_PF, 0));
-	RUN(&m, 0, false, 0x89, 0xc3); /* mov ebx, eax */
-	CHECK(!emulate_cr_decode(&m.e, &cr));
-	CHECK(!m.e.fault.valid);
-	RUN(&m, 0, false, 0x0f, 0x23, 0xc0); /* mov dr0, rax */
-	CHECK(!emulate_cr_decode(&m.e, &cr));
-	machine_free(&m);
-}

@@ -50,7 +50,7 @@ static bool parse(void)
 	return parse_len(blob_len);
 }
 
-static uint8_t map[4096];
+static uint8_t map[32 << 10];
 static uint32_t map_len;
 
 static void map_begin(uint32_t stride, uint32_t version)
@@ -160,6 +160,48 @@ TEST(map_overlap_reserved_wins)
 	check_region(5, 0x351000, 0xf000, MEMORY_RESERVED);
 	check_region(6, 0x360000, 0xa0000, MEMORY_RAM);
 	check_region(7, 0x600000, 0x1000, MEMORY_RESERVED);
+}
+
+/* Hundreds of entries in no order, over each other: page by page the strongest type counts. */
+TEST(map_of_hundreds_of_entries)
+{
+	enum { PAGES = 600, ENTRIES = 550 };
+	static uint32_t type[PAGES];
+	uint32_t seed = 12345, page = 0;
+
+	memset(type, 0, sizeof(type));
+	begin();
+	map_begin(24, 0);
+	for (unsigned i = 0; i < ENTRIES; i++) {
+		uint32_t first, n, t;
+
+		seed = seed * 1664525 + 1013904223;
+		first = (seed >> 8) % (PAGES - 8);
+		n = 1 + (seed >> 20) % 2;
+		t = (seed >> 24) % 3 ? 1 : 1 + (seed >> 26) % 5;
+		bios_entry(0x100000 + (uint64_t)first * 4096, (uint64_t)n * 4096, t);
+		for (unsigned p = first; p < first + n; p++) {
+			type[p] = t > type[p] ? t : type[p];
+		}
+	}
+	tag(6, map, map_len);
+	end();
+	CHECK(parse());
+	CHECK(info.memories > 200);
+	for (unsigned i = 0; i < info.memories; i++) {
+		const struct boot_memory *m = &info.memory[i];
+
+		CHECK(!i || info.memory[i - 1].base + info.memory[i - 1].size <= m->base);
+		for (uint32_t at = (uint32_t)((m->base - 0x100000) / 4096); page < at; page++) {
+			CHECK_EQ(type[page], 0);
+		}
+		for (uint64_t n = m->size / 4096; n; n--) {
+			CHECK_EQ(type[page++], m->type);
+		}
+	}
+	for (; page < PAGES; page++) {
+		CHECK_EQ(type[page], 0);
+	}
 }
 
 TEST(map_wrapping_entries)

@@ -66,7 +66,7 @@ TEST(npt_bits)
 	/* Present, writable, user, accessed, dirty. */
 	check_leaf(&t, 0, 0x40000067, 0x1000);
 	check_leaf(&t, 0x1000, 0x7065, 0x1000);
-	check_leaf(&t, 0xfee00000, 0x80000000fee0007f, 0x1000); /* PCD, PWT, NX */
+	check_leaf(&t, 0xfee00000, 0x80000000fee00077, 0x1000); /* PCD alone: UC-; NX */
 }
 
 TEST(largest_leaves)

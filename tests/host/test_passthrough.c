@@ -23,13 +23,14 @@ enum { BAR0 = 0xfeb80000, TABLE = 0x2000, ENTRIES = 5 };
 static struct fake_function *card(uint16_t bdf, unsigned line)
 {
 	struct fake_function *c = fake_pci_add(bdf, 0x10d38086, 0x02000000);
+	uint32_t n = (bdf - 0x18u) & 0xff; /* each elsewhere; 00:03.0 is the one under test */
 
 	fake_pci_set(c, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
 	fake_pci_set(c, PCI_LINE, 2, 0x0100 | line);
-	fake_pci_bar(c, 0, 0x20000, 0, BAR0);
-	fake_pci_bar(c, 1, 0x80, 0, 0xfebd1080);
-	fake_pci_bar(c, 2, 0x20, PCI_BAR_IO, 0xc040);
-	fake_pci_bar(c, 4, 0x4000, PCI_BAR_WIDE | PCI_BAR_PREFETCHABLE, 0x3800004000);
+	fake_pci_bar(c, 0, 0x20000, 0, BAR0 - n * 0x80000);
+	fake_pci_bar(c, 1, 0x80, 0, 0xfebd1080 - n * 0x80000);
+	fake_pci_bar(c, 2, 0x20, PCI_BAR_IO, 0xc040 + n * 0x20);
+	fake_pci_bar(c, 4, 0x4000, PCI_BAR_WIDE | PCI_BAR_PREFETCHABLE, 0x3800004000 + n * 0x10000);
 	fake_pci_capability(c, 0xb0, PCI_CAP_MSIX, 12);
 	fake_pci_set(c, 0xb2, 2, ENTRIES - 1);
 	fake_pci_set(c, 0xb4, 4, TABLE | 0x10 | 0);
@@ -452,6 +453,15 @@ static uint8_t line_vector(void)
 	return fake_host.line_vector[11];
 }
 
+/* As a driver programs a pin of the I/O APIC. */
+static void write_pin(unsigned pin, uint32_t low)
+{
+	memory_out(VIOAPIC_BASE, 4, 0x10 + 2 * pin);
+	memory_out(VIOAPIC_BASE + 0x10, 4, low);
+}
+
+enum { PIN_MASKED = 1 << 16, PIN_LEVEL = 1 << 15 };
+
 TEST(a_line_is_masked_until_the_eoi)
 {
 	struct vioapic *io;
@@ -459,14 +469,15 @@ TEST(a_line_is_masked_until_the_eoi)
 	start();
 	io = &p->pc.ioapic;
 	CHECK_EQ(fake_host.line_cpu[11], 0);
-	CHECK(!fake_host.line_masked[11]); /* the guest may use it at once */
+	CHECK(fake_host.line_masked[11]); /* nobody listens yet */
 	CHECK_EQ(passthrough_gsi(f), 19);
+	write_pin(19, PIN_LEVEL | 0x55);
+	CHECK(!fake_host.line_masked[11]);
 	passthrough_interrupt(v, line_vector());
 	CHECK(fake_host.line_masked[11]);
 	CHECK(io->level >> 19 & 1);
 	CHECK(p->pc.pic.chip[1].line & 8);
 	CHECK(p->pc.pic.chip[1].elcr & 8);
-	io->redirection[19] = 0x8055; /* level */
 	io->remote_irr = 1u << 19;
 	pc_eoi(p, 0x55);
 	CHECK(!fake_host.line_masked[11]);
@@ -504,21 +515,87 @@ TEST(the_8259s_answer_too)
 	pc_port(v, 0x20, &icw);
 	CHECK(!fake_host.line_masked[11]);
 	CHECK(!p->pc.pic.output);
+	/* A driver that masks, answers, works and opens again: once for each interrupt. */
+	passthrough_interrupt(v, line_vector());
+	CHECK_EQ(pc_pic_ack(p), 0x2b);
+	icw.value = 0xff;
+	pc_port(v, 0xa1, &icw);
+	icw.value = 0x63;
+	pc_port(v, 0xa0, &icw);
+	CHECK(fake_host.line_masked[11]);
+	icw.value = 0xf7;
+	pc_port(v, 0xa1, &icw);
+	CHECK(!fake_host.line_masked[11]);
+	CHECK(!(p->pc.pic.chip[1].irr & 8));
+}
+
+TEST(a_masked_pin_falls_and_its_line_is_masked)
+{
+	start();
+	write_pin(19, PIN_LEVEL | 0x55);
+	passthrough_interrupt(v, line_vector());
+	CHECK_EQ(p->devices->asserted, 1);
+	write_pin(19, PIN_MASKED | PIN_LEVEL | 0x55);
+	CHECK_EQ(p->devices->asserted, 0);
+	passthrough_interrupt(v, line_vector()); /* was on its way */
+	CHECK_EQ(p->devices->asserted, 0);
+	CHECK(fake_host.line_masked[11]);
+	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2) & PCI_COMMAND_INTX_OFF, 0); /* it is alone */
+	write_pin(19, PIN_LEVEL | 0x55);
+	CHECK(!fake_host.line_masked[11]);
+}
+
+static struct fake_function *start_sharing(void)
+{
+	struct fake_function *other;
+
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 10);
+	other = card(pci_bdf(0, 4, 0), 10);
+	start_with("pci = 00:03.0, 00:04.0");
+	CHECK_EQ(p->devices->lines, 1);
+	return other;
 }
 
 TEST(two_functions_share_a_line_of_one_guest)
 {
-	fake_pci_reset();
-	hw = card(pci_bdf(0, 3, 0), 10);
-	card(pci_bdf(0, 4, 0), 10);
-	start_with("pci = 00:03.0, 00:04.0");
-	CHECK_EQ(p->devices->lines, 1);
+	start_sharing();
+	write_pin(19, PIN_LEVEL | 0x55);
+	write_pin(20, PIN_LEVEL | 0x56);
 	passthrough_interrupt(v, fake_host.line_vector[10]);
 	CHECK_EQ(p->devices->asserted, 3);
 	passthrough_pin_eoi(p, 19);
 	CHECK(fake_host.line_masked[10]); /* the other has still to be answered for */
 	passthrough_pin_eoi(p, 20);
 	CHECK(!fake_host.line_masked[10]);
+}
+
+/* The other has no driver: it neither holds up the line nor can it storm. */
+TEST(a_pin_that_nobody_listens_to_does_not_hold_a_shared_line)
+{
+	struct fake_function *other = start_sharing();
+
+	write_pin(19, PIN_LEVEL | 0x55);
+	CHECK(!fake_host.line_masked[10]);
+	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2) & PCI_COMMAND_INTX_OFF, 0);
+	CHECK(fake_pci_get(other, PCI_COMMAND, 2) & PCI_COMMAND_INTX_OFF);
+	passthrough_interrupt(v, fake_host.line_vector[10]);
+	CHECK_EQ(p->devices->asserted, 1);
+	CHECK(fake_host.line_masked[10]);
+	passthrough_pin_eoi(p, 19);
+	CHECK(!fake_host.line_masked[10]);
+	/* Its driver comes; and is told to be quiet while it has still to answer. */
+	write_pin(20, PIN_LEVEL | 0x56);
+	CHECK_EQ(fake_pci_get(other, PCI_COMMAND, 2) & PCI_COMMAND_INTX_OFF, 0);
+	passthrough_interrupt(v, fake_host.line_vector[10]);
+	CHECK_EQ(p->devices->asserted, 3);
+	passthrough_pin_eoi(p, 19);
+	CHECK(fake_host.line_masked[10]);
+	write_pin(20, PIN_MASKED | PIN_LEVEL | 0x56);
+	CHECK(!fake_host.line_masked[10]);
+	CHECK(fake_pci_get(other, PCI_COMMAND, 2) & PCI_COMMAND_INTX_OFF);
+	/* Its own wish, which the guest reads back, is another thing. */
+	CHECK_EQ(memory_in(VPCI_ECAM_BASE + (4 << 15) + PCI_COMMAND, 2) & PCI_COMMAND_INTX_OFF, 0);
 }
 
 /* --- what is refused --- */
@@ -531,6 +608,9 @@ static const char *taken(void *ctx, uint64_t base, uint64_t size)
 	return base < 0x200000 && base + size > 0x100000 ? "memory" : NULL;
 }
 
+static bool one_device;	    /* 00:03.1 is there too */
+static unsigned needs_line; /* functions on line 9 that have nothing else */
+
 static const char *check(const char *text, bool msi)
 {
 	static const struct config_machine machine = {.mmio_taken = taken};
@@ -542,9 +622,19 @@ static const char *check(const char *text, bool msi)
 	hw = card(pci_bdf(0, 3, 0), 11);
 	fake_pci_bar(hw, 0, 0x20000, 0, memory_bar);
 	other = card(pci_bdf(0, 4, 0), 11);
+	if (one_device) {
+		fake_pci_set(hw, PCI_HEADER_TYPE, 1, 0x80);
+		card(pci_bdf(0, 3, 1), 10);
+	}
 	if (!msi) {
 		fake_pci_set(hw, PCI_STATUS, 2, 0);
 		fake_pci_set(other, PCI_STATUS, 2, 0);
+	}
+	for (unsigned i = 0; i < 2 && needs_line; i++) {
+		fake_pci_set(i ? other : hw, PCI_LINE, 1, 9);
+		if (i < needs_line) {
+			fake_pci_set(i ? other : hw, PCI_STATUS, 2, 0);
+		}
 	}
 	fake_pci_add(pci_bdf(0, 0, 0), 0x29c08086, 0x06000000);
 	pci_enumerate(&no_acpi);
@@ -553,6 +643,20 @@ static const char *check(const char *text, bool msi)
 		return r.text;
 	}
 	return passthrough_check(&c, &machine, &r) ? "" : r.text;
+}
+
+/* The same with a second function of the device. */
+static const char *check_group(const char *text, bool with_iommu)
+{
+	static const struct iommu_ops any;
+	const char *said;
+
+	one_device = true;
+	iommu = with_iommu ? &any : NULL;
+	said = check(text, true);
+	iommu = NULL;
+	one_device = false;
+	return said;
 }
 
 #define G(name, cpu, rest)                                                                         \
@@ -578,16 +682,57 @@ TEST(what_cannot_be_passed_is_refused)
 		  "interrupt line 11; give both to one guest");
 }
 
+TEST(a_group_is_for_one_guest)
+{
+	static const char split[] = G("a", "1", "pci = 00:03.0") G("b", "2", "pci = 00:03.1");
+	static const char unsafe[] = G("a", "1", "pci = 00:03.0" UNSAFE)
+		G("b", "2", "pci = 00:03.1" UNSAFE);
+	static const char half[] = G("a", "1", "pci = 00:03.0" UNSAFE) G("b", "2", "pci = 00:03.1");
+
+	CHECK_STR(
+		check_group(split, true),
+		"a.conf:10:7: error: PCI 00:03.0 of guest a and 00:03.1 of guest b are one device, "
+		"which does not keep its functions apart (no ACS); give both to one guest");
+	CHECK(strstr(check_group(half, true), "give both to one guest"));
+	fake_log_reset();
+	CHECK_STR(check_group(unsafe, true), "");
+	CHECK(strstr(fake_log, "WARNING: PCI 00:03.0 of guest a and 00:03.1 of guest b are one"));
+	fake_log_reset();
+	CHECK_STR(check_group(unsafe, false), "");
+	CHECK(strstr(fake_log, "WARNING: PCI 00:03.0 of guest a"));
+	CHECK_STR(check_group(G("a", "1", "pci = 00:03.0, 00:03.1") G("b", "2", "pci = 00:04.0"),
+			      true),
+		  "");
+}
+
+/* With messages a function gives way to one that has nothing but the line. */
+TEST(a_line_of_two_guests_is_the_ones_that_needs_it)
+{
+	static const char text[] = G("a", "1", "pci = 00:03.0" UNSAFE)
+		G("b", "2", "pci = 00:04.0" UNSAFE);
+
+	needs_line = 1; /* one of the two */
+	CHECK_STR(check(text, true), "");
+	needs_line = 2;
+	CHECK_STR(check(text, true),
+		  "a.conf:11:7: error: PCI 00:03.0 of guest a and 00:04.0 of guest b share "
+		  "interrupt line 9; give both to one guest");
+	needs_line = 0;
+}
+
 TEST(a_bar_that_firmware_left_at_a_bad_place_is_refused)
 {
 	memory_bar = 0;
 	CHECK_STR(check(G("a", "1", "pci = 00:03.0" UNSAFE), true),
 		  "a.conf:5:7: error: guest a: PCI 00:03.0 has BAR 0 without an address, as the "
-		  "firmware left it");
+		  "firmware left it; have the firmware's setup assign all devices (no `PnP OS`, "
+		  "`above 4G decoding`)");
 	memory_bar = 0x180000;
-	CHECK_STR(check(G("a", "1", "pci = 00:03.0" UNSAFE), true),
-		  "a.conf:5:7: error: guest a: PCI 00:03.0 has BAR 0 over memory, as the firmware "
-		  "left it");
+	CHECK(strstr(check(G("a", "1", "pci = 00:03.0" UNSAFE), true),
+		     "guest a: PCI 00:03.0 has BAR 0 over memory, as the firmware left it"));
+	memory_bar = BAR0 - 8 * 0x80000; /* that of 00:04.0 */
+	CHECK(strstr(check(G("a", "1", "pci = 00:03.0" UNSAFE), true),
+		     "PCI 00:03.0 has BAR 0 over one of 00:04.0, as"));
 	memory_bar = BAR0;
 	CHECK_STR(check(G("a", "1", "pci = 00:03.0" UNSAFE), true), "");
 }
@@ -636,6 +781,147 @@ TEST(the_end_silences_and_resets)
 	CHECK_EQ(p->devices->orphans, 1);
 	CHECK_EQ(p->devices->taken, 0);
 	p->vcpus = 2;
+}
+
+/* All that a guest does with a device, and its end and next start, whenever the device dies. */
+TEST(a_device_may_die_at_any_access)
+{
+	unsigned told = 0;
+	bool survived = false;
+
+	for (unsigned n = 1; n < 400 && !survived; n += n < 60 ? 1 : 7) {
+		start();
+		hw->accesses = 0;
+		hw->dies_after = n;
+		fake_pci_waited_ms = 0;
+		out(PCI_COMMAND, 2, 7);
+		for (unsigned reg = 0; reg < 256; reg += 4) {
+			in(reg, 4);
+		}
+		out(0x10, 4, 0xc1000000);
+		out(0xb2, 2, MSIX_ENABLE);
+		write_entry(0, 0xfee00000, 0x30, 0);
+		out(0xb2, 2, 0);
+		out(0xd4, 4, 0xfee00000);
+		out(0xd2, 2, MSI_ENABLE | 2 << 4);
+		out(0xd2, 2, 0);
+		out(PCI_COMMAND, 2, PCI_COMMAND_INTX_OFF);
+		p->vcpus = 1;
+		partition_end(p, END_RESET, "test");
+		vcpu_turn(v);
+		vcpu_turn(v);
+		p->vcpus = 2;
+		CHECK_EQ(p->end, END_NONE);
+		survived = in(PCI_VENDOR, 4) != 0xffffffff;
+		told += strstr(fake_log, "PCI 00:03.0 does not answer any more") != NULL;
+		CHECK(fake_pci_waited_ms < 5000);
+	}
+	CHECK(survived);
+	CHECK(told > 60); /* not when it dies later, while it is set up again */
+}
+
+TEST(a_list_of_capabilities_that_loops_is_shown_once)
+{
+	unsigned at, n = 0;
+
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 11);
+	hw->config[0xb1] = 0xc0; /* the last one leads to the first */
+	start_with("pci = 00:03.0");
+	for (at = in(PCI_CAPABILITIES, 1); at && n < 20; at = in(at + 1, 1)) {
+		n++;
+	}
+	CHECK_EQ(n, 4);
+}
+
+TEST(irq_9_is_another_one_of_the_8259s)
+{
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 9);
+	start_with("pci = 00:03.0");
+	CHECK_EQ(in(PCI_LINE, 1), 11);
+	CHECK(!fake_host.line_masked[9]);
+	passthrough_interrupt(v, fake_host.line_vector[9]);
+	CHECK(fake_host.line_masked[9]);
+	CHECK(p->pc.ioapic.level >> 19 & 1);
+	CHECK(p->pc.pic.chip[1].line & 8);    /* IRQ 11 */
+	CHECK(!(p->pc.pic.chip[1].line & 2)); /* not the SCI's */
+	CHECK(p->pc.pic.chip[1].elcr & 8);
+	passthrough_pic_eoi(p, 9);
+	CHECK(fake_host.line_masked[9]);
+	passthrough_pic_eoi(p, 11);
+	CHECK(!fake_host.line_masked[9]);
+	CHECK(!(p->pc.pic.chip[1].line & 8));
+}
+
+/* --- faults --- */
+
+static bool fault(uint16_t bdf, bool interrupt)
+{
+	struct iommu_fault x = {.bdf = bdf, .address = 0x12345000, .write = true, .owned = true};
+
+	x.interrupt = interrupt;
+	return passthrough_dma_fault(&x);
+}
+
+static unsigned attached;
+
+static bool count_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r)
+{
+	(void)r;
+	attached += bdf == 0x18 && d;
+	return true;
+}
+
+TEST(a_fault_stops_the_guest_that_says_so)
+{
+	static const struct iommu_ops counting = {.attach = count_attach};
+
+	start();
+	CHECK(!fault(0x18, false)); /* only told */
+	CHECK_EQ(p->end, END_NONE);
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 11);
+	start_with("pci = 00:03.0\non-dma-fault = stop\non-crash = restart");
+	CHECK(!fault(0x20, false)); /* another's */
+	CHECK(!fault(0x18, true));  /* an interrupt is no DMA */
+	CHECK_EQ(p->end, END_NONE);
+	CHECK(fault(0x18, false));
+	CHECK_EQ(p->end, END_ERROR);
+	CHECK(!fault(0x18, false)); /* it is ending already */
+	p->vcpus = 1;
+	p->devices->domain = (struct iommu_domain *)p; /* so that it is attached again */
+	iommu = &counting;
+	attached = 0;
+	vcpu_turn(v);
+	vcpu_turn(v);
+	iommu = NULL;
+	CHECK_EQ(attached, 1);
+	CHECK(strstr(fake_log,
+		     "test: stopped: PCI 00:03.0 tried to write 0x12345000, which is not the "
+		     "guest's (`on-dma-fault = stop`); restarting"));
+	CHECK_EQ(p->end, END_NONE);
+	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2) & PCI_COMMAND_MASTER, 0);
+	CHECK(fault(0x18, false)); /* and so it goes on */
+	p->vcpus = 2;
+	atomic_store(&p->generation, 0); /* not started yet: its vCPUs would not notice */
+	atomic_store(&p->end, END_NONE);
+	CHECK(!fault(0x18, false));
+}
+
+TEST(a_fault_with_a_bridges_id_is_that_of_the_function_behind)
+{
+	struct fake_function *bridge;
+
+	fake_pci_reset();
+	bridge = fake_pci_add(pci_bdf(0, 1, 0), 0x00081b36, 0x06040000);
+	fake_pci_set(bridge, PCI_HEADER_TYPE, 1, 1);
+	fake_pci_set(bridge, PCI_BUSES + 1, 2, 0x0404);
+	hw = card(pci_bdf(4, 2, 0), 11);
+	start_with("pci = 04:02.0\non-dma-fault = stop");
+	CHECK_EQ(f->pci->requester, 0x08);
+	CHECK(fault(0x08, false));
+	CHECK(strstr(p->end_reason, "PCI 04:02.0 tried to write"));
 }
 
 /* --- memory without an IOMMU --- */

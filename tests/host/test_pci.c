@@ -2,6 +2,7 @@
  * drivers/pci.c and pci_reset.c: what is found on buses that are as they should be, and on others.
  */
 #include "drivers/pci_access.h"
+#include "hv/iommu.h"
 #include "test.h"
 #include "tests/fake/fake_host.h"
 #include "tests/fake/fake_pci.h"
@@ -95,6 +96,33 @@ TEST(follows_bridges_once)
 	CHECK_EQ(pci_function_count, 5);
 	CHECK(pci_find(pci_bdf(2, 0, 0)) != NULL);
 	CHECK_EQ(pci_find(pci_bdf(0, 1, 0))->secondary, 1);
+}
+
+TEST(acs_is_read_turned_on_for_an_iommu_and_told)
+{
+	static const struct iommu_ops any;
+	struct fake_function *f;
+
+	for (unsigned on = 0; on < 2; on++) {
+		fresh();
+		f = bridge(pci_bdf(0, 1, 0), 1);
+		fake_pci_capability(f, 0x54, PCI_CAP_PCIE, 0x3c);
+		fake_pci_set(f, 0x56, 2, PCIE_ROOT_PORT << 4 | 2);
+		fake_pci_set(f, 0x100, 4, 0x14010001);
+		fake_pci_set(f, 0x140, 4, 0x1000d);
+		fake_pci_set(f, 0x144, 2, 0x5f); /* and what is not wanted: translated, egress */
+		fake_pci_set(f, 0x146, 2, 0x40);
+		f->writable[0x146] = 0x1f;
+		card(pci_bdf(1, 0, 0));
+		iommu = on ? &any : NULL;
+		pci_enumerate(&no_acpi);
+		iommu = NULL;
+		CHECK_EQ(fake_pci_get(f, 0x146, 2), on ? 0x5d : 0x40);
+		CHECK_EQ(pci_find(0x08)->pcie_type, PCIE_ROOT_PORT);
+		CHECK_EQ(pci_find(0x100)->group, on ? 0x100 : 0x08);
+		CHECK(strstr(fake_log, on ? "bridge to bus 01, ACS\n" : "to bus 01, ACS off\n"));
+		CHECK_EQ(!strstr(fake_log, "BARs, one group with 00:01.0"), on);
+	}
 }
 
 TEST(other_functions_only_of_multifunction_devices)
@@ -214,18 +242,54 @@ TEST(resets_by_power_state_and_by_bus)
 	CHECK(!pci_reset_function(pci_find(pci_bdf(1, 0, 0))));
 }
 
+/* Whenever it dies, and by whatever it is reset. */
 TEST(a_reset_of_the_dead_is_bounded)
+{
+	enum { FLR, POWER, BUS, WAYS };
+	struct fake_function *f;
+	unsigned least[WAYS] = {30, 30, 30};
+
+	for (unsigned n = 0; n < 60 * WAYS; n++) {
+		fresh();
+		bridge(pci_bdf(0, 1, 0), 1);
+		f = card(pci_bdf(1, 0, 0));
+		fake_pci_set(f, 0xe4, 4, n % WAYS == FLR ? PCIE_FLR_CAPABLE : 0);
+		fake_pci_set(f, 0xcc, 2, n % WAYS == BUS ? PM_NO_SOFT_RESET : 0);
+		fake_pci_set(f, 0xea, 2, PCIE_PENDING); /* for ever */
+		pci_enumerate(&no_acpi);
+		CHECK_EQ(pci_function_count, 2);
+		f->accesses = 0;
+		f->dies_after = 1 + n / WAYS;
+		if (pci_reset_function(&pci_functions[1])) {
+			least[n % WAYS] = 0; /* it lived long enough */
+			continue;
+		}
+		CHECK(least[n % WAYS]);
+		CHECK(fake_pci_waited_ms < 2500);
+		fake_pci_waited_ms = 0;
+		CHECK(!pci_reset_function(&pci_functions[1]));
+		CHECK_EQ(fake_pci_waited_ms, 0);
+	}
+	CHECK_EQ(least[FLR] + least[POWER] + least[BUS], 0);
+}
+
+/* A function that answers with its ids alone; and one whose header is all ones from 0x10 on. */
+TEST(partly_dead_devices_end_enumeration)
 {
 	struct fake_function *f;
 
-	fresh();
-	f = card(pci_bdf(0, 3, 0));
-	pci_enumerate(&no_acpi);
-	f->accesses = 0;
-	f->dies_after = 25;
-	CHECK(!pci_reset_function(&pci_functions[0]));
-	CHECK(fake_pci_waited_ms < 3000);
-	fake_pci_waited_ms = 0;
-	CHECK(!pci_reset_function(&pci_functions[0]));
-	CHECK_EQ(fake_pci_waited_ms, 0);
+	for (unsigned from = 4; from < 256; from += 4) {
+		fresh();
+		f = card(pci_bdf(0, 3, 0));
+		memset(f->config + from, 0xff, sizeof(f->config) - from);
+		memset(f->writable, 0, sizeof(f->writable));
+		card(pci_bdf(0, 4, 0));
+		pci_enumerate(&no_acpi);
+		CHECK(pci_find(pci_bdf(0, 4, 0)) != NULL);
+		f = fake_pci; /* and reset, if it was found */
+		if (pci_find(0x18)) {
+			pci_reset_function(pci_find(0x18));
+		}
+		CHECK(fake_pci_waited_ms < 2500);
+	}
 }

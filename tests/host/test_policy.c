@@ -308,3 +308,50 @@ TEST(every_msr_of_the_table_is_found)
 	CHECK(!msr_read(v, MSR_AMD_DE_CFG + 1, &value));
 	CHECK(!msr_read(v, UINT32_MAX, &value));
 }
+
+/* A CPU with less of everything than the test machine, which is the boot CPU. */
+static void lesser_cpu(uint32_t leaf_number, uint32_t subleaf, uint32_t out[4])
+{
+	void (*own)(uint32_t, uint32_t, uint32_t[4]) = fake_host.cpuid;
+
+	fake_host.cpuid = NULL;
+	host_cpuid(leaf_number, subleaf, out);
+	fake_host.cpuid = own;
+	switch (leaf_number) {
+	case 1: out[2] &= ~(uint32_t)(BIT(17) | BIT(21) | BIT(24)); break; /* PCID */
+	case 7: out[1] &= ~(uint32_t)BIT(5); break;			   /* AVX2 */
+	case 0xd:
+		out[0] &= subleaf == 1 ? ~8u : ~4u; /* XSAVES; AVX state */
+		break;
+	case 0x80000007: out[3] = 0; break;
+	case 0x80000008: out[0] = 0x3024; break;
+	}
+}
+
+TEST(guests_see_what_all_cpus_have)
+{
+	struct vcpu *v = vcpu(1);
+	unsigned bits = cpuid_maxphyaddr();
+
+	fake_log_reset();
+	cpuid_meet(); /* one that is the same */
+	CHECK_STR(fake_log, "");
+	CHECK_EQ(cpuid_maxphyaddr(), bits);
+	CHECK(cpuid_has(FEATURE_PCID));
+	fake_host.cpuid = lesser_cpu;
+	cpuid_meet();
+	CHECK(!cpuid_has(FEATURE_PCID));
+	CHECK(!(leaf(v, 7, 0, 1) & BIT(5)));
+	CHECK(!cpuid_has(FEATURE_XSAVES));
+	CHECK_EQ(cpuid_xcr0_allowed(), 3);
+	CHECK_EQ(cpuid_maxphyaddr(), 36);
+	/* What is emulated, or was measured, stays. */
+	CHECK(cpuid_has(FEATURE_X2APIC));
+	CHECK(cpuid_has(FEATURE_TSC_DEADLINE));
+	CHECK(leaf(v, 0x80000007, 0, 3) & BIT(8));
+	CHECK(strstr(fake_log, "CPU 0 lacks CPUID 0x1 ECX 0x20000, which other CPUs have; no guest "
+			       "sees it\n"));
+	fake_host.cpuid = NULL;
+	cpuid_init();
+	CHECK(cpuid_has(FEATURE_PCID));
+}

@@ -7,7 +7,7 @@
 #define host_cpuid machine_cpuid
 #define host_cpu   machine_cpu
 #include "arch/x86_64/vmx/controls.c"
-
+#define lacking svm_lacking
 #include "arch/x86_64/svm/probe.c"
 #include "tests/fake/fake_host.h"
 #include "tests/host/test.h"
@@ -228,7 +228,151 @@ TEST(vmx_cpus_that_differ)
 	CHECK(vmx_probe());
 	*msr(MSR_VMX_PROCBASED_CTLS2) &= ~((uint64_t)SECONDARY_INVPCID << 32);
 	CHECK(!vmx_check_cpu(&r));
-	CHECK_STR(r.text, "CPU 3 has other VMX capabilities than the boot CPU");
+	CHECK_STR(r.text, "CPU 3 has no VMX INVPCID, unlike the boot CPU");
+	CHECK_STR(fake_log, ""); /* the boot CPU has told what it lacks itself */
+}
+
+static void differs(uint32_t number, uint64_t value, const char *why)
+{
+	struct refusal r = {{0}};
+	uint64_t own = *msr(number);
+
+	*msr(number) = value;
+	CHECK_EQ(vmx_check_cpu(&r), !why[0]);
+	CHECK_STR(r.text, why);
+	*msr(number) = own;
+}
+
+TEST(vmx_differences_that_matter)
+{
+	struct refusal r = {{0}};
+
+	intel();
+	CHECK(vmx_probe());
+	/* More than the boot CPU has is no harm. */
+	differs(MSR_VMX_PROCBASED_CTLS2, 0x0fffffff00000000, "");
+	differs(MSR_VMX_EPT_VPID_CAP, 0x00000f0106334141 | BIT(22), "");
+	/* The rest is, each in its own words. */
+	differs(MSR_VMX_TRUE_PROCBASED_CTLS, 0xf7bffffe04006172,
+		"CPU 3 has no VMX NMI-window exiting, unlike the boot CPU");
+	differs(MSR_VMX_EPT_VPID_CAP, 0x00000f0106314141,
+		"CPU 3 has no VMX 1 GiB EPT leaves, unlike the boot CPU");
+	differs(MSR_VMX_EPT_VPID_CAP, 0x00000d0106334141,
+		"CPU 3 has no VMX INVVPID, unlike the boot CPU");
+	differs(MSR_VMX_EPT_VPID_CAP, 0, "CPU 3 has no VMX 4-level EPT, unlike the boot CPU");
+	differs(MSR_VMX_BASIC, 0x00d810000000002c,
+		"CPU 3 has other VMX capabilities than the boot CPU");
+	differs(MSR_VMX_MISC, 0x600401e3, "CPU 3 has other VMX capabilities than the boot CPU");
+	differs(MSR_VMX_CR4_FIXED1, 0x1727ff, "CPU 3 has other VMX capabilities than the boot CPU");
+	differs(MSR_VMX_TRUE_PINBASED_CTLS, 0x000000ff00000096, /* posted interrupts by force */
+		"CPU 3 has other VMX capabilities than the boot CPU");
+	leaf_1_ecx = 0;
+	CHECK(!vmx_check_cpu(&r));
+	CHECK_STR(r.text, "CPU 3 has no VMX, unlike the boot CPU");
+}
+
+/* --- VMX as KVM's nested VMX shows it (Linux 6.1, nested_vmx_setup_ctls_msrs) --- */
+
+static void kvm(void)
+{
+	intel();
+	*msr(MSR_FEATURE_CONTROL) = 0; /* QEMU sets it only with its own firmware's help */
+	*msr(MSR_VMX_BASIC) = 0x00d8100011e57ed0;
+	*msr(MSR_VMX_MISC) = 0x20000165;
+	*msr(MSR_VMX_PROCBASED_CTLS2) = 0x00137bfe00000000;
+	*msr(MSR_VMX_EPT_VPID_CAP) = 0x00000f0106334041;
+	*msr(MSR_VMX_TRUE_PINBASED_CTLS) = 0x0000007f00000016;
+	*msr(MSR_VMX_TRUE_PROCBASED_CTLS) = 0xfff9fffe04006172;
+	*msr(MSR_VMX_TRUE_EXIT_CTLS) = 0x007fefff00036dfb;
+	*msr(MSR_VMX_TRUE_ENTRY_CTLS) = 0x0000d3ff000011fb;
+}
+
+TEST(vmx_in_kvm)
+{
+	struct refusal r = {{0}};
+
+	kvm();
+	CHECK(vmx_probe());
+	CHECK_STR(fake_log, "");
+	CHECK(vmx_check_cpu(&r));
+	CHECK_EQ(*msr(MSR_FEATURE_CONTROL), FEATURE_LOCK | FEATURE_VMX_OUTSIDE_SMX);
+	CHECK_EQ(vmx_caps.revision, 0x11e57ed0);
+	CHECK_EQ(vmx_caps.timer_shift, 5);
+	/* Only what is wanted and what must be 1: KVM refuses an entry with anything else. */
+	CHECK_EQ(vmx_caps.word[PIN],
+		 0x16 | PIN_EXT_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMI | PIN_PREEMPTION_TIMER);
+	CHECK_EQ(vmx_caps.word[SECONDARY], SECONDARY_EPT | SECONDARY_RDTSCP | SECONDARY_VPID |
+						   SECONDARY_WBINVD | SECONDARY_UNRESTRICTED |
+						   SECONDARY_INVPCID | SECONDARY_XSAVES);
+}
+
+/* An old host: KVM offers nothing beyond what EPT with unrestricted guests came with. */
+TEST(vmx_in_kvm_on_a_westmere)
+{
+	kvm();
+	*msr(MSR_VMX_PROCBASED_CTLS2) = (uint64_t)(SECONDARY_EPT | SECONDARY_UNRESTRICTED) << 32;
+	*msr(MSR_VMX_TRUE_PINBASED_CTLS) &= ~((uint64_t)PIN_PREEMPTION_TIMER << 32);
+	*msr(MSR_VMX_EPT_VPID_CAP) = 0x06114040; /* no VPID, 1 GiB leaves, A/D or execute-only */
+	CHECK(vmx_probe());
+	CHECK_STR(fake_log, "");
+	CHECK_EQ(vmx_caps.word[SECONDARY], SECONDARY_EPT | SECONDARY_UNRESTRICTED);
+	CHECK_EQ(virt_controls, 0);
+}
+
+/* No MSR beside the architectural ones may be needed: here all others fault. */
+TEST(svm_in_kvm)
+{
+	struct refusal r = {{0}};
+
+	amd();
+	svm_edx = SVM_CAP_NPT | SVM_CAP_NEXT_RIP;
+	for (size_t i = 0; i < ARRAY_SIZE(msrs); i++) {
+		msrs[i].msr = ~msrs[i].msr;
+	}
+	CHECK(svm_probe());
+	CHECK(svm_check_cpu(&r));
+	CHECK_STR(fake_log, "");
+	CHECK(svm_caps.next_rip);
+	CHECK_EQ(svm_caps.clean, 0);
+	CHECK_EQ(svm_caps.flush, TLB_FLUSH_ALL);
+}
+
+/* --- what a report says of them --- */
+
+static char told[8192];
+
+static void tell(const char *name, bool present, bool needed)
+{
+	size_t len = strlen(told);
+
+	snprintf(told + len, sizeof(told) - len, "%s:%d:%d\n", name, present, needed);
+}
+
+TEST(features_of_vmx)
+{
+	intel();
+	*msr(MSR_VMX_PROCBASED_CTLS2) &= ~((uint64_t)SECONDARY_UNRESTRICTED << 32);
+	*msr(MSR_VMX_EPT_VPID_CAP) &= ~(uint64_t)EPT_CAP_1G;
+	told[0] = 0;
+	vmx_features(tell);
+	CHECK(strstr(told, "true controls:1:1\n"));
+	CHECK(strstr(told, "preemption timer:1:0\n"));
+	CHECK(strstr(told, "unrestricted guest:0:1\n"));
+	CHECK(strstr(told, "write-back EPT:1:1\n"));
+	CHECK(strstr(told, "1 GiB EPT leaves:0:0\n"));
+}
+
+TEST(features_of_svm)
+{
+	amd();
+	told[0] = 0;
+	svm_features(tell);
+	CHECK(strstr(told, "nested paging:1:1\n"));
+	CHECK(strstr(told, "next RIP:0:0\n"));
+	extended_ecx = 0;
+	told[0] = 0;
+	svm_features(tell);
+	CHECK(strstr(told, "nested paging:0:1\n"));
 }
 
 /* --- SVM --- */
@@ -265,7 +409,7 @@ TEST(svm_every_missing_feature_is_named)
 	amd();
 	svm_edx = 0;
 	extended_edx = 0;
-	*msr(MSR_AMD_VM_CR) = VM_CR_SVMDIS;
+	*msr(MSR_AMD_VM_CR) = VM_CR_SVMDIS | VM_CR_LOCK;
 	CHECK(!svm_probe());
 	logged("missing: CPU 3: virtualization (SVM) is switched off in the firmware setup\n");
 	logged("missing: NX (MMIO and data must not be executable)\n");
@@ -280,13 +424,41 @@ TEST(svm_not_there)
 	CHECK_STR(fake_log, "missing: SVM (guests run in it)\n");
 }
 
+/* Switched off, but not locked: that is ours to change. */
+TEST(svm_unlocked_is_switched_on)
+{
+	amd();
+	*msr(MSR_AMD_VM_CR) = VM_CR_SVMDIS;
+	CHECK(svm_probe());
+	CHECK_STR(fake_log, "");
+	CHECK_EQ(*msr(MSR_AMD_VM_CR), 0);
+}
+
 TEST(svm_cpus_that_differ)
 {
 	struct refusal r = {{0}};
 
 	amd();
-	CHECK(svm_probe());
 	svm_edx |= SVM_CAP_NEXT_RIP;
+	CHECK(svm_probe());
+	svm_edx |= SVM_CAP_CLEAN; /* more is no harm */
+	CHECK(svm_check_cpu(&r));
+	svm_edx = SVM_CAP_NPT;
 	CHECK(!svm_check_cpu(&r));
-	CHECK_STR(r.text, "CPU 3 has other SVM capabilities than the boot CPU");
+	CHECK_STR(r.text, "CPU 3 has no SVM next RIP, unlike the boot CPU");
+	r.text[0] = 0;
+	svm_edx |= SVM_CAP_NEXT_RIP;
+	extended_edx = EDX_NX;
+	CHECK(!svm_check_cpu(&r));
+	CHECK_STR(r.text, "CPU 3 has no SVM 1 GiB pages, unlike the boot CPU");
+	r.text[0] = 0;
+	extended_ecx = 0;
+	CHECK(!svm_check_cpu(&r));
+	CHECK_STR(r.text, "CPU 3 has no SVM, unlike the boot CPU");
+	r.text[0] = 0;
+	amd();
+	CHECK(svm_probe());
+	*msr(MSR_AMD_VM_CR) = VM_CR_SVMDIS | VM_CR_LOCK;
+	CHECK(!svm_check_cpu(&r));
+	CHECK_STR(r.text, "CPU 3: virtualization (SVM) is switched off in the firmware setup");
 }

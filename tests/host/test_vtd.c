@@ -4,6 +4,7 @@
  */
 #include "drivers/vtd.h"
 #include "hv/host.h"
+#include "hv/pci.h"
 #include "tests/host/iommu_rig.h"
 
 enum { BASE = 0xfed90000, MMIO = 0x90000, FAULTS = 0x220, IOTLB = 0xf0 };
@@ -225,11 +226,15 @@ TEST(formats)
 	CHECK_EQ(vtd_npt_format(0, 0).levels, 0);
 	CHECK_EQ(e.low, 0x123001);
 	CHECK_EQ(e.high, 0x701);
-	e = vtd_remap_entry(0x1234, 0xab, 0x51, false, false);
+	e = vtd_remap_entry(vtd_remap_source(0x1234, 0x1234), 0xab, 0x51, false, false);
 	CHECK_EQ(e.low, 0xab0000510001);
 	CHECK_EQ(e.high, 0x41234);
-	e = vtd_remap_entry(0x1234, 0x12345678, 0x51, true, true);
+	e = vtd_remap_entry(0, 0x12345678, 0x51, true, true);
 	CHECK_EQ(e.low, 0x1234567800510011);
+	CHECK_EQ(vtd_remap_source(0x208, 0x200), 0x80202); /* by bus */
+	CHECK_EQ(vtd_remap_source(0x408, 0x200), 0x80204);
+	CHECK_EQ(vtd_remap_source(0x208, 0xf0), 0x400f0);
+	CHECK_EQ(vtd_remap_source(0x208, 0x300), 0x40300); /* nonsense is taken at its word */
 	CHECK_EQ(vtd_message_address(0), 0xfee00018);
 	CHECK_EQ(vtd_message_address(0x8001), 0xfee0003c);
 	CHECK_EQ(vtd_message_address(0x7fff), 0xfeeffff8);
@@ -463,6 +468,36 @@ TEST(messages)
 	CHECK_EQ(told.remaps, 2);
 	CHECK(!iommu->msi(0x10, 0, 1, 0x51, &again, &data));
 	CHECK(remap[VTD_LEGACY_INDEX + 256].low != 0);
+}
+
+/* Two functions behind a bridge to PCI: what the bridge's id reaches, and whose interrupts are. */
+TEST(requests_that_carry_a_bridges_id)
+{
+	const struct vtd_pair *remap;
+	struct iommu_domain *d;
+	uint64_t address, again;
+	uint32_t data;
+
+	pci_functions[0] = (struct pci_function){.bdf = 0x308, .requester = 0x200};
+	pci_functions[1] = (struct pci_function){.bdf = 0x310, .requester = 0x200};
+	pci_function_count = 2;
+	start(CAP, EXT);
+	remap = (void *)(uintptr_t)(told.remap & ~PAGE_MASK);
+	d = domain_of(&rig_guest);
+	CHECK(iommu->attach(0x308, d, &why) && iommu->attach(0x310, d, &why));
+	CHECK_EQ(walk(0x308, 0), RIG_RAM + 1);
+	CHECK_EQ(walk(0x200, 0), RIG_RAM + 1);
+	CHECK(vtd_owned(0x200) && vtd_owned(0x308) && !vtd_owned(0x318));
+	CHECK(iommu->msi(0x308, 0, 1, 0x51, &address, &data));
+	CHECK(iommu->msi(0x310, 0, 1, 0x52, &again, &data));
+	CHECK(address != again);
+	CHECK_EQ(remap[VTD_LEGACY_INDEX].high, 0x80203);
+	CHECK(iommu->attach(0x308, NULL, &why));
+	CHECK_EQ(walk(0x308, 0), 0);
+	CHECK_EQ(walk(0x200, 0), RIG_RAM + 1); /* still the other's */
+	CHECK(iommu->attach(0x310, NULL, &why));
+	CHECK_EQ(walk(0x200, 0), 0);
+	pci_function_count = 0;
 }
 
 TEST(pins)

@@ -122,3 +122,68 @@ def test_examples_are_right(example):
     status, _, err = run("check", example)
     assert status == 0, err
     assert "error" not in err
+
+
+def fake_function(sysfs, name, device_class, config, group=None, driver=None, bars=()):
+    """A directory as Linux has one for each PCI function."""
+    path = sysfs / "bus/pci/devices" / name
+    path.mkdir(parents=True)
+    (path / "vendor").write_text("0x8086\n")
+    (path / "device").write_text("0x10d3\n")
+    (path / "class").write_text(f"{device_class:#08x}\n")
+    (path / "irq").write_text("11\n")
+    lines = [f"0x{a:016x} 0x{b:016x} 0x{flags:016x}" for a, b, flags in bars]
+    lines += ["0x0000000000000000 " * 2 + "0x0000000000000000"] * (13 - len(lines))
+    (path / "resource").write_text("\n".join(lines) + "\n")
+    (path / "config").write_bytes(bytes(config))
+    if group is not None:
+        (path / "iommu_group").symlink_to(f"../../../../kernel/iommu_groups/{group}")
+    if driver:
+        (path / "driver").symlink_to(f"../../../../bus/pci/drivers/{driver}")
+
+
+def with_capabilities():
+    config = bytearray(256)
+    config[0x06] = 0x10
+    config[0x34] = 0x50
+    config[0x3d] = 1
+    config[0x50:0x54] = 5, 0x70, 0x06, 0  # MSI, 8 messages
+    config[0x70:0x74] = 0x11, 0x50, 0x40, 0  # MSI-X, 65 entries; the list turns back
+    return config
+
+
+def test_devices(tmp_path, conf):
+    fake_function(tmp_path, "0000:00:1f.0", 0x060100, bytes(256), group=7)
+    bridge = bytearray(256)
+    bridge[0x0e], bridge[0x19] = 1, 3
+    fake_function(tmp_path, "0000:00:1c.0", 0x060400, bridge, group=6, driver="pcieport")
+    fake_function(tmp_path, "0000:03:00.1", 0x020000, with_capabilities(), group=12, driver="e1000e",
+                  bars=[(0xfeb80000, 0xfeb9ffff, 0x40200), (0xc040, 0xc05f, 0x40101)])
+    short = bytearray(64)
+    short[0x3d] = 2
+    fake_function(tmp_path, "0000:03:00.0", 0x0c0330, short, bars=[(0, 0, 0), (0x1000, 0x1fff, 0x40200)])
+    fake_function(tmp_path, "0001:00:00.0", 0x020000, bytes(256))
+    status, out, err = run("devices", "--sysfs", str(tmp_path))
+    assert (status, err) == (0, "")
+    assert out.splitlines() == [
+        "# PCI functions of this host. A line in a guest's section gives it the function.",
+        "# PCI   00:1c.0  # 8086:10d3 bridge to bus 03, group 6, driver pcieport",
+        "# PCI   00:1f.0  # 8086:10d3 bridge, group 7",
+        "pci = 03:00.0  # 8086:10d3 USB controller, IRQ 11, 1 BAR",
+        "pci = 03:00.1  # 8086:10d3 network controller, MSI-X 65, MSI 8, 2 BARs, group 12, driver e1000e",
+        "# MSI and MSI-X show to root only.",
+        "# Functions without a group: Linux has no IOMMU on.",
+        "# Functions outside PCI segment 0 are left out: Mullion does not reach them.",
+    ]
+    # All of it is configuration.
+    assert conf(GUEST + out) == (0, "", "")
+
+
+def test_devices_of_nothing(tmp_path):
+    (tmp_path / "bus/pci/devices").mkdir(parents=True)
+    assert run("devices", "--sysfs", str(tmp_path)) == (
+        0, "# PCI functions of this host. A line in a guest's section gives it the function.\n", "")
+    status, out, err = run("devices", "--sysfs", str(tmp_path / "no"))
+    assert (status, out) == (2, "")
+    assert "No such file" in err
+    assert run("devices", "--sysfs")[0] == 2

@@ -60,6 +60,7 @@ def test_restart_after_crash(tmp_path):
 NEIGHBOURS = ["triple", "cf9", "s5", "fetch", "unknown", "deaf", "flood"]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("vehicle", [SKYLAKE, EPYC], ids=str)
 @pytest.mark.parametrize("how", NEIGHBOURS)
 def test_isolation(tmp_path, vehicle, how):

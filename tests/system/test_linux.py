@@ -69,6 +69,7 @@ def test_default(tmp_path, vehicle, cpus):
     check(linux(vehicle, tmp_path, cpus), vehicle, cpus)
 
 
+@pytest.mark.alone(bochs=True)
 @pytest.mark.parametrize("vehicle,limit", [(SKYLAKE, 40), (EPYC, 15)], ids=str)
 def test_time_to_init(tmp_path, vehicle, limit):
     """From the emulator's start to the guest's init, with one vCPU."""
@@ -123,6 +124,7 @@ def test_zambezi(tmp_path, vehicle):
     check(linux(vehicle, tmp_path, 1), vehicle, 1)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("vehicle", [SKYLAKE, EPYC], ids=str)
 def test_beside_ticker(tmp_path, vehicle):
     """The demo: Linux boots and ends while the second guest counts on, and loses no tick."""

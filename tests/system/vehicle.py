@@ -8,6 +8,7 @@ import dataclasses
 import os
 import pathlib
 import re
+import socket
 import subprocess
 import time
 
@@ -91,7 +92,7 @@ class Run:
         assert self.status == (1 if failed else 0)
 
 
-def make_image(path, config, files=(), cmdline=""):
+def make_image(path, config, files=(), cmdline="", options=("--timeout", "0")):
     """Writes the configuration beside links to the files it names, and makes the image."""
     path = pathlib.Path(path)
     for file in files:
@@ -101,7 +102,7 @@ def make_image(path, config, files=(), cmdline=""):
             link.symlink_to(file)
     (path / "test.conf").write_text(config, encoding="utf-8")
     image = path / "test.img"
-    command = [TOP / "scripts/mkimage", "-c", path / "test.conf", "-o", image]
+    command = [TOP / "scripts/mkimage", "-c", path / "test.conf", "-o", image, *options]
     if cmdline:
         command += ["--cmdline", cmdline]
     subprocess.run(command, check=True, timeout=60)
@@ -112,12 +113,41 @@ def clean(data):
     return re.sub(r"\x1b\[[0-9;?=]*[A-Za-z]", "", data.decode("latin-1")).replace("\r", "").replace("\0", "")
 
 
-def run(vehicle, image, smp=1, memory=256, timeout=60, options=(), until=None):
-    """Runs an image. With `until`, a pattern, the run is over when all of it has been printed."""
+class Monitor:
+    """QEMU's monitor: what happens to a machine from outside, and what is in it."""
+
+    def __init__(self, path):
+        self.path = str(path / "monitor")
+        self.options = ["-monitor", f"unix:{self.path},server=on,wait=off"]
+
+    def __call__(self, *commands):
+        """Gives commands in turn; returns all that was answered."""
+        seen = b""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(20)
+            s.connect(self.path)
+            for command in (None, *commands):
+                if command:
+                    s.sendall(command.encode() + b"\n")
+                answer = b""
+                while not answer.endswith(b"(qemu) "):
+                    part = s.recv(65536)
+                    assert part, f"the monitor ended at {command!r}"
+                    answer += part
+                seen += answer
+        return clean(seen)
+
+
+def run(vehicle, image, smp=1, memory=256, timeout=60, options=(), until=None, acts=()):
+    """Runs an image. With `until`, a pattern, the run is over when all of it has been printed.
+
+    `acts`, pairs of a pattern and a function: each is called once, in turn, when its pattern shows.
+    """
     serial = pathlib.Path(image).with_suffix(".serial")
     serial.write_bytes(b"")
     command = [TOP / "scripts" / vehicle.emulator, image, "--smp", str(smp), "--memory", str(memory),
                "--cpu", vehicle.cpu, "--serial", serial, "--timeout", str(timeout), *options]
+    acts = list(acts)
     start = time.monotonic()
     process = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL)
     status = None
@@ -126,6 +156,8 @@ def run(vehicle, image, smp=1, memory=256, timeout=60, options=(), until=None):
             try:
                 status = process.wait(0.1)
             except subprocess.TimeoutExpired:
+                if acts and re.search(acts[0][0], clean(serial.read_bytes()), re.M):
+                    acts.pop(0)[1]()
                 if until and re.search(until, clean(serial.read_bytes()), re.M | re.S):
                     break
     finally:
@@ -135,6 +167,7 @@ def run(vehicle, image, smp=1, memory=256, timeout=60, options=(), until=None):
     result = Run(status, clean(serial.read_bytes()), time.monotonic() - start)
     print(f"--- {vehicle}, status {status}, {result.seconds:.1f} s\n{result.text}")
     assert status != 124, f"no end after {timeout} s"
+    assert not acts, f"never printed: {acts[0][0]!r}"
     if until:
         assert re.search(until, result.text, re.M | re.S), f"never printed: {until!r}"
     return result

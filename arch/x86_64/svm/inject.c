@@ -37,6 +37,9 @@ void svm_inject(struct vcpu *v, const struct event *e)
 		coded.has_error = v->regs.cr0 & CR0_PE; /* real mode has none */
 	}
 	c->inject = (uint64_t)e->error << 32 | event_encode(&coded);
+	if (e->type == EVENT_INTR && svm_caps.repeats) {
+		host_kick(host_cpu(), false);
+	}
 	if (e->type == EVENT_NMI) {
 		/* By the neutral state: a shadow that waits to be written must not take it back. */
 		vcpu_need(v, GROUP_SHADOW);

@@ -1,7 +1,8 @@
 /*
  * NPT entries are those of long mode, walked as user accesses (AMD APM vol. 2, "Nested Paging").
  * Accessed and dirty are set from the start, so the CPU never has to. Memory types by the host's
- * PAT: entry 0 is WB, entry 3 is UC.
+ * PAT, combined with the guest's and with the host's MTRRs: entry 0 is WB; entry 2 is UC-, which is
+ * UC unless guest or MTRR say WC, as for a frame buffer ("Combining Memory Types, MTRRs").
  */
 #pragma once
 
@@ -16,7 +17,7 @@
 	.large = BIT(7),						\
 	.write = BIT(1),						\
 	.write_back = 0,						\
-	.uncached = BIT(3) | BIT(4),					\
+	.uncached = BIT(4),						\
 	.no_execute = BIT(63),						\
 }
 /* clang-format on */

@@ -166,6 +166,7 @@ const struct virt_ops svm_ops = {
 	.name = "SVM",
 	.npt_format = &svm_npt_format,
 	.probe = svm_probe,
+	.features = svm_features,
 	.cpu_enable = svm_cpu_enable,
 	.vcpu_create = svm_vcpu_create,
 	.vcpu_reset = svm_vcpu_reset,

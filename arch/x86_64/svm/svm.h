@@ -19,6 +19,7 @@ enum {
 struct svm_caps {
 	uint32_t features; /* enum above */
 	bool next_rip;
+	bool repeats; /* an injected interrupt may be delivered twice: see probe.c */
 	uint32_t clean; /* CLEAN_ALL where the CPU has clean bits, else 0 */
 	uint8_t flush;	/* enum tlb_control: what drops the guest's translations */
 };
@@ -69,6 +70,7 @@ enum { DR7_CAUSES = FIELD(7, 0) | BIT(13) };
 
 /* probe.c */
 bool svm_probe(void);
+void svm_features(virt_feature_fn tell);
 bool svm_check_cpu(struct refusal *r);
 
 /* svm.c */

@@ -156,7 +156,7 @@ static bool read_caps(struct vmx_caps *c, bool quiet)
 	uint64_t basic = capability(MSR_VMX_BASIC), misc = capability(MSR_VMX_MISC);
 	bool ok = true;
 
-	memset(c, 0, sizeof(*c)); /* compared as bytes */
+	memset(c, 0, sizeof(*c));
 	c->revision = (uint32_t)(basic & BASIC_REVISION);
 	c->cr0_fixed0 = capability(MSR_VMX_CR0_FIXED0);
 	c->cr0_fixed1 = capability(MSR_VMX_CR0_FIXED1);
@@ -206,6 +206,24 @@ static bool unlock(struct refusal *r)
 	return true;
 }
 
+void vmx_features(virt_feature_fn tell)
+{
+	uint64_t ept = capability(MSR_VMX_EPT_VPID_CAP);
+
+	tell("true controls", capability(MSR_VMX_BASIC) & BASIC_TRUE_CONTROLS, true);
+	tell("EFER.LMA stored on exit", capability(MSR_VMX_MISC) & MISC_STORES_LMA, true);
+	for (size_t i = 0; i < ARRAY_SIZE(controls); i++) {
+		const struct control *k = &controls[i];
+
+		tell(k->name, controls_allow(k->bit, capability(word_msr[k->word])),
+		     k->need == REQUIRED);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(ept_needs); i++) {
+		tell(ept_needs[i].name, (ept & ept_needs[i].bit) == ept_needs[i].bit, true);
+	}
+	tell("1 GiB EPT leaves", ept & EPT_CAP_1G, false);
+}
+
 static bool has_vmx(void)
 {
 	uint32_t out[4];
@@ -234,9 +252,54 @@ bool vmx_probe(void)
 	return ok;
 }
 
+/* The first of what the boot CPU chose that is not possible here; NULL: all of it is. */
+static const char *lacking(void)
+{
+	uint64_t ept = capability(MSR_VMX_EPT_VPID_CAP);
+
+	for (size_t i = 0; i < ARRAY_SIZE(controls); i++) {
+		const struct control *k = &controls[i];
+		uint32_t used = vmx_caps.word[k->word] | word_dynamic[k->word];
+
+		if (k->bit & used && !controls_allow(k->bit, capability(word_msr[k->word]))) {
+			return k->name;
+		}
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(ept_needs); i++) {
+		if ((ept & ept_needs[i].bit) != ept_needs[i].bit) {
+			return ept_needs[i].name;
+		}
+	}
+	if (vmx_npt_format.gib_leaves && !(ept & EPT_CAP_1G)) {
+		return "1 GiB EPT leaves";
+	}
+	if (vmx_caps.word[SECONDARY] & SECONDARY_VPID &&
+	    !(ept & EPT_CAP_INVVPID && ept & EPT_CAP_INVVPID_SINGLE)) {
+		return "INVVPID";
+	}
+	return NULL;
+}
+
+/* What must be the same, because one set of values is written on all CPUs. */
+static bool same_rest(const struct vmx_caps *own)
+{
+	for (unsigned w = 0; w < CONTROL_WORDS; w++) {
+		uint32_t must = (uint32_t)capability(word_msr[w]);
+
+		if (must & ~vmx_caps.word[w]) {
+			return false;
+		}
+	}
+	return own->revision == vmx_caps.revision && own->timer_shift == vmx_caps.timer_shift &&
+	       own->cr0_fixed0 == vmx_caps.cr0_fixed0 && own->cr4_fixed0 == vmx_caps.cr4_fixed0 &&
+	       !(vmx_caps.cr0_fixed1 & ~own->cr0_fixed1) &&
+	       !(vmx_caps.cr4_fixed1 & ~own->cr4_fixed1);
+}
+
 bool vmx_check_cpu(struct refusal *r)
 {
 	struct vmx_caps own;
+	const char *what;
 
 	if (!has_vmx()) {
 		return refuse(r, "CPU %u has no VMX, unlike the boot CPU", host_cpu());
@@ -244,8 +307,12 @@ bool vmx_check_cpu(struct refusal *r)
 	if (!unlock(r)) {
 		return false;
 	}
+	what = lacking();
+	if (what) {
+		return refuse(r, "CPU %u has no VMX %s, unlike the boot CPU", host_cpu(), what);
+	}
 	read_caps(&own, true);
-	if (memcmp(&own, &vmx_caps, sizeof(own)) != 0) {
+	if (!same_rest(&own)) {
 		return refuse(r, "CPU %u has other VMX capabilities than the boot CPU", host_cpu());
 	}
 	return true;

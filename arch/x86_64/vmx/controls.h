@@ -5,6 +5,7 @@
 #pragma once
 
 #include "hv/refuse.h"
+#include "hv/virt.h"
 
 enum control_word { PIN, PRIMARY, SECONDARY, EXIT, ENTRY, CONTROL_WORDS };
 
@@ -105,5 +106,6 @@ extern struct vmx_caps vmx_caps;
 
 /* Boot CPU: reads the capabilities; logs each required one that is missing. */
 bool vmx_probe(void);
+void vmx_features(virt_feature_fn tell);
 /* Each CPU: refuses if it differs from the boot CPU, or if firmware has locked VMX off. */
 bool vmx_check_cpu(struct refusal *r);

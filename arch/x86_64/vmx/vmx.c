@@ -288,6 +288,7 @@ const struct virt_ops vmx_ops = {
 	.name = "VMX",
 	.npt_format = &vmx_npt_format,
 	.probe = vmx_probe,
+	.features = vmx_features,
 	.cpu_enable = vmx_cpu_enable,
 	.vcpu_create = vmx_vcpu_create,
 	.vcpu_reset = vmx_vcpu_reset,

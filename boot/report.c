@@ -1,0 +1,230 @@
+/*
+ * The hardware report: see report.h. Called by main.c and partitions.c. No state.
+ */
+#include "boot/report.h"
+#include "arch/x86_64/percpu.h"
+#include "boot/console.h"
+#include "boot/ram.h"
+#include "boot/screen.h"
+#include "drivers/lapic.h"
+#include "drivers/tsc.h"
+#include "hv/cpu_facts.h"
+#include "hv/host.h"
+#include "hv/iommu.h"
+#include "hv/lib/printf.h"
+#include "hv/log.h"
+#include "hv/mtrr.h"
+#include "hv/pci.h"
+#include "hv/pci_text.h"
+#include "hv/skeleton.h"
+#include "hv/speculation.h"
+#include "hv/virt.h"
+
+/* --- CPUs --- */
+
+void report_cpu(void)
+{
+	uint32_t signature = cpu_facts[0].signature;
+	struct cpu_name name;
+
+	cpu_facts_name(&name);
+	log_line("CPU: %s, family 0x%x model 0x%x stepping %u, microcode 0x%x", name.text,
+		 cpu_facts_family(signature), cpu_facts_model(signature),
+		 cpu_facts_stepping(signature), cpu_facts[0].microcode);
+	for (unsigned i = 1; i < host_cpu_count(); i++) {
+		if (cpu_facts[i].other_mtrrs) {
+			log_line("warning: CPU %u has other MTRRs than the boot CPU; ask for "
+				 "another firmware",
+				 i);
+			break;
+		}
+	}
+	speculation_log();
+}
+
+static void report_cpus(const struct acpi_info *a)
+{
+	unsigned cpus = host_cpu_count();
+
+	log_line("CPUs: %u in %u package%s, %u core%s; LAPIC in %s mode", cpus,
+		 cpu_facts_packages(cpu_facts, cpus),
+		 cpu_facts_packages(cpu_facts, cpus) == 1 ? "" : "s",
+		 cpu_facts_cores(cpu_facts, cpus), cpu_facts_cores(cpu_facts, cpus) == 1 ? "" : "s",
+		 lapic_x2apic() ? "x2APIC" : "xAPIC");
+	for (unsigned i = 0; i < cpus; i++) {
+		const struct cpu_facts *f = &cpu_facts[i];
+
+		log_line("CPU %u: APIC id %u, package %u, core %u, thread %u%s%s%s%s", i,
+			 percpu_of[i]->apic_id, cpu_facts_package(f), cpu_facts_core(f),
+			 cpu_facts_thread(f),
+			 f->signature != cpu_facts[0].signature ? ", another model" : "",
+			 f->microcode != cpu_facts[0].microcode ? ", another microcode" : "",
+			 f->other_mtrrs ? ", other MTRRs" : "",
+			 f->unusable.text[0] ? ", cannot run guests" : "");
+	}
+	if (a->cpus_ignored) {
+		log_line("CPUs that firmware lists and that are not used: %u", a->cpus_ignored);
+	}
+}
+
+static void report_feature(const char *name, bool present, bool needed)
+{
+	log_line("%s: %s: %s", virt->name, name,
+		 present  ? needed ? "there (needed)" : "there"
+		 : needed ? "MISSING, and needed"
+			  : "missing (not needed)");
+}
+
+/* --- memory --- */
+
+static const char *memory_name(uint32_t type)
+{
+	switch (type) {
+	case MEMORY_RAM: return "RAM";
+	case MEMORY_ACPI: return "ACPI tables";
+	case MEMORY_NVS: return "firmware's, kept over sleep";
+	case MEMORY_BAD: return "defective";
+	default: return "reserved";
+	}
+}
+
+static void report_memory(const struct boot_info *b)
+{
+	for (unsigned i = 0; i < b->memories; i++) {
+		const struct boot_memory *m = &b->memory[i];
+
+		log_line("memory: 0x%012lx-0x%012lx %lu KiB %s", m->base, m->base + m->size - 1,
+			 m->size >> 10, memory_name(m->type));
+	}
+	if (mtrr_boot.on) {
+		log_line("memory: MTRRs: %u ranges, all else of type %u", mtrr_boot.variables,
+			 mtrr_boot.type);
+	} else {
+		log_line("memory: MTRRs are off, or say nothing that is understood");
+	}
+	log_line("memory: %lu MiB free for guests, largest block %lu MiB", ram_free() >> 20,
+		 host_alloc_largest(PAGE_2M) >> 20);
+}
+
+/* --- the rest of the machine --- */
+
+static void report_pci(void)
+{
+	struct pci_line line;
+
+	for (unsigned i = 0; i < pci_function_count; i++) {
+		log_line("%s", pci_line(&line, &pci_functions[i]));
+	}
+}
+
+static void report_iommu(void)
+{
+	uint64_t base, size;
+
+	if (!iommu) {
+		log_line("IOMMU: none is on; bus masters can only be passed through unsafely");
+		return;
+	}
+	for (unsigned i = 0; iommu->registers(i, &base, &size); i++) {
+		log_line("IOMMU: %s unit %u, registers at 0x%lx", iommu->name, i, base);
+	}
+	log_line("IOMMU: interrupts are%s remapped", iommu->remaps_interrupts() ? "" : " not");
+}
+
+static void report_tsc(void)
+{
+	log_line("TSC: %lu.%03lu MHz, %s, %s", host_tsc_hz / 1000000, host_tsc_hz / 1000 % 1000,
+		 tsc_invariant() ? "invariant by CPUID" : "not invariant by CPUID",
+		 host_tsc_reliable ? "runs together on all CPUs" : "not reliable");
+}
+
+static void report_consoles(const struct boot_info *b)
+{
+	const struct boot_framebuffer *f = &b->framebuffer;
+	struct console_list used;
+
+	console_used(&used);
+	for (unsigned i = 0; i < used.ports; i++) {
+		log_line("console: serial port 0x%x", used.port[i]);
+	}
+	if (f->present && f->type == 2) {
+		log_line("console: text mode, %u x %u characters, at 0x%lx", f->width, f->height,
+			 f->base.v);
+	} else if (f->present) {
+		log_line("console: framebuffer of %u x %u pixels, %u bits each, at 0x%lx", f->width,
+			 f->height, f->bpp, f->base.v);
+	}
+	log_line("console: the screen is%s in use", screen_present() ? "" : " not");
+}
+
+/* --- the skeleton --- */
+
+static void put_text(void *ctx, const char *text)
+{
+	(void)ctx;
+	log_text(text);
+}
+
+/* "com1, 0x1000"; NULL when the default says the same. */
+static const char *console_value(char text[64])
+{
+	static const uint16_t com[] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
+	struct console_list used;
+	size_t len = 0;
+
+	console_used(&used);
+	if (!used.ports || (used.ports == 1 && used.port[0] == com[0])) {
+		return NULL;
+	}
+	for (unsigned i = 0; i < used.ports && len < 64; i++) {
+		unsigned n = 0;
+
+		while (n < ARRAY_SIZE(com) && com[n] != used.port[i]) {
+			n++;
+		}
+		len += fmt_print(text + len, 64 - len, n < ARRAY_SIZE(com) ? "%scom%u" : "%s0x%x",
+				 i ? ", " : "", n < ARRAY_SIZE(com) ? n + 1 : used.port[i]);
+	}
+	if (screen_present() && len < 64) {
+		fmt_print(text + len, 64 - len, ", framebuffer");
+	}
+	return text;
+}
+
+static void report_skeleton(void)
+{
+	char console[64];
+	const struct skeleton_machine m = {
+		.cpu = cpu_facts,
+		.cpus = host_cpu_count(),
+		.memory = ram_free(),
+		.console = console_value(console),
+		.trust_tsc = tsc_problem() != NULL,
+		.function = pci_functions,
+		.functions = pci_function_count,
+		.iommu = iommu != NULL,
+	};
+
+	skeleton_write(&m, put_text, NULL);
+}
+
+void report_print(const struct boot_info *b, const struct acpi_info *a)
+{
+	log_line("hardware report");
+	report_cpu();
+	report_cpus(a);
+	virt->features(report_feature);
+	for (unsigned i = 0; i < host_cpu_count(); i++) {
+		if (cpu_facts[i].unusable.text[0]) {
+			log_line("%s", cpu_facts[i].unusable.text);
+		}
+	}
+	report_memory(b);
+	report_tsc();
+	report_iommu();
+	report_pci();
+	report_consoles(b);
+	log_line("a configuration for this machine, between the two lines that begin with #:");
+	report_skeleton();
+	log_line("end of the hardware report");
+}

@@ -1,0 +1,81 @@
+/*
+ * Silencing the HPET: see hpet.h (IA-PC HPET Specification 1.0a, "Register Overview"). Called once
+ * by boot/main.c. Pure but for the registers, which come through host.h. No state.
+ *
+ * In legacy replacement mode it sits on the lines of the 8254 and the RTC; comparators in other
+ * modes drive I/O APIC pins that a passed-through device may share, or send messages of their own.
+ */
+#include "drivers/hpet.h"
+#include "drivers/acpi_part.h"
+#include "hv/host.h"
+#include "hv/lib/bytes.h"
+#include "hv/log.h"
+
+enum { HPET_TABLE = 56, HPET_SPACE = 40, HPET_ADDRESS = 44, SPACE_MEMORY = 0 };
+enum {
+	CAPABILITIES = 0x00,
+	CONFIGURATION = 0x10,
+	TIMER_0 = 0x100,
+	TIMER_STEP = 0x20,
+	REGISTERS = 0x400
+};
+enum { CAPABILITIES_LAST = FIELD(12, 8), CAPABILITIES_VENDOR = 16 };
+enum { CONFIGURATION_LEGACY = BIT(1), TIMER_INTERRUPT = BIT(2), TIMER_MESSAGE = BIT(14) };
+
+static volatile uint8_t *map_registers(const struct acpi_info *a, acpi_map_fn map, void *ctx,
+				       uint64_t *base)
+{
+	struct refusal why = {{0}};
+	struct acpi_reader reader = {.map = map, .ctx = ctx, .r = &why};
+	hpa_t at = acpi_find_table(a, "HPET");
+	struct acpi_table t;
+
+	if (!at.v) {
+		return NULL;
+	}
+	if (!acpi_map_table(&reader, at, "HPET", HPET_TABLE, &t)) {
+		log_line("%s; the HPET is left alone", why.text);
+		return NULL;
+	}
+	*base = get_le64(t.p + HPET_ADDRESS);
+	if (t.p[HPET_SPACE] != SPACE_MEMORY || !*base || *base % 0x400 || *base >> 52) {
+		log_line("ACPI: HPET at 0x%lx: its registers are nowhere; it is left alone", at.v);
+		return NULL;
+	}
+	return host_map_mmio(hpa(*base), REGISTERS);
+}
+
+/* True: some of the bits were on. */
+static bool clear(volatile uint8_t *at, uint32_t bits)
+{
+	uint32_t v = (uint32_t)host_mmio_read(at, 4);
+
+	if (v & bits) {
+		host_mmio_write(at, 4, v & ~bits);
+	}
+	return v & bits;
+}
+
+void hpet_silence(const struct acpi_info *a, acpi_map_fn map, void *ctx)
+{
+	uint64_t base;
+	volatile uint8_t *registers = map_registers(a, map, ctx, &base);
+	uint32_t capabilities;
+	bool was_on = false;
+
+	if (!registers) {
+		return;
+	}
+	capabilities = (uint32_t)host_mmio_read(registers + CAPABILITIES, 4);
+	if (capabilities == ~0u || !(capabilities >> CAPABILITIES_VENDOR)) {
+		log_line("HPET at 0x%lx: does not answer", base);
+		return;
+	}
+	for (unsigned i = 0; i <= field_get(CAPABILITIES_LAST, capabilities); i++) {
+		was_on |= clear(registers + TIMER_0 + i * TIMER_STEP,
+				TIMER_INTERRUPT | TIMER_MESSAGE);
+	}
+	was_on |= clear(registers + CONFIGURATION, CONFIGURATION_LEGACY);
+	log_line("HPET at 0x%lx: its interrupts %s off", base,
+		 was_on ? "were left on; now" : "are");
+}

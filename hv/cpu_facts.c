@@ -1,0 +1,260 @@
+/*
+ * What each physical CPU is: see cpu_facts.h. Called by each CPU at boot, by the report and by
+ * boot/partitions.c. Everything comes from CPUID and from MSRs that may not exist.
+ */
+#include "hv/cpu_facts.h"
+#include "hv/config.h"
+#include "hv/host.h"
+#include "hv/lib/string.h"
+#include "hv/log.h"
+#include "hv/msr_index.h"
+#include "hv/mtrr.h"
+
+enum { LEAF_TOPOLOGY = 0xb, LEAF_TOPOLOGY_2 = 0x1f, LEVELS_MAX = 8, LEVEL_THREAD = 1 };
+enum { ECX_HYPERVISOR = BIT(31) };
+enum { ECX_TOPOLOGY_EXTENSIONS = BIT(22), EDX_HTT = BIT(28) };
+
+struct cpu_facts cpu_facts[MAX_CPUS];
+
+static bool has_leaf(uint32_t leaf)
+{
+	uint32_t r[4];
+
+	host_cpuid(leaf & 0x80000000, 0, r);
+	return r[EAX] >= leaf && (r[EAX] ^ leaf) < 0x80000000;
+}
+
+static bool is_amd(void)
+{
+	uint32_t r[4];
+
+	host_cpuid(0, 0, r);
+	return r[ECX] == 0x444d4163 || r[ECX] == 0x656e6975; /* "cAMD", "uine" */
+}
+
+/* Bits that number n things. */
+static unsigned bits_for(unsigned n)
+{
+	unsigned bits = 0;
+
+	while (bits < 31 && (1u << bits) < n) {
+		bits++;
+	}
+	return bits;
+}
+
+/* Intel SDM vol. 2 "CPUID", leaves 0BH and 1FH: a level for the threads, then one or more. */
+static bool read_levels(struct cpu_facts *f, uint32_t leaf)
+{
+	uint32_t r[4];
+	unsigned thread = 0, last = 0, n;
+
+	if (!has_leaf(leaf)) {
+		return false;
+	}
+	for (n = 0; n < LEVELS_MAX; n++) {
+		unsigned type;
+
+		host_cpuid(leaf, n, r);
+		type = r[ECX] >> 8 & 0xff;
+		if (!type || !r[EBX]) {
+			break;
+		}
+		last = r[EAX] & 31;
+		thread = type == LEVEL_THREAD ? last : thread;
+		f->apic_id = r[EDX];
+	}
+	if (!n || last < thread) {
+		return false;
+	}
+	f->thread_shift = thread;
+	f->package_shift = last;
+	return true;
+}
+
+/* AMD APM vol. 3 "CPUID Fn8000_001E" and "Fn8000_0008". */
+static bool read_amd(struct cpu_facts *f)
+{
+	uint32_t r[4];
+	unsigned size;
+
+	if (!is_amd() || !has_leaf(0x8000001e)) {
+		return false;
+	}
+	host_cpuid(0x80000001, 0, r);
+	if (!(r[ECX] & ECX_TOPOLOGY_EXTENSIONS)) {
+		return false;
+	}
+	host_cpuid(0x80000008, 0, r);
+	size = r[ECX] >> 12 & 15;
+	f->package_shift = size ? size : bits_for((r[ECX] & 0xff) + 1);
+	host_cpuid(0x8000001e, 0, r);
+	f->apic_id = r[EAX];
+	f->thread_shift = bits_for((r[EBX] >> 8 & 0xff) + 1);
+	if (f->package_shift < f->thread_shift) {
+		f->package_shift = f->thread_shift;
+	}
+	return true;
+}
+
+/* Before there were leaves for it: counts in leaf 1, and cores in leaf 4 or 8000_0008. */
+static void read_counts(struct cpu_facts *f)
+{
+	unsigned logical = 1, cores = 1;
+	uint32_t r[4];
+
+	host_cpuid(1, 0, r);
+	f->apic_id = r[EBX] >> 24;
+	logical = r[EDX] & EDX_HTT ? r[EBX] >> 16 & 0xff : 1;
+	if (is_amd() && has_leaf(0x80000008)) {
+		host_cpuid(0x80000008, 0, r);
+		cores = (r[ECX] & 0xff) + 1;
+	} else if (!is_amd() && has_leaf(4)) {
+		host_cpuid(4, 0, r);
+		cores = r[EAX] & 31 ? (r[EAX] >> 26) + 1 : 1;
+	}
+	f->package_shift = bits_for(logical > cores ? logical : cores);
+	f->thread_shift = f->package_shift - bits_for(cores);
+}
+
+/*
+ * Intel SDM vol. 3 "Update Signature and Verification": CPUID puts the revision into the upper
+ * half. AMD has it in the lower half at all times.
+ */
+static uint32_t read_microcode(void)
+{
+	uint32_t r[4];
+	uint64_t v;
+
+	if (is_amd()) {
+		return host_rdmsr(MSR_BIOS_SIGN_ID, &v) ? (uint32_t)v : 0;
+	}
+	host_wrmsr(MSR_BIOS_SIGN_ID, 0);
+	host_cpuid(1, 0, r);
+	return host_rdmsr(MSR_BIOS_SIGN_ID, &v) ? (uint32_t)(v >> 32) : 0;
+}
+
+void cpu_facts_read(struct cpu_facts *f)
+{
+	struct mtrr own;
+	uint32_t r[4];
+
+	if (!read_levels(f, LEAF_TOPOLOGY_2) && !read_levels(f, LEAF_TOPOLOGY) && !read_amd(f)) {
+		read_counts(f);
+	}
+	host_cpuid(1, 0, r);
+	f->signature = r[EAX];
+	f->microcode = read_microcode();
+	mtrr_read(&own);
+	/* Virtual machines reset them with every INIT, and mean nothing by them. */
+	f->other_mtrrs = !(r[ECX] & ECX_HYPERVISOR) && memcmp(&own, &mtrr_boot, sizeof(own)) != 0;
+}
+
+/* --- counting --- */
+
+unsigned cpu_facts_packages(const struct cpu_facts *f, unsigned cpus)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < cpus; i++) {
+		unsigned before = 0;
+
+		while (cpu_facts_package(&f[before]) != cpu_facts_package(&f[i])) {
+			before++;
+		}
+		n += before == i;
+	}
+	return n;
+}
+
+unsigned cpu_facts_cores(const struct cpu_facts *f, unsigned cpus)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < cpus; i++) {
+		unsigned before = 0;
+
+		while (cpu_facts_core(&f[before]) != cpu_facts_core(&f[i])) {
+			before++;
+		}
+		n += before == i;
+	}
+	return n;
+}
+
+/* --- names --- */
+
+void cpu_facts_name(struct cpu_name *name)
+{
+	size_t from = 0, len;
+
+	memset(name->text, 0, sizeof(name->text));
+	for (uint32_t i = 0; i < 3 && has_leaf(0x80000004); i++) {
+		uint32_t r[4];
+
+		host_cpuid(0x80000002 + i, 0, r);
+		memcpy(name->text + 16 * i, r, 16);
+	}
+	for (size_t i = 0; name->text[i]; i++) { /* it goes to terminals */
+		name->text[i] = name->text[i] >= ' ' && name->text[i] < 0x7f ? name->text[i] : '?';
+	}
+	while (name->text[from] == ' ') {
+		from++;
+	}
+	len = strlen(name->text + from);
+	while (len && name->text[from + len - 1] == ' ') {
+		len--;
+	}
+	memmove(name->text, name->text + from, len);
+	name->text[len] = 0;
+}
+
+unsigned cpu_facts_family(uint32_t signature)
+{
+	unsigned family = signature >> 8 & 15;
+
+	return family == 15 ? family + (signature >> 20 & 0xff) : family;
+}
+
+unsigned cpu_facts_model(uint32_t signature)
+{
+	unsigned family = signature >> 8 & 15, model = signature >> 4 & 15;
+
+	return family == 6 || family == 15 ? model | (signature >> 12 & 0xf0) : model;
+}
+
+/* --- threads of one core --- */
+
+static bool share_core(const struct cpu_facts *f, unsigned cpus, const struct config_guest *a,
+		       const struct config_guest *b, unsigned *x, unsigned *y)
+{
+	for (unsigned i = 0; i < a->cpus; i++) {
+		for (unsigned j = 0; j < b->cpus; j++) {
+			if (a->cpu[i] < cpus && b->cpu[j] < cpus &&
+			    cpu_facts_core(&f[a->cpu[i]]) == cpu_facts_core(&f[b->cpu[j]])) {
+				*x = a->cpu[i];
+				*y = b->cpu[j];
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+void cpu_facts_warn_siblings(const struct cpu_facts *f, unsigned cpus, const struct config *c)
+{
+	unsigned x, y;
+
+	for (unsigned i = 0; i < c->guests; i++) {
+		for (unsigned j = 0; j < i; j++) {
+			const struct config_guest *a = &c->guest[j], *b = &c->guest[i];
+
+			if (share_core(f, cpus, a, b, &x, &y)) {
+				log_line("warning: CPU %u of guest '%s' and CPU %u of guest '%s' "
+					 "are threads of one core: each slows the other down, and "
+					 "may find out what it computes",
+					 x, a->name, y, b->name);
+			}
+		}
+	}
+}

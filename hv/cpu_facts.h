@@ -1,0 +1,66 @@
+/*
+ * What each physical CPU is: its place among packages, cores and threads, its model and microcode,
+ * and whether it can run guests. The hardware report, the configuration's check against the
+ * machine and the warning about shared cores read it.
+ *
+ * Each CPU fills its own entry once at boot; read-only afterwards, but for `unusable`, which
+ * boot/partitions.c fills before anything starts.
+ */
+#pragma once
+
+#include "hv/limits.h"
+#include "hv/refuse.h"
+
+struct cpu_facts {
+	uint32_t apic_id;
+	unsigned thread_shift;	 /* APIC id >> this: one number for all threads of a core */
+	unsigned package_shift;	 /* the same for a package */
+	uint32_t signature;	 /* CPUID 1 EAX: family, model, stepping */
+	uint32_t microcode;	 /* revision; 0: the CPU does not say */
+	bool other_mtrrs;	/* than the boot CPU: firmware's mistake, memory is slow or worse */
+	struct refusal unusable; /* why it cannot run guests; empty: it can */
+};
+
+extern struct cpu_facts cpu_facts[MAX_CPUS];
+
+/* On the CPU itself. */
+void cpu_facts_read(struct cpu_facts *f);
+
+static inline uint32_t cpu_facts_core(const struct cpu_facts *f)
+{
+	return f->apic_id >> f->thread_shift;
+}
+
+static inline uint32_t cpu_facts_package(const struct cpu_facts *f)
+{
+	return f->apic_id >> f->package_shift;
+}
+
+static inline uint32_t cpu_facts_thread(const struct cpu_facts *f)
+{
+	return f->apic_id - (cpu_facts_core(f) << f->thread_shift);
+}
+
+/* Of `cpus` CPUs: how many packages, and how many cores, there are. */
+unsigned cpu_facts_packages(const struct cpu_facts *f, unsigned cpus);
+unsigned cpu_facts_cores(const struct cpu_facts *f, unsigned cpus);
+
+/* What CPUID calls this CPU, without the blanks that pad it; empty: nothing. */
+struct cpu_name {
+	char text[49];
+};
+void cpu_facts_name(struct cpu_name *name);
+/* Family, model and stepping as the manuals count them (Intel SDM vol. 2 "CPUID", leaf 1). */
+unsigned cpu_facts_family(uint32_t signature);
+unsigned cpu_facts_model(uint32_t signature);
+static inline unsigned cpu_facts_stepping(uint32_t signature)
+{
+	return signature & 15;
+}
+
+struct config;
+/*
+ * Logs each pair of guests that have threads of one core, with the first such CPUs: they slow each
+ * other down, and share the core's caches and buffers.
+ */
+void cpu_facts_warn_siblings(const struct cpu_facts *f, unsigned cpus, const struct config *c);

@@ -1,0 +1,115 @@
+/*
+ * Speculative-execution status: see speculation.h (Intel SDM vol. 2 "CPUID", leaf 07H, and vol. 4
+ * IA32_ARCH_CAPABILITIES; AMD APM vol. 3 "CPUID Fn8000_0008"). Called once at boot. No state.
+ */
+#include "hv/speculation.h"
+#include "hv/host.h"
+#include "hv/lib/printf.h"
+#include "hv/log.h"
+#include "hv/msr_index.h"
+
+struct words {
+	uint32_t leaf7_ebx, leaf7_edx, amd8_ebx, amd21_eax;
+	uint64_t capabilities; /* IA32_ARCH_CAPABILITIES, 0 where there is none */
+	bool amd;
+};
+
+enum { EDX_ARCH_CAPABILITIES = BIT(29), EBX_RTM = BIT(11) };
+enum { CAP_IBRS_ALL = BIT(1), AMD21_AUTO_IBRS = BIT(8), AMD8_SSB_NO = BIT(26) };
+
+static void leaf(uint32_t number, uint32_t out[4])
+{
+	host_cpuid(number & 0x80000000, 0, out);
+	if (out[EAX] < number) {
+		out[EAX] = out[EBX] = out[ECX] = out[EDX] = 0;
+		return;
+	}
+	host_cpuid(number, 0, out);
+}
+
+static void read_words(struct words *w)
+{
+	uint32_t r[4];
+
+	*w = (struct words){0};
+	host_cpuid(0, 0, r);
+	w->amd = r[ECX] == 0x444d4163 || r[ECX] == 0x656e6975; /* "cAMD", "uine" */
+	leaf(7, r);
+	w->leaf7_ebx = r[EBX];
+	w->leaf7_edx = r[EDX];
+	leaf(0x80000008, r);
+	w->amd8_ebx = w->amd ? r[EBX] : 0;
+	leaf(0x80000021, r);
+	w->amd21_eax = w->amd ? r[EAX] : 0;
+	if (w->leaf7_edx & EDX_ARCH_CAPABILITIES &&
+	    !host_rdmsr(MSR_ARCH_CAPABILITIES, &w->capabilities)) {
+		w->capabilities = 0;
+	}
+}
+
+/* clang-format off */
+static const struct {
+	const char *name;
+	uint32_t intel, amd; /* a bit of leaf 7 EDX, of 8000_0008 EBX */
+} controls[] = {
+	{"IBRS", BIT(26), BIT(14)}, {"IBPB", BIT(26), BIT(12)}, {"STIBP", BIT(27), BIT(15)},
+	{"SSBD", (uint32_t)BIT(31), BIT(24)}, {"MD_CLEAR", BIT(10), 0}, {"L1D flush", BIT(28), 0},
+};
+/* All bits of the capabilities tell that the CPU is immune; AMD's CPUs never had most of these. */
+static const struct {
+	const char *name;
+	uint64_t immune;
+	bool amd_immune;
+} attacks[] = {
+	{"Meltdown", BIT(0), true}, {"L1TF", BIT(0), true}, {"MDS", BIT(5), true},
+	{"TAA", BIT(8), true}, {"SSB", BIT(4), false}, {"iTLB multihit", BIT(6), true},
+	{"MMIO stale data", FIELD(15, 13), true}, {"GDS", BIT(26), true}, {"RFDS", BIT(27), true},
+};
+/* clang-format on */
+
+struct text {
+	char buf[200];
+	size_t len;
+};
+
+static void add(struct text *t, const char *name)
+{
+	if (t->len < sizeof(t->buf)) {
+		t->len += fmt_print(t->buf + t->len, sizeof(t->buf) - t->len, "%s%s",
+				    t->len ? ", " : "", name);
+	}
+}
+
+static bool is_immune(const struct words *w, size_t i)
+{
+	if (w->amd) {
+		return attacks[i].amd_immune ||
+		       (attacks[i].immune == BIT(4) && w->amd8_ebx & AMD8_SSB_NO);
+	}
+	if (attacks[i].immune == BIT(8) && !(w->leaf7_ebx & EBX_RTM)) {
+		return true; /* it has no transactions to abort */
+	}
+	return (w->capabilities & attacks[i].immune) == attacks[i].immune;
+}
+
+void speculation_log(void)
+{
+	struct text has = {.len = 0}, immune = {.len = 0}, rest = {.len = 0};
+	struct words w;
+
+	read_words(&w);
+	for (size_t i = 0; i < ARRAY_SIZE(controls); i++) {
+		if (w.leaf7_edx & controls[i].intel || w.amd8_ebx & controls[i].amd) {
+			add(&has, controls[i].name);
+		}
+	}
+	if (w.capabilities & CAP_IBRS_ALL || w.amd21_eax & AMD21_AUTO_IBRS) {
+		add(&has, "IBRS at all times");
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(attacks); i++) {
+		add(is_immune(&w, i) ? &immune : &rest, attacks[i].name);
+	}
+	log_line("speculation: controls: %s", has.len ? has.buf : "none");
+	log_line("speculation: immune to: %s; affected, or not said: %s",
+		 immune.len ? immune.buf : "nothing", rest.len ? rest.buf : "nothing");
+}

@@ -1,0 +1,272 @@
+/*
+ * The place of a CPU among packages, cores and threads, from each form in which CPUID tells it, and
+ * the warning about guests that share a core.
+ */
+#define host_cpuid machine_cpuid
+#define host_rdmsr machine_rdmsr
+#define host_wrmsr machine_wrmsr
+#include "hv/cpu_facts.c"
+#include "hv/mtrr.c"
+#include "hv/speculation.c"
+
+#include "tests/fake/fake_host.h"
+#include "tests/host/test.h"
+
+static struct {
+	uint32_t leaf, subleaf, out[4];
+} answer[32];
+static unsigned answers;
+static uint64_t sign_id, capabilities;
+static bool sign_id_there, sign_id_cleared;
+static uint64_t mtrr_default;
+
+void machine_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+	memset(out, 0, 16);
+	for (unsigned i = 0; i < answers; i++) {
+		if (answer[i].leaf == leaf && answer[i].subleaf == subleaf) {
+			memcpy(out, answer[i].out, 16);
+		}
+	}
+}
+
+bool machine_rdmsr(uint32_t msr, uint64_t *value)
+{
+	switch (msr) {
+	case MSR_BIOS_SIGN_ID: *value = sign_id; return sign_id_there;
+	case MSR_ARCH_CAPABILITIES: *value = capabilities; return true;
+	case MSR_MTRRCAP: *value = 0; return true;
+	case MSR_MTRR_DEF_TYPE: *value = mtrr_default; return true;
+	default: *value = 0; return false;
+	}
+}
+
+bool machine_wrmsr(uint32_t msr, uint64_t value)
+{
+	sign_id_cleared |= msr == MSR_BIOS_SIGN_ID && !value;
+	return sign_id_there;
+}
+
+static void says(uint32_t leaf, uint32_t subleaf, uint32_t a, uint32_t b, uint32_t c, uint32_t d)
+{
+	answer[answers].leaf = leaf;
+	answer[answers].subleaf = subleaf;
+	memcpy(answer[answers++].out, (uint32_t[4]){a, b, c, d}, 16);
+}
+
+static void vendor(bool amd, uint32_t max, uint32_t max_extended)
+{
+	memset(answer, 0, sizeof(answer));
+	answers = 0;
+	sign_id = capabilities = 0;
+	sign_id_there = sign_id_cleared = false;
+	fake_log_reset();
+	says(0, 0, max, 0, amd ? 0x444d4163 : 0x6c65746e, 0);
+	says(0x80000000, 0, max_extended, 0, 0, 0);
+}
+
+static struct cpu_facts read_facts(void)
+{
+	struct cpu_facts f = {0};
+
+	cpu_facts_read(&f);
+	return f;
+}
+
+static void check_place(uint32_t package, uint32_t core, uint32_t thread)
+{
+	struct cpu_facts f = read_facts();
+
+	CHECK_EQ(cpu_facts_package(&f), package);
+	CHECK_EQ(cpu_facts_core(&f), core);
+	CHECK_EQ(cpu_facts_thread(&f), thread);
+}
+
+TEST(leaf_b)
+{
+	vendor(false, 0xb, 0);
+	says(0xb, 0, 1, 2, 0x100, 0x2b);
+	says(0xb, 1, 4, 12, 0x201, 0x2b);
+	check_place(2, 0x15, 1);
+}
+
+/* Dies and tiles between core and package; leaf 0xb would call the die a package. */
+TEST(leaf_1f_comes_first)
+{
+	vendor(false, 0x1f, 0);
+	says(0x1f, 0, 1, 2, 0x100, 0x12345);
+	says(0x1f, 1, 5, 32, 0x201, 0x12345);
+	says(0x1f, 2, 7, 128, 0x502, 0x12345);
+	says(0xb, 0, 1, 2, 0x100, 0x12345);
+	says(0xb, 1, 5, 32, 0x201, 0x12345);
+	check_place(0x12345 >> 7, 0x12345 >> 1, 1);
+}
+
+/* Leaves that are there but empty, as hypervisors leave them. */
+TEST(empty_levels_do_not_count)
+{
+	vendor(false, 0x1f, 0);
+	says(1, 0, 0, 5u << 24 | 4 << 16, 0, EDX_HTT);
+	says(4, 0, 1u << 26 | 0x21, 0, 0, 0); /* two cores */
+	check_place(1, 2, 1);
+}
+
+TEST(amd_leaf_1e)
+{
+	vendor(true, 0xd, 0x8000001e);
+	says(0x80000001, 0, 0, 0, ECX_TOPOLOGY_EXTENSIONS, 0);
+	says(0x80000008, 0, 0, 0, 4 << 12 | 15, 0);
+	says(0x8000001e, 0, 0x13, 0x109, 0, 0);
+	check_place(1, 9, 1);
+}
+
+TEST(amd_without_topology_extensions)
+{
+	vendor(true, 0xd, 0x80000008);
+	says(1, 0, 0, 6u << 24 | 4 << 16, 0, EDX_HTT);
+	says(0x80000008, 0, 0, 0, 3, 0);
+	check_place(1, 6, 0);
+}
+
+TEST(one_cpu_without_leaves)
+{
+	vendor(false, 1, 0);
+	says(1, 0, 0x506e3, 0, 0, 0);
+	check_place(0, 0, 0);
+	CHECK_EQ(read_facts().signature, 0x506e3);
+}
+
+TEST(hostile_levels_end)
+{
+	vendor(false, 0xb, 0);
+	for (unsigned i = 0; i < 20; i++) {
+		says(0xb, i, 31, 9, 0x200, ~0u);
+	}
+	check_place(1, ~0u, 0);
+	/* Threads that are wider than their package: not believed. */
+	vendor(false, 0xb, 0);
+	says(0xb, 0, 5, 2, 0x100, 3);
+	says(0xb, 1, 4, 2, 0x201, 3);
+	check_place(0, 0, 0);
+}
+
+TEST(microcode)
+{
+	vendor(false, 1, 0);
+	CHECK_EQ(read_facts().microcode, 0); /* no such MSR */
+	sign_id_there = true;
+	sign_id = 0xf400000000;
+	CHECK_EQ(read_facts().microcode, 0xf4);
+	CHECK(sign_id_cleared);
+	vendor(true, 1, 0);
+	sign_id_there = true;
+	sign_id = 0x8001250;
+	CHECK_EQ(read_facts().microcode, 0x8001250);
+	CHECK(!sign_id_cleared);
+}
+
+TEST(mtrrs_that_differ_from_the_boot_cpu)
+{
+	vendor(false, 1, 0);
+	says(1, 0, 0, 0, 0, BIT(12));
+	mtrr_default = 0xc06;
+	mtrr_read(&mtrr_boot);
+	CHECK(!read_facts().other_mtrrs);
+	mtrr_default = 0xc00;
+	CHECK(read_facts().other_mtrrs);
+	answer[answers - 1].out[2] = (uint32_t)BIT(31); /* a virtual machine */
+	CHECK(!read_facts().other_mtrrs);
+}
+
+TEST(names_and_numbers)
+{
+	struct cpu_name name;
+
+	vendor(false, 1, 0x80000004);
+	cpu_facts_name(&name);
+	CHECK_STR(name.text, "");
+	memcpy(answer[answers].out, "   Intel(R) Xeon", 16);
+	answer[answers++].leaf = 0x80000002;
+	memcpy(answer[answers].out, " \x1b[2J 3.0 GHz   ", 16);
+	answer[answers++].leaf = 0x80000003;
+	cpu_facts_name(&name);
+	CHECK_STR(name.text, "Intel(R) Xeon ?[2J 3.0 GHz");
+	CHECK_EQ(cpu_facts_family(0x906ea), 6);
+	CHECK_EQ(cpu_facts_model(0x906ea), 0x9e);
+	CHECK_EQ(cpu_facts_stepping(0x906ea), 10);
+	CHECK_EQ(cpu_facts_family(0x800f12), 0x17);
+	CHECK_EQ(cpu_facts_model(0x800f12), 1);
+}
+
+static struct cpu_facts machine[6] = {
+	{.apic_id = 0, .thread_shift = 1, .package_shift = 2},
+	{.apic_id = 1, .thread_shift = 1, .package_shift = 2},
+	{.apic_id = 2, .thread_shift = 1, .package_shift = 2},
+	{.apic_id = 3, .thread_shift = 1, .package_shift = 2},
+	{.apic_id = 8, .thread_shift = 1, .package_shift = 2},
+	{.apic_id = 9, .thread_shift = 1, .package_shift = 2},
+};
+
+TEST(counts)
+{
+	CHECK_EQ(cpu_facts_packages(machine, 6), 2);
+	CHECK_EQ(cpu_facts_cores(machine, 6), 3);
+	CHECK_EQ(cpu_facts_cores(machine, 1), 1);
+}
+
+TEST(siblings_are_warned_of_by_name)
+{
+	static struct config c;
+
+	c = (struct config){.guests = 3,
+			    .guest = {{.name = "a", .cpu = {0, 2}, .cpus = 2},
+				      {.name = "b", .cpu = {4, 3}, .cpus = 2},
+				      {.name = "c", .cpu = {5}, .cpus = 1}}};
+	fake_log_reset();
+	cpu_facts_warn_siblings(machine, 6, &c);
+	CHECK_STR(fake_log, "warning: CPU 2 of guest 'a' and CPU 3 of guest 'b' are threads of one "
+			    "core: each slows the other down, and may find out what it computes\n"
+			    "warning: CPU 4 of guest 'b' and CPU 5 of guest 'c' are threads of one "
+			    "core: each slows the other down, and may find out what it computes\n");
+	c.guest[1].cpu[1] = 2;
+	c.guest[0].cpus = 1;
+	c.guests = 2;
+	fake_log_reset();
+	cpu_facts_warn_siblings(machine, 6, &c);
+	CHECK_STR(fake_log, "");
+}
+
+/* --- speculative execution --- */
+
+TEST(speculation_of_an_old_intel)
+{
+	vendor(false, 7, 0);
+	says(7, 0, 0, EBX_RTM, 0, 0);
+	speculation_log();
+	CHECK_STR(fake_log, "speculation: controls: none\n"
+			    "speculation: immune to: nothing; affected, or not said: Meltdown, "
+			    "L1TF, MDS, TAA, SSB, iTLB multihit, MMIO stale data, GDS, RFDS\n");
+}
+
+TEST(speculation_of_a_new_intel)
+{
+	vendor(false, 0x1f, 0);
+	says(7, 0, 0, 0, 0, 0xbc000400);
+	capabilities = 0x3 | BIT(4) | BIT(5) | BIT(6) | BIT(13) | BIT(14);
+	speculation_log();
+	CHECK_STR(fake_log, "speculation: controls: IBRS, IBPB, STIBP, SSBD, MD_CLEAR, L1D flush, "
+			    "IBRS at all times\n"
+			    "speculation: immune to: Meltdown, L1TF, MDS, TAA, SSB, iTLB multihit; "
+			    "affected, or not said: MMIO stale data, GDS, RFDS\n");
+}
+
+TEST(speculation_of_an_amd)
+{
+	vendor(true, 0x10, 0x80000021);
+	says(0x80000008, 0, 0, 0x1000 | 0x8000, 0, 0);
+	says(0x80000021, 0, 0x100, 0, 0, 0);
+	speculation_log();
+	CHECK_STR(fake_log, "speculation: controls: IBPB, STIBP, IBRS at all times\n"
+			    "speculation: immune to: Meltdown, L1TF, MDS, TAA, iTLB multihit, MMIO "
+			    "stale data, GDS, RFDS; affected, or not said: SSB\n");
+}
