@@ -121,3 +121,24 @@ TEST(a_port_without_interrupt_is_polled)
 	console_run();
 	CHECK_EQ(p->vcpu[0]->console_deadline, 12345);
 }
+
+/* The end comes when the line that tells it is out whole, behind whole lines; no guest can hold it
+ * up. */
+TEST(the_end_is_told_in_a_line_of_its_own)
+{
+	struct partition *p = two_guests();
+
+	fake_host.console_take = 1;
+	send(p, "a line\n");
+	for (int i = 0; i < 5; i++) {
+		console_run();
+	}
+	fake_host.typed = "\x01x";
+	fake_log_offer("mullion: ended from the console\n");
+	for (int i = 0; i < 200 && !strstr(fake_host.console, "from the consol"); i++) {
+		while (send(partitions[1], "flood flood flood flood\n")) {
+		}
+		console_run();
+	}
+	CHECK(strstr(fake_host.console, "a line\r\nmullion: ended from the consol") != NULL);
+}
