@@ -1,13 +1,11 @@
 """A QEMU machine that a test holds by the hand: resets it, looks at it, and changes what it finds.
 
 Where vehicle.run lets a machine run to its end, this one stays: QMP resets it with its memory kept, as
-the reset button does, and takes screenshots; a debugger's connection (gdb's remote protocol) stops it
+the reset button does, and reads the screen; a debugger's connection (gdb's remote protocol) stops it
 at a function of the hypervisor and changes registers and memory there, as broken firmware would have
 left them.
 """
 
-import json
-import os
 import pathlib
 import re
 import shutil
@@ -16,6 +14,7 @@ import subprocess
 import tempfile
 import time
 
+from screen import Screen
 from vehicle import BUILD, clean
 
 OVMF = pathlib.Path("/usr/share/OVMF")
@@ -43,23 +42,6 @@ def connect(path, process, seconds=10):
             assert process.poll() is None, "QEMU ended"
             assert time.monotonic() < end, f"no connection to {path}"
             time.sleep(0.02)
-
-
-class Qmp:
-    def __init__(self, link):
-        self.file = link.makefile("rw", encoding="utf-8")
-        self.file.readline()
-        self.run("qmp_capabilities")
-
-    def run(self, command, **arguments):
-        self.file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
-        self.file.flush()
-        for line in self.file:
-            answer = json.loads(line)
-            if "return" in answer:
-                return answer["return"]
-            assert "error" not in answer, answer
-        raise EOFError(command)
 
 
 class Debugger:
@@ -147,7 +129,7 @@ class Machine:
                     "-device", "ide-cd,drive=boot,bootindex=0", *options]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
-            self.qmp = Qmp(connect(self.work / "qmp", self.process))
+            self.screen = Screen(self.work / "qmp")
             self.debugger = Debugger(connect(self.work / "gdb", self.process)) if debug else None
         except BaseException:
             self.end()
@@ -184,7 +166,7 @@ class Machine:
     def reset(self):
         """The reset button: a new boot with the same memory."""
         self.start = len(self.serial.read_bytes())
-        self.qmp.run("system_reset")
+        self.screen.command("system_reset")
 
     def type(self, data):
         """Bytes for the machine's serial port."""
@@ -192,7 +174,10 @@ class Machine:
             link.sendall(data)
             time.sleep(0.2)  # a UART that is cut off from its line forgets what waits
 
-    def screenshot(self, path):
-        """A PPM file of what the screen shows."""
-        self.qmp.run("screendump", filename=os.fspath(path))
-        return path
+    def shows(self, text, seconds=10):
+        """Until the text is on the screen, broken into lines in whatever way."""
+        wanted = re.sub(r"\s", "", text)
+        end = time.monotonic() + seconds
+        while wanted not in re.sub(r"\s", "", "".join(self.screen.text())):
+            assert time.monotonic() < end, f"not on the screen: {text!r}\n" + "\n".join(self.screen.text())
+            time.sleep(0.1)

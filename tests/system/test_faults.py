@@ -1,4 +1,5 @@
-"""Planted faults: each leaves its own sentence on the serial line, and in the log of the next boot.
+"""Planted faults: each leaves its own sentence on the serial line, on the screen, and in the log of the next
+boot.
 
 What an emulator can do for real it does: CPUs without features, little memory, files cut off. What it
 cannot is done by a debugger in place of broken firmware: tables and registers are changed before the
@@ -145,7 +146,7 @@ FAULTS = [
     dataclasses.replace(PANIC, uefi=True),
 ]
 
-CONFIG = "[system]\nconsole = com1\nwhen-all-stopped = halt\n" + guest("basic", "basic64.elf", cmdline="word number=42")
+CONFIG = "[system]\nconsole = com1, framebuffer\nwhen-all-stopped = halt\n" + guest("basic", "basic64.elf", cmdline="word number=42")
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
@@ -161,6 +162,7 @@ def test_fault(tmp_path, fault):
                 fault.firmware(m.debugger)
             m.debugger.go()
         said = m.wait(rf"^mullion: ({fault.sentence}[^\n]*)\n")[1]
+        m.shows("mullion: " + said)
         assert "last time" not in m.text()
         m.reset()
         m.wait(rf"^mullion: last time: {re.escape(said)}\n")
