@@ -54,7 +54,8 @@ static const struct config_key system_key[] = {
 		.room = 4,
 		.fallback = "com1, framebuffer",
 		.field = SYSTEM(console),
-		.help = "Where the log and the guests' serial output go. `none` stands alone.",
+		.help = "Where the log and the guests' serial output go. `framebuffer` is the screen, be it in "
+			"graphics or text mode, and the keyboard. `none` stands alone.",
 	},
 	{
 		.name = "when-all-stopped",
