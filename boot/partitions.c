@@ -375,12 +375,16 @@ static void report_safe(const struct boot_info *b, const struct acpi_info *a)
 	config_dump(&config, put_log, NULL);
 }
 
-/* The word `report`: nothing is started, and a configuration only tells where the consoles are. */
+/*
+ * The word `report`: nothing is started, and a configuration only tells where serial consoles are.
+ * The screen is always one.
+ */
 static NORETURN void report_only(const struct boot_info *b, const struct acpi_info *a)
 {
 	struct refusal r = {""};
 
 	if (read_config(b, &r)) {
+		config.system.console.framebuffer = true;
 		use_consoles(b);
 	}
 	r.text[0] = 0;
