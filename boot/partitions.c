@@ -15,6 +15,7 @@
 #include "boot/ram.h"
 #include "boot/report.h"
 #include "boot/screen.h"
+#include "boot/stage.h"
 #include "drivers/power.h"
 #include "drivers/tsc.h"
 #include "hv/console/console.h"
@@ -26,6 +27,7 @@
 #include "hv/log.h"
 #include "hv/partition.h"
 #include "hv/passthrough.h"
+#include "hv/pci.h"
 
 static struct config config;
 static struct partition partition[MAX_GUESTS];
@@ -70,15 +72,40 @@ static struct load_file load_file(const struct boot_info *b, const struct config
 
 /* --- configuration --- */
 
-static bool read_config(const struct boot_info *b, struct refusal *r)
+static bool open_config(void *ctx, const char *name, const char **text, size_t *len,
+			struct refusal *r)
 {
-	const struct boot_module *m = find_module(b, "mullion.conf");
+	const struct boot_module *m = find_module(ctx, name);
 
 	if (!m) {
-		return refuse(r, "the boot image has no module mullion.conf; "
-				 "add `module2 /boot/mullion.conf mullion.conf` to grub.cfg");
+		return refuse(r,
+			      "the boot image has no module %s; add `module2 FILE %s` to grub.cfg",
+			      name, name);
 	}
-	return config_parse(&config, "mullion.conf", host_ptr(m->start), m->size, r);
+	*text = host_ptr(m->start);
+	*len = m->size;
+	return true;
+}
+
+/* `config=NAME` on the loader's command line chooses another module than mullion.conf. */
+static bool read_config(const struct boot_info *b, struct refusal *r)
+{
+	const struct config_source source = {open_config, (void *)(uintptr_t)b};
+	char name[MAX_FILE] = CONFIG_DEFAULT;
+	const char *given = boot_option_value(b, "config=");
+	size_t len = 0;
+
+	while (given && given[len] && given[len] != ' ') {
+		len++;
+	}
+	if (len >= sizeof(name)) {
+		return refuse(r, "config= names a file that is longer than %u bytes", MAX_FILE - 1);
+	}
+	if (len) {
+		memcpy(name, given, len);
+		name[len] = 0;
+	}
+	return config_choose(&config, name, &source, r);
 }
 
 /* Of what the configuration says, the least that can run: one guest, and no device of the machine.
@@ -103,6 +130,13 @@ static void use_consoles(const struct boot_info *b)
 	const struct config_console *c = &config.system.console;
 	struct console_list used, wanted = {.ports = c->ports};
 
+	for (unsigned i = 0; i < config.guests; i++) {
+		for (unsigned n = 0; n < config.guest[i].pcis; n++) {
+			const struct config_pci *f = &config.guest[i].pci[n];
+
+			console_withdraw(pci_bdf(f->bus, f->device, f->function));
+		}
+	}
 	if (boot_option(b, "console=")) {
 		return;
 	}
@@ -421,6 +455,7 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	unsigned console_cpu;
 
 	device_irq_init(a);
+	boot_stage(STAGE_CONFIG);
 	if (boot_option(b, "report")) {
 		report_only(b, a);
 	}
@@ -431,6 +466,7 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	if (safe) {
 		make_safe();
 	}
+	boot_stage(STAGE_VIRT);
 	able = choose_backend(&r);
 	if (able) {
 		enable_cpus();
@@ -445,6 +481,7 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	}
 	cpu_facts_warn_siblings(cpu_facts, host_cpu_count(), &config);
 	choose_features();
+	boot_stage(STAGE_PARTITIONS);
 	if (!create_partitions(b, &r)) {
 		refused(&r);
 	}
@@ -456,5 +493,6 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	log_line("%u guest%s on %s, console on CPU %u", partition_count,
 		 partition_count == 1 ? "" : "s", virt->name, console_cpu);
 	console_init(&config.system, console_cpu);
+	boot_stage(STAGE_GUESTS);
 	start(console_cpu);
 }
