@@ -462,10 +462,10 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	if (!read_config(b, &r)) {
 		refused(&r);
 	}
-	use_consoles(b);
 	if (safe) {
-		make_safe();
+		make_safe(); /* first: a serial card that a guest would have stays a console */
 	}
+	use_consoles(b);
 	boot_stage(STAGE_VIRT);
 	able = choose_backend(&r);
 	if (able) {
