@@ -13,7 +13,7 @@ from typing import Callable, Optional
 
 import pytest
 from machine import Machine, symbol
-from vehicle import GUESTS, guest, make_image
+from vehicle import elf, guest, make_image
 
 MSR_VM_CR = 0xC0010114
 VM_CR_LOCK, VM_CR_SVMDIS = 1 << 3, 1 << 4
@@ -150,10 +150,11 @@ CONFIG = "[system]\nconsole = com1, framebuffer\nwhen-all-stopped = halt\n" + gu
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
-def test_fault(tmp_path, fault):
-    kernel = (GUESTS / "basic64.elf").read_bytes()
-    (tmp_path / "basic64.elf").write_bytes(kernel[:fault.cut or None])
-    image = make_image(tmp_path, CONFIG, cmdline=fault.cmdline)
+def test_fault(tmp_path, record_property, fault):
+    kernel = elf("basic64")
+    if fault.cut:
+        (tmp_path / kernel.name).write_bytes(kernel.read_bytes()[:fault.cut])
+    image = make_image(tmp_path, CONFIG, [kernel], cmdline=fault.cmdline)
     if fault.medium:
         fault.medium(image)
     with Machine(image, debug=fault.firmware is not None, uefi=fault.uefi, **fault.machine) as m:
@@ -166,4 +167,23 @@ def test_fault(tmp_path, fault):
         assert "last time" not in m.text()
         m.reset()
         m.wait(rf"^mullion: last time: {re.escape(said)}\n")
-    print(f"{fault}: {said}")
+    record_property("machine", {"planted fault": fault.name, "firmware": "OVMF" if fault.uefi else "SeaBIOS",
+                                "on serial, on screen, and in the next boot's log": said[:80]})
+
+
+def test_no_long_mode(tmp_path):
+    """No CPU without 64-bit mode gets as far as C code: start.asm itself finds the words."""
+    image = make_image(tmp_path, CONFIG, [elf("basic64")])
+    with Machine(image, cpu="EPYC,-lm") as m:
+        said = m.wait(r"^M\n(mullion: stopped: this CPU has no 64-bit mode [^\n]*)\n")[1]
+        m.shows(said)
+
+
+def test_reboot_in_order(tmp_path):
+    """What ended as it should is shown in short."""
+    image = make_image(tmp_path, CONFIG.replace("halt", "reboot"), [elf("basic64")])
+    with Machine(image) as m:
+        m.wait(r"last time: boot 1 came to its end in order\n.*^mullion: all guests ended")
+        lines = re.findall(r"^mullion: last time: (.*)$", m.text().split("came to its end", 1)[1], re.M)
+        assert len(lines) == 20
+        assert lines[-1] == "all guests ended: 1 ok, 0 failed"
