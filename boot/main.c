@@ -47,17 +47,22 @@ static NORETURN void stop(const char *why)
 	host_stop();
 }
 
-bool boot_option(const struct boot_info *b, const char *word)
+const char *boot_option_value(const struct boot_info *b, const char *word)
 {
 	size_t len = strlen(word);
 
 	for (const char *s = b->cmdline; *s; s++) {
 		if ((s == b->cmdline || s[-1] == ' ') && !strncmp(s, word, len) &&
 		    (s[len] == ' ' || !s[len] || s[len - 1] == '=')) {
-			return true;
+			return s + len;
 		}
 	}
-	return false;
+	return NULL;
+}
+
+bool boot_option(const struct boot_info *b, const char *word)
+{
+	return boot_option_value(b, word) != NULL;
 }
 
 /* The block lies in memory that is nobody's as soon as we begin to use memory: copy it first. */
@@ -265,6 +270,7 @@ void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta)
 	boot_stage(STAGE_CPUS);
 	start_cpus(low_page);
 	report_cpu();
+	report_warn();
 	if (boot_option(&boot, "times")) {
 		log_times(first_line);
 	}

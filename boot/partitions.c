@@ -72,15 +72,40 @@ static struct load_file load_file(const struct boot_info *b, const struct config
 
 /* --- configuration --- */
 
-static bool read_config(const struct boot_info *b, struct refusal *r)
+static bool open_config(void *ctx, const char *name, const char **text, size_t *len,
+			struct refusal *r)
 {
-	const struct boot_module *m = find_module(b, "mullion.conf");
+	const struct boot_module *m = find_module(ctx, name);
 
 	if (!m) {
-		return refuse(r, "the boot image has no module mullion.conf; "
-				 "add `module2 /boot/mullion.conf mullion.conf` to grub.cfg");
+		return refuse(r,
+			      "the boot image has no module %s; add `module2 FILE %s` to grub.cfg",
+			      name, name);
 	}
-	return config_parse(&config, "mullion.conf", host_ptr(m->start), m->size, r);
+	*text = host_ptr(m->start);
+	*len = m->size;
+	return true;
+}
+
+/* `config=NAME` on the loader's command line chooses another module than mullion.conf. */
+static bool read_config(const struct boot_info *b, struct refusal *r)
+{
+	const struct config_source source = {open_config, (void *)(uintptr_t)b};
+	char name[MAX_FILE] = CONFIG_DEFAULT;
+	const char *given = boot_option_value(b, "config=");
+	size_t len = 0;
+
+	while (given && given[len] && given[len] != ' ') {
+		len++;
+	}
+	if (len >= sizeof(name)) {
+		return refuse(r, "config= names a file that is longer than %u bytes", MAX_FILE - 1);
+	}
+	if (len) {
+		memcpy(name, given, len);
+		name[len] = 0;
+	}
+	return config_choose(&config, name, &source, r);
 }
 
 /* Of what the configuration says, the least that can run: one guest, and no device of the machine.
@@ -89,10 +114,9 @@ static void make_safe(void)
 {
 	struct config_guest *g = &config.guest[0];
 
-	log_line("safe mode: of %u guests only '%s' is started, without %u PCI function%s, "
-		 "%u range%s of ports and %u of memory that it asks for",
-		 config.guests, g->name, g->pcis, g->pcis == 1 ? "" : "s", g->ports,
-		 g->ports == 1 ? "" : "s", g->mmios);
+	log_line("safe mode: only guest '%s', the first of %u, is started; `pci`, `ports` and "
+		 "`mmio` are left out",
+		 g->name, config.guests);
 	config.guests = 1;
 	g->pcis = 0;
 	g->ports = 0;
@@ -380,7 +404,7 @@ static void put_log(void *ctx, const char *text)
 /* Verbose: what the machine is, and what is about to be started. */
 static void report_safe(const struct boot_info *b, const struct acpi_info *a)
 {
-	report_print(b, a);
+	report_print(b, a, false);
 	log_line("the configuration as it is used:");
 	config_dump(&config, put_log, NULL);
 }
@@ -399,8 +423,12 @@ static NORETURN void report_only(const struct boot_info *b, const struct acpi_in
 	} else {
 		log_line("%s", r.text);
 	}
-	report_print(b, a);
-	log_line("nothing is started, as the command line says; r restarts the machine");
+	report_print(b, a, false);
+	if (screen_present()) {
+		keyboard_begin(a);
+	}
+	log_line("nothing is started, as the command line says; the space bar shows the report "
+		 "page by page, r restarts the machine");
 	for (;;) {
 		int typed;
 
@@ -408,6 +436,8 @@ static NORETURN void report_only(const struct boot_info *b, const struct acpi_in
 		while ((typed = host_console_get()) >= 0) {
 			if (typed == 'r') {
 				power_reset();
+			} else if (typed == ' ') {
+				report_print(b, a, true);
 			}
 		}
 		host_wait();
@@ -440,7 +470,7 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	if (safe) {
 		report_safe(b, a);
 	} else if (config.system.report) {
-		report_print(b, a);
+		report_print(b, a, false);
 	}
 	if (!able || !check_machine(b, a, &r)) {
 		refused(&r);

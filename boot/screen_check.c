@@ -9,7 +9,7 @@
 #include "hv/pci.h"
 
 enum { TYPE_INDEXED = 0, TYPE_RGB = 1, TYPE_TEXT = 2 };
-enum { COLS_MIN = 40, ROWS_MIN = 10, SIDE_MAX = 32768, PITCH_MAX = 1 << 20 };
+enum { COLS_MIN = 40, ROWS_MIN = 10, SIDE_MAX = 16384, PITCH_MAX = 1 << 17 };
 enum { TEXT_LOW = 0xa0000, TEXT_HIGH = 0xc0000, CLASS_DISPLAY = 0x03 };
 #define ADDRESS_END BIT(52)
 

@@ -3,6 +3,7 @@
  * this file.
  */
 #include "drivers/framebuffer.h"
+#include "arch/x86_64/asm.h"
 #include "hv/console/font.h"
 #include "hv/lib/string.h"
 
@@ -116,4 +117,5 @@ void framebuffer_draw(unsigned col, unsigned row, const struct screen_cell *cell
 			to = put_half(to, ink & ((1 << HALF) - 1));
 		}
 	}
+	sfence();
 }

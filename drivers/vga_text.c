@@ -37,4 +37,5 @@ void vga_text_draw(unsigned col, unsigned row, const struct screen_cell *cells, 
 		/* Bit 15 would blink. */
 		to[i] = (uint16_t)(ch | (cells[i].attr & 0x7fu) << 8);
 	}
+	sfence();
 }

@@ -92,6 +92,12 @@ static inline void clflush(const void *p)
 	__asm__ volatile("clflush %0" : : "m"(*(const char *)p) : "memory");
 }
 
+/* Stores before it are seen before stores after it; and write-combining buffers are emptied. */
+static inline void sfence(void)
+{
+	__asm__ volatile("sfence" : : : "memory");
+}
+
 static inline void pause(void)
 {
 	__asm__ volatile("pause" : : : "memory");

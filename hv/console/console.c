@@ -68,7 +68,7 @@ void console_init(const struct config_system *system, unsigned cpu)
 	remember_log();
 	view_start(&terminal);
 	if (console_vcpu) {
-		console_vcpu->console_deadline = view_turn();
+		console_vcpu->console_deadline = view_turn(console_vcpu != NULL);
 	}
 	atomic_store(&ready, true);
 	log_defer(true);
@@ -242,7 +242,7 @@ void console_run(void)
 	all_out = flush();
 	look = host_console_watch(!all_out);
 	console_deadline = look < console_deadline ? look : console_deadline;
-	picture = view_turn();
+	picture = view_turn(console_vcpu != NULL);
 	console_deadline = picture < console_deadline ? picture : console_deadline;
 	if (console_vcpu) {
 		console_vcpu->console_deadline = console_deadline;

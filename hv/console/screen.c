@@ -60,21 +60,27 @@ void screen_scroll(struct screen *s, const struct screen_area *a, unsigned lines
 	screen_fill(s, &(struct screen_area){a->col, a->row + kept, a->cols, lines}, blank);
 }
 
-/* Draws the changed cells of a row, run by run; returns how many. */
-static unsigned draw_row(struct screen *s, unsigned row)
+/* Draws changed cells of a row, run by run and at most `budget`; returns how many. */
+static unsigned draw_row(struct screen *s, unsigned row, unsigned budget)
 {
 	unsigned drawn = 0;
 
+	s->changed[row] = false;
 	for (unsigned col = 0; col < s->cols;) {
 		unsigned end = col;
 
-		while (end < s->cols && !same(s->wanted[row][end], s->shown[row][end])) {
+		while (end < s->cols && drawn < budget &&
+		       !same(s->wanted[row][end], s->shown[row][end])) {
 			s->shown[row][end] = s->wanted[row][end];
 			end++;
+			drawn++;
 		}
 		if (end > col) {
 			host_screen_draw(col, row, &s->shown[row][col], end - col);
-			drawn += end - col;
+		}
+		if (drawn == budget) {
+			s->changed[row] = end < s->cols; /* perhaps; the next turn sees */
+			break;
 		}
 		col = end + 1;
 	}
@@ -93,19 +99,15 @@ bool screen_settled(const struct screen *s)
 
 bool screen_draw(struct screen *s, unsigned budget)
 {
-	unsigned drawn = 0;
-
-	for (unsigned i = 0; i < s->rows; i++) {
+	for (unsigned i = 0; i < s->rows && budget; i++) {
 		unsigned row = s->next < s->rows ? s->next : 0;
 
-		if (s->changed[row]) {
-			if (drawn >= budget) {
-				return false;
-			}
-			s->changed[row] = false;
-			drawn += draw_row(s, row);
-		}
+		/* Also after a part of a row: one that keeps changing must not hold up the others.
+		 */
 		s->next = row + 1;
+		if (s->changed[row]) {
+			budget -= draw_row(s, row, budget);
+		}
 	}
-	return true;
+	return screen_settled(s);
 }

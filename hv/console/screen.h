@@ -56,5 +56,5 @@ void screen_scroll(struct screen *s, const struct screen_area *a, unsigned lines
 		   struct screen_cell blank);
 /* The screen shows what it should. */
 bool screen_settled(const struct screen *s);
-/* Draws at most about `budget` cells, whole rows. True: the screen has settled. */
+/* Draws at most `budget` cells. True: the screen has settled. */
 bool screen_draw(struct screen *s, unsigned budget);

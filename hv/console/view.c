@@ -11,6 +11,7 @@
 
 enum {
 	BUDGET = 256,		 /* cells drawn in one turn */
+	SHARED_BUDGET = 64,	 /* of a CPU that has a guest */
 	TURNS_PER_SECOND = 1000, /* while there is more to draw */
 	PICTURES_PER_SECOND = 50,
 	LOOKS_PER_SECOND = 1, /* at the guests' counters */
@@ -211,7 +212,7 @@ void view_switch(void)
 	draw_bars();
 }
 
-uint64_t view_turn(void)
+uint64_t view_turn(bool shared)
 {
 	uint64_t now = host_tsc();
 
@@ -226,7 +227,7 @@ uint64_t view_turn(void)
 		return look_at;
 	}
 	if (now >= draw_at) {
-		bool complete = screen_draw(&screen, BUDGET);
+		bool complete = screen_draw(&screen, shared ? SHARED_BUDGET : BUDGET);
 
 		draw_at = now + host_tsc_hz / (complete ? PICTURES_PER_SECOND : TURNS_PER_SECOND);
 		if (complete) {

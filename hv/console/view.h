@@ -24,5 +24,8 @@ void view_start(const struct terminal *t);
 void view_feed(unsigned source, const uint8_t *bytes, unsigned n);
 /* The keys may have given the terminal to another. */
 void view_switch(void);
-/* Draws a bounded part of what has changed. Returns the host TSC at which to go on. */
-uint64_t view_turn(void);
+/*
+ * Draws a part of what has changed, a smaller one if the CPU has a guest to run. Returns the host
+ * TSC at which to go on.
+ */
+uint64_t view_turn(bool shared);
