@@ -113,10 +113,10 @@ class Fault:
     medium: Optional[Callable] = None  # takes the image
     cmdline: str = ""
     cut: int = 0  # bytes of the guest's kernel that are there; 0: all
-    uefi: bool = False
+    boot: str = "SeaBIOS, GRUB"  # or "OVMF, GRUB" or "OVMF, own loader"
 
     def __str__(self):
-        return self.name + ("-uefi" if self.uefi else "")
+        return self.name if self.boot == "SeaBIOS, GRUB" else f"{self.name} {self.boot}"
 
 
 CONFIG_ERROR = Fault("config error", r"refused: mullion\.conf:6:10: error: '16X' is out of range",
@@ -142,8 +142,8 @@ FAULTS = [
     PANIC,
     Fault("double fault", r"stopped: #DF \(vector 8, error code 0x0\) in the hypervisor on CPU 0",
           cmdline="drill=double-fault"),
-    dataclasses.replace(CONFIG_ERROR, uefi=True),
-    dataclasses.replace(PANIC, uefi=True),
+    dataclasses.replace(CONFIG_ERROR, boot="OVMF, GRUB"),
+    dataclasses.replace(PANIC, boot="OVMF, own loader"),
 ]
 
 CONFIG = "[system]\nconsole = com1, framebuffer\nwhen-all-stopped = halt\n" + guest("basic", "basic64.elf", cmdline="word number=42")
@@ -154,10 +154,14 @@ def test_fault(tmp_path, record_property, fault):
     kernel = elf("basic64")
     if fault.cut:
         (tmp_path / kernel.name).write_bytes(kernel.read_bytes()[:fault.cut])
-    image = make_image(tmp_path, CONFIG, [kernel], cmdline=fault.cmdline)
+    if fault.boot == "OVMF, own loader":
+        boot = f'[boot]\ncmdline = "{fault.cmdline}"\n'
+        image = make_image(tmp_path, CONFIG + boot, [kernel], options=["--efi-only"])
+    else:
+        image = make_image(tmp_path, CONFIG, [kernel], cmdline=fault.cmdline)
     if fault.medium:
         fault.medium(image)
-    with Machine(image, debug=fault.firmware is not None, uefi=fault.uefi, **fault.machine) as m:
+    with Machine(image, debug=fault.firmware is not None, uefi="OVMF" in fault.boot, **fault.machine) as m:
         if m.debugger:
             if fault.firmware:
                 fault.firmware(m.debugger)
@@ -167,7 +171,7 @@ def test_fault(tmp_path, record_property, fault):
         assert "last time" not in m.text()
         m.reset()
         m.wait(rf"^mullion: last time: {re.escape(said)}\n")
-    record_property("machine", {"planted fault": fault.name, "firmware": "OVMF" if fault.uefi else "SeaBIOS",
+    record_property("machine", {"planted fault": fault.name, "started by": fault.boot,
                                 "on serial, on screen, and in the next boot's log": said[:80]})
 
 
