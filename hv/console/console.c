@@ -168,6 +168,7 @@ static void type(uint8_t byte)
 
 	switch (terminal_type(&terminal, byte)) {
 	case KEY_NONE: return;
+	case KEY_LOG: view_page(byte); return;
 	case KEY_END: log_line("ended from the console"); end_machine();
 	case KEY_INPUT: break;
 	}
