@@ -15,6 +15,7 @@
 #include "boot/ram.h"
 #include "boot/report.h"
 #include "boot/screen.h"
+#include "boot/stage.h"
 #include "drivers/power.h"
 #include "drivers/tsc.h"
 #include "hv/console/console.h"
@@ -26,6 +27,7 @@
 #include "hv/log.h"
 #include "hv/partition.h"
 #include "hv/passthrough.h"
+#include "hv/pci.h"
 
 static struct config config;
 static struct partition partition[MAX_GUESTS];
@@ -87,10 +89,9 @@ static void make_safe(void)
 {
 	struct config_guest *g = &config.guest[0];
 
-	log_line("safe mode: of %u guests only '%s' is started, without %u PCI function%s, "
-		 "%u range%s of ports and %u of memory that it asks for",
-		 config.guests, g->name, g->pcis, g->pcis == 1 ? "" : "s", g->ports,
-		 g->ports == 1 ? "" : "s", g->mmios);
+	log_line("safe mode: only guest '%s', the first of %u, is started; `pci`, `ports` and "
+		 "`mmio` are left out",
+		 g->name, config.guests);
 	config.guests = 1;
 	g->pcis = 0;
 	g->ports = 0;
@@ -104,6 +105,13 @@ static void use_consoles(const struct boot_info *b)
 	const struct config_console *c = &config.system.console;
 	struct console_list used, wanted = {.ports = c->ports};
 
+	for (unsigned i = 0; i < config.guests; i++) {
+		for (unsigned n = 0; n < config.guest[i].pcis; n++) {
+			const struct config_pci *f = &config.guest[i].pci[n];
+
+			console_withdraw(pci_bdf(f->bus, f->device, f->function));
+		}
+	}
 	if (boot_option(b, "console=")) {
 		return;
 	}
@@ -371,7 +379,7 @@ static void put_log(void *ctx, const char *text)
 /* Verbose: what the machine is, and what is about to be started. */
 static void report_safe(const struct boot_info *b, const struct acpi_info *a)
 {
-	report_print(b, a);
+	report_print(b, a, false);
 	log_line("the configuration as it is used:");
 	config_dump(&config, put_log, NULL);
 }
@@ -390,8 +398,12 @@ static NORETURN void report_only(const struct boot_info *b, const struct acpi_in
 	} else {
 		log_line("%s", r.text);
 	}
-	report_print(b, a);
-	log_line("nothing is started, as the command line says; r restarts the machine");
+	report_print(b, a, false);
+	if (screen_present()) {
+		keyboard_begin(a);
+	}
+	log_line("nothing is started, as the command line says; the space bar shows the report "
+		 "page by page, r restarts the machine");
 	for (;;) {
 		int typed;
 
@@ -399,6 +411,8 @@ static NORETURN void report_only(const struct boot_info *b, const struct acpi_in
 		while ((typed = host_console_get()) >= 0) {
 			if (typed == 'r') {
 				power_reset();
+			} else if (typed == ' ') {
+				report_print(b, a, true);
 			}
 		}
 		host_wait();
@@ -412,6 +426,7 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	unsigned console_cpu;
 
 	device_irq_init(a);
+	boot_stage(STAGE_CONFIG);
 	if (boot_option(b, "report")) {
 		report_only(b, a);
 	}
@@ -422,6 +437,7 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	if (safe) {
 		make_safe();
 	}
+	boot_stage(STAGE_VIRT);
 	able = choose_backend(&r);
 	if (able) {
 		enable_cpus();
@@ -429,13 +445,14 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	if (safe) {
 		report_safe(b, a);
 	} else if (config.system.report) {
-		report_print(b, a);
+		report_print(b, a, false);
 	}
 	if (!able || !check_machine(b, a, &r)) {
 		refused(&r);
 	}
 	cpu_facts_warn_siblings(cpu_facts, host_cpu_count(), &config);
 	choose_features();
+	boot_stage(STAGE_PARTITIONS);
 	if (!create_partitions(b, &r)) {
 		refused(&r);
 	}
@@ -447,5 +464,6 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	log_line("%u guest%s on %s, console on CPU %u", partition_count,
 		 partition_count == 1 ? "" : "s", virt->name, console_cpu);
 	console_init(&config.system, console_cpu);
+	boot_stage(STAGE_GUESTS);
 	start(console_cpu);
 }

@@ -1,5 +1,6 @@
 /*
- * The hardware report: see report.h. Called by main.c and partitions.c. No state.
+ * The hardware report: see report.h. Called by main.c and partitions.c. State: the
+ * page that is being filled.
  */
 #include "boot/report.h"
 #include "arch/x86_64/percpu.h"
@@ -12,6 +13,7 @@
 #include "hv/host.h"
 #include "hv/iommu.h"
 #include "hv/lib/printf.h"
+#include "hv/lib/string.h"
 #include "hv/log.h"
 #include "hv/mtrr.h"
 #include "hv/pci.h"
@@ -20,59 +22,116 @@
 #include "hv/speculation.h"
 #include "hv/virt.h"
 
+/* --- lines, and pages of them --- */
+
+/* What a screen of 25 rows shows besides the last line of the page before. */
+enum { PAGE_ROWS = 20, ROW = 80 };
+
+static bool paged;
+static unsigned rows;
+
+static void wait_key(void)
+{
+	host_console_watch(false);
+	while (host_console_get() < 0) {
+		host_wait();
+		host_console_watch(false);
+	}
+}
+
+/* Before a line of so many bytes is shown. */
+static void begin_line(size_t len)
+{
+	unsigned own = 1 + (unsigned)(len / ROW);
+
+	if (paged && rows + own > PAGE_ROWS) {
+		rows = 0;
+		wait_key();
+	}
+	rows += own;
+}
+
+static void say(const char *fmt, ...) PRINTF_LIKE(1, 2);
+static void say(const char *fmt, ...)
+{
+	char text[360];
+	va_list ap;
+
+	va_start(ap, fmt);
+	begin_line(fmt_vprint(text, sizeof(text), fmt, ap));
+	va_end(ap);
+	log_line("%s", text);
+}
+
 /* --- CPUs --- */
 
 void report_cpu(void)
 {
 	uint32_t signature = cpu_facts[0].signature;
+	struct speculation speculation;
 	struct cpu_name name;
 
 	cpu_facts_name(&name);
-	log_line("CPU: %s, family 0x%x model 0x%x stepping %u, microcode 0x%x", name.text,
-		 cpu_facts_family(signature), cpu_facts_model(signature),
-		 cpu_facts_stepping(signature), cpu_facts[0].microcode);
+	say("CPU: %s, family 0x%x model 0x%x stepping %u, microcode 0x%x", name.text,
+	    cpu_facts_family(signature), cpu_facts_model(signature), cpu_facts_stepping(signature),
+	    cpu_facts[0].microcode);
+	speculation_read(&speculation);
+	say("speculation: controls: %s; not known to be immune to: %s",
+	    speculation.controls[0] ? speculation.controls : "none",
+	    speculation.rest[0] ? speculation.rest : "none");
+}
+
+/* One line for all: they differ together or not at all. */
+void report_warn(void)
+{
 	for (unsigned i = 1; i < host_cpu_count(); i++) {
 		if (cpu_facts[i].other_mtrrs) {
 			log_line("warning: CPU %u has other MTRRs than the boot CPU; ask for "
 				 "another firmware",
 				 i);
-			break;
+			return;
 		}
 	}
-	speculation_log();
+}
+
+static void report_immune(void)
+{
+	struct speculation speculation;
+
+	speculation_read(&speculation);
+	say("speculation: immune to: %s", speculation.immune[0] ? speculation.immune : "none");
 }
 
 static void report_cpus(const struct acpi_info *a)
 {
 	unsigned cpus = host_cpu_count();
 
-	log_line("CPUs: %u in %u package%s, %u core%s; LAPIC in %s mode", cpus,
-		 cpu_facts_packages(cpu_facts, cpus),
-		 cpu_facts_packages(cpu_facts, cpus) == 1 ? "" : "s",
-		 cpu_facts_cores(cpu_facts, cpus), cpu_facts_cores(cpu_facts, cpus) == 1 ? "" : "s",
-		 lapic_x2apic() ? "x2APIC" : "xAPIC");
+	say("CPUs: %u in %u package%s, %u core%s; LAPIC in %s mode", cpus,
+	    cpu_facts_packages(cpu_facts, cpus),
+	    cpu_facts_packages(cpu_facts, cpus) == 1 ? "" : "s", cpu_facts_cores(cpu_facts, cpus),
+	    cpu_facts_cores(cpu_facts, cpus) == 1 ? "" : "s", lapic_x2apic() ? "x2APIC" : "xAPIC");
 	for (unsigned i = 0; i < cpus; i++) {
 		const struct cpu_facts *f = &cpu_facts[i];
 
-		log_line("CPU %u: APIC id %u, package %u, core %u, thread %u%s%s%s%s", i,
-			 percpu_of[i]->apic_id, cpu_facts_package(f), cpu_facts_core(f),
-			 cpu_facts_thread(f),
-			 f->signature != cpu_facts[0].signature ? ", another model" : "",
-			 f->microcode != cpu_facts[0].microcode ? ", another microcode" : "",
-			 f->other_mtrrs ? ", other MTRRs" : "",
-			 f->unusable.text[0] ? ", cannot run guests" : "");
+		say("CPU %u: APIC id %u, package %u, core %u, thread %u%s%s%s%s", i,
+		    percpu_of[i]->apic_id, cpu_facts_package(f), cpu_facts_core(f),
+		    cpu_facts_thread(f),
+		    f->signature != cpu_facts[0].signature ? ", another model" : "",
+		    f->microcode != cpu_facts[0].microcode ? ", another microcode" : "",
+		    f->other_mtrrs ? ", other MTRRs" : "",
+		    f->unusable.text[0] ? ", cannot run guests" : "");
 	}
 	if (a->cpus_ignored) {
-		log_line("CPUs that firmware lists and that are not used: %u", a->cpus_ignored);
+		say("CPUs that firmware lists and that are not used: %u", a->cpus_ignored);
 	}
 }
 
 static void report_feature(const char *name, bool present, bool needed)
 {
-	log_line("%s: %s: %s", virt->name, name,
-		 present  ? needed ? "there (needed)" : "there"
-		 : needed ? "MISSING, and needed"
-			  : "missing (not needed)");
+	say("%s: %s: %s", virt->name, name,
+	    present  ? needed ? "there (needed)" : "there"
+	    : needed ? "MISSING, and needed"
+		     : "missing (not needed)");
 }
 
 /* --- memory --- */
@@ -93,17 +152,17 @@ static void report_memory(const struct boot_info *b)
 	for (unsigned i = 0; i < b->memories; i++) {
 		const struct boot_memory *m = &b->memory[i];
 
-		log_line("memory: 0x%012lx-0x%012lx %lu KiB %s", m->base, m->base + m->size - 1,
-			 m->size >> 10, memory_name(m->type));
+		say("memory: 0x%012lx-0x%012lx %lu KiB %s", m->base, m->base + m->size - 1,
+		    m->size >> 10, memory_name(m->type));
 	}
 	if (mtrr_boot.on) {
-		log_line("memory: MTRRs: %u ranges, all else of type %u", mtrr_boot.variables,
-			 mtrr_boot.type);
+		say("memory: MTRRs: %u ranges, all else of type %u", mtrr_boot.variables,
+		    mtrr_boot.type);
 	} else {
-		log_line("memory: MTRRs are off, or say nothing that is understood");
+		say("memory: MTRRs are off, or say nothing that is understood");
 	}
-	log_line("memory: %lu MiB free for guests, largest block %lu MiB", ram_free() >> 20,
-		 host_alloc_largest(PAGE_2M) >> 20);
+	say("memory: %lu MiB free for guests, largest block %lu MiB", ram_free() >> 20,
+	    host_alloc_largest(PAGE_2M) >> 20);
 }
 
 /* --- the rest of the machine --- */
@@ -113,7 +172,7 @@ static void report_pci(void)
 	struct pci_line line;
 
 	for (unsigned i = 0; i < pci_function_count; i++) {
-		log_line("%s", pci_line(&line, &pci_functions[i]));
+		say("%s", pci_line(&line, &pci_functions[i]));
 	}
 }
 
@@ -122,20 +181,20 @@ static void report_iommu(void)
 	uint64_t base, size;
 
 	if (!iommu) {
-		log_line("IOMMU: none is on; bus masters can only be passed through unsafely");
+		say("IOMMU: none is on; bus masters can only be passed through unsafely");
 		return;
 	}
 	for (unsigned i = 0; iommu->registers(i, &base, &size); i++) {
-		log_line("IOMMU: %s unit %u, registers at 0x%lx", iommu->name, i, base);
+		say("IOMMU: %s unit %u, registers at 0x%lx", iommu->name, i, base);
 	}
-	log_line("IOMMU: interrupts are%s remapped", iommu->remaps_interrupts() ? "" : " not");
+	say("IOMMU: interrupts are%s remapped", iommu->remaps_interrupts() ? "" : " not");
 }
 
 static void report_tsc(void)
 {
-	log_line("TSC: %lu.%03lu MHz, %s, %s", host_tsc_hz / 1000000, host_tsc_hz / 1000 % 1000,
-		 tsc_invariant() ? "invariant by CPUID" : "not invariant by CPUID",
-		 host_tsc_reliable ? "runs together on all CPUs" : "not reliable");
+	say("TSC: %lu.%03lu MHz, %s, %s", host_tsc_hz / 1000000, host_tsc_hz / 1000 % 1000,
+	    tsc_invariant() ? "invariant by CPUID" : "not invariant by CPUID",
+	    host_tsc_reliable ? "runs together on all CPUs" : "not reliable");
 }
 
 static void report_consoles(const struct boot_info *b)
@@ -145,16 +204,16 @@ static void report_consoles(const struct boot_info *b)
 
 	console_used(&used);
 	for (unsigned i = 0; i < used.ports; i++) {
-		log_line("console: serial port 0x%x", used.port[i]);
+		say("console: serial port 0x%x", used.port[i]);
 	}
 	if (f->present && f->type == 2) {
-		log_line("console: text mode, %u x %u characters, at 0x%lx", f->width, f->height,
-			 f->base.v);
+		say("console: text mode, %u x %u characters, at 0x%lx", f->width, f->height,
+		    f->base.v);
 	} else if (f->present) {
-		log_line("console: framebuffer of %u x %u pixels, %u bits each, at 0x%lx", f->width,
-			 f->height, f->bpp, f->base.v);
+		say("console: framebuffer of %u x %u pixels, %u bits each, at 0x%lx", f->width,
+		    f->height, f->bpp, f->base.v);
 	}
-	log_line("console: the screen is%s in use", screen_present() ? "" : " not");
+	say("console: the screen is%s in use", screen_present() ? "" : " not");
 }
 
 /* --- the skeleton --- */
@@ -162,6 +221,7 @@ static void report_consoles(const struct boot_info *b)
 static void put_text(void *ctx, const char *text)
 {
 	(void)ctx;
+	begin_line(strlen(text));
 	log_text(text);
 }
 
@@ -208,15 +268,18 @@ static void report_skeleton(void)
 	skeleton_write(&m, put_text, NULL);
 }
 
-void report_print(const struct boot_info *b, const struct acpi_info *a)
+void report_print(const struct boot_info *b, const struct acpi_info *a, bool pages)
 {
-	log_line("hardware report");
+	paged = pages;
+	rows = 0;
+	say("hardware report");
 	report_cpu();
+	report_immune();
 	report_cpus(a);
 	virt->features(report_feature);
 	for (unsigned i = 0; i < host_cpu_count(); i++) {
 		if (cpu_facts[i].unusable.text[0]) {
-			log_line("%s", cpu_facts[i].unusable.text);
+			say("%s", cpu_facts[i].unusable.text);
 		}
 	}
 	report_memory(b);
@@ -224,7 +287,8 @@ void report_print(const struct boot_info *b, const struct acpi_info *a)
 	report_iommu();
 	report_pci();
 	report_consoles(b);
-	log_line("a configuration for this machine, between the two lines that begin with #:");
+	say("a configuration for this machine, between the two lines that begin with #:");
 	report_skeleton();
-	log_line("end of the hardware report");
+	say("end of the hardware report");
+	paged = false;
 }

@@ -8,5 +8,10 @@
 
 /* What is told at every boot: the CPU's model, microcode and speculative-execution status. */
 void report_cpu(void);
-/* All of it, on all consoles. Boot CPU, when the backend is chosen and nothing has started. */
-void report_print(const struct boot_info *b, const struct acpi_info *a);
+/* Only where there is something to warn of: CPUs that firmware has set up differently. */
+void report_warn(void);
+/*
+ * All of it, on all consoles. Boot CPU, when the backend is chosen and nothing has started. pages:
+ * waits for a key before a screen is full.
+ */
+void report_print(const struct boot_info *b, const struct acpi_info *a, bool pages);

@@ -105,17 +105,44 @@ static bool reset_bus(const struct pci_function *f, const struct pci_function *b
 	return wait_answer(f);
 }
 
+/*
+ * Every reset clears the command register. Not every device does what its capabilities say: some
+ * come out of D3hot as they went in, QEMU's e1000e among them. Where nothing was set, it is
+ * believed.
+ */
+static bool was_reset(const struct pci_function *f, uint32_t command)
+{
+	return !command || pci_read(f->bdf, PCI_COMMAND, 2) != command;
+}
+
+static bool soft_reset(const struct pci_function *f)
+{
+	return f->cap_pm && !(pci_read(f->bdf, f->cap_pm + PM_CONTROL, 2) & PM_NO_SOFT_RESET);
+}
+
+/* The gentlest first; one that does not come back is not tried again. */
 static bool reset(const struct pci_function *f)
 {
 	const struct pci_function *bridge = own_bridge(f);
+	uint32_t command = pci_read(f->bdf, PCI_COMMAND, 2);
 
 	if (f->flr) {
-		return reset_flr(f);
+		if (!reset_flr(f)) {
+			return false;
+		}
+		if (was_reset(f, command)) {
+			return true;
+		}
 	}
-	if (f->cap_pm && !(pci_read(f->bdf, f->cap_pm + PM_CONTROL, 2) & PM_NO_SOFT_RESET)) {
-		return reset_power(f);
+	if (soft_reset(f)) {
+		if (!reset_power(f)) {
+			return false;
+		}
+		if (was_reset(f, command)) {
+			return true;
+		}
 	}
-	return bridge && reset_bus(f, bridge);
+	return bridge && reset_bus(f, bridge) && was_reset(f, command);
 }
 
 bool pci_reset_function(const struct pci_function *f)

@@ -1,5 +1,5 @@
 /*
- * Which physical functions a partition gets, and their life with it: see passthrough.h.
+ * Which physical functions a partition gets, and what it is built of: see passthrough.h.
  *
  * Boot CPU until the guests run; after that each partition's functions belong to its CPUs, under
  * its device lock.
@@ -13,7 +13,7 @@ enum { DEVICES = 32 };
 
 /* --- owners --- */
 
-static struct vpci_function *owned(const struct partition *p, uint16_t bdf)
+struct vpci_function *passthrough_owned(const struct partition *p, uint16_t bdf)
 {
 	for (unsigned i = 0; p->devices && i < p->devices->functions; i++) {
 		if (p->devices->function[i].pci->bdf == bdf) {
@@ -55,7 +55,7 @@ static void rejected(void *partition, struct vpci_function *f, uint16_t bdf, uns
 	}
 	d->rejected[bdf / 8] |= (uint8_t)(1 << bdf % 8);
 	for (unsigned i = 0; i < partition_count; i++) {
-		owner = owned(partitions[i], bdf) ? partitions[i]->config->name : owner;
+		owner = passthrough_owned(partitions[i], bdf) ? partitions[i]->config->name : owner;
 	}
 	log_line("%s: PCI %02x:%02x.%x register 0x%x: write rejected; the function belongs to "
 		 "%s%s, `pci = %02x:%02x.%x` in [guest %s] would give it",
@@ -274,7 +274,7 @@ bool passthrough_create(struct partition *p, struct refusal *r)
 static bool is_owned(uint16_t bdf)
 {
 	for (unsigned i = 0; i < partition_count; i++) {
-		if (owned(partitions[i], bdf)) {
+		if (passthrough_owned(partitions[i], bdf)) {
 			return true;
 		}
 	}
@@ -293,109 +293,4 @@ void passthrough_silence_rest(void)
 					PCI_COMMAND_INTX_OFF);
 		}
 	}
-}
-
-/* --- faults --- */
-
-static const struct vpci_function *requester(const struct partition *p, uint16_t id)
-{
-	const struct vpci_function *f = owned(p, id);
-
-	for (unsigned i = 0; !f && p->devices && i < p->devices->functions; i++) {
-		f = p->devices->function[i].pci->requester == id ? &p->devices->function[i] : NULL;
-	}
-	return f;
-}
-
-bool passthrough_dma_fault(const struct iommu_fault *fault)
-{
-	for (unsigned i = 0; !fault->interrupt && i < partition_count; i++) {
-		struct partition *p = partitions[i];
-		const struct vpci_function *f = requester(p, fault->bdf);
-
-		/* Before its first start nothing of a guest's drives the device. */
-		if (f && p->config->on_dma_fault == DMA_FAULT_STOP && atomic_load(&p->generation)) {
-			return partition_end(p, END_ERROR,
-					     "PCI %02x:%02x.%x tried to %s 0x%lx, which is not the "
-					     "guest's (`on-dma-fault = stop`)",
-					     f->pci->bdf >> 8, f->pci->bdf >> 3 & 31,
-					     f->pci->bdf & 7, fault->write ? "write" : "read",
-					     (unsigned long)fault->address);
-		}
-	}
-	return false;
-}
-
-/* A guest that was stopped for a fault has its devices' faults told again. */
-static void watch_again(struct partition *p)
-{
-	struct passthrough *d = p->devices;
-	struct refusal r = {""};
-
-	for (unsigned i = 0; d->domain && p->restarts && i < d->functions; i++) {
-		if (p->config->on_dma_fault == DMA_FAULT_STOP &&
-		    !iommu->attach(d->function[i].pci->bdf, d->domain, &r)) {
-			log_line("%s: %s", p->config->name, r.text);
-		}
-	}
-}
-
-/* --- life --- */
-
-/* As a PC's firmware leaves the inputs of PCI interrupts. */
-static void make_level(struct partition *p, unsigned irq)
-{
-	if (irq) {
-		vpic_set(&p->pc.pic, irq, false);
-		p->pc.pic.chip[irq >> 3].elcr |= (uint8_t)(1 << (irq & 7));
-	}
-}
-
-void passthrough_start(struct partition *p)
-{
-	struct passthrough *d = p->devices;
-
-	watch_again(p);
-	for (unsigned i = 0; i < d->functions; i++) {
-		vioapic_set(&p->pc.ioapic, passthrough_gsi(&d->function[i]), false);
-		make_level(p, d->function[i].isa_irq);
-		vpci_function_reset(&d->function[i]);
-	}
-	passthrough_close_interrupts(p);
-	for (unsigned i = 0; i < d->functions; i++) {
-		passthrough_intx(p, &d->function[i]);
-	}
-	/* All vCPUs stand still, and flush before they run. */
-	passthrough_remap(p);
-	npt_flushed(&p->npt, p->npt.retired_next);
-}
-
-static void silence(const struct partition *p, const struct pci_function *pci)
-{
-	pci_write(pci->bdf, PCI_COMMAND, 2,
-		  PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
-	if (pci->cap_msi) {
-		pci_write(pci->bdf, pci->cap_msi + MSI_CONTROL, 2, 0);
-	}
-	if (pci->cap_msix) {
-		pci_write(pci->bdf, pci->cap_msix + MSIX_CONTROL, 2, 0);
-	}
-	pci_reset_function(pci);
-	if (pci_read(pci->bdf, PCI_VENDOR, 2) != pci->vendor) {
-		log_line("%s: PCI %02x:%02x.%x does not answer any more", p->config->name,
-			 pci->bdf >> 8, pci->bdf >> 3 & 31, pci->bdf & 7);
-	}
-}
-
-void passthrough_stop(struct partition *p)
-{
-	struct passthrough *d = p->devices;
-
-	for (unsigned i = 0; i < d->functions; i++) {
-		silence(p, d->function[i].pci);
-	}
-	passthrough_close_interrupts(p);
-	log_line("%s: its devices sent %lu interrupts, %lu were injected, %lu were nobody's",
-		 p->config->name, (unsigned long)atomic_load(&d->taken),
-		 (unsigned long)atomic_load(&d->injected), (unsigned long)atomic_load(&d->orphans));
 }

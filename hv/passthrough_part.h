@@ -53,6 +53,10 @@ static inline uint16_t passthrough_bdf(const struct config_pci *c)
 	return pci_bdf(c->bus, c->device, c->function);
 }
 
+/* --- passthrough.c --- */
+/* The partition's function with this id; NULL: it is not its. */
+struct vpci_function *passthrough_owned(const struct partition *p, uint16_t bdf);
+
 /* --- passthrough_check.c --- */
 /* Has the function no other interrupt than its line? */
 bool passthrough_needs_line(const struct pci_function *f);

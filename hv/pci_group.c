@@ -224,25 +224,53 @@ void pci_group_all(struct pci_function *functions, unsigned count)
 	}
 }
 
+/* What is between a bridge and all below it does not keep them apart. */
+static bool mixes(const struct table *t, unsigned bridge)
+{
+	for (unsigned i = 0; i < t->count; i++) {
+		if (t->parent[i] == (int)bridge && t->f[i].pcie_type == PCIE_DOWNSTREAM &&
+		    is_bridge(&t->f[i]) && !bridge_isolates(t, i)) {
+			return true;
+		}
+	}
+	return !bridge_isolates(t, bridge);
+}
+
+/* Do a and b, or what is above them, belong to one device? */
+static bool meet_in_device(const struct table *t, unsigned a, unsigned b)
+{
+	for (unsigned i = 0; i < t->count; i++) {
+		for (unsigned n = 0; n < t->count; n++) {
+			if ((i == a || is_above(t, i, a)) && (n == b || is_above(t, n, b)) &&
+			    are_siblings(&t->f[i], &t->f[n])) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
 const char *pci_group_why(const struct pci_function *a, const struct pci_function *b)
 {
 	unsigned ia = (unsigned)(a - pci_functions), ib = (unsigned)(b - pci_functions);
 	struct table t;
 
-	if (are_siblings(a, b)) {
-		return "are one device, which does not keep its functions apart (no ACS)";
-	}
 	read_tree(&t, pci_functions, pci_function_count);
 	for (unsigned i = 0; i < t.count; i++) {
-		if (is_above(&t, i, ia) && is_above(&t, i, ib) && !bridge_isolates(&t, i)) {
+		if (is_above(&t, i, ia) && is_above(&t, i, ib) && mixes(&t, i)) {
 			return t.f[i].cap_pcie && t.f[i].pcie_type != PCIE_TO_PCI
-				       ? "are behind one port, which does not keep them apart (no "
-					 "ACS)"
+				       ? "are behind one port or switch that does not keep them "
+					 "apart (no ACS)"
 				       : "are behind one bridge to conventional PCI, which does "
 					 "not keep them apart";
 		}
 	}
-	return "are behind ports that do not keep them apart (no ACS, or bus numbers overlap)";
+	if (are_siblings(a, b)) {
+		return "are one device, which does not keep its functions apart (no ACS)";
+	}
+	return meet_in_device(&t, ia, ib)
+		       ? "are behind functions of one device that does not keep them apart (no ACS)"
+		       : "are on buses whose numbers contradict each other";
 }
 
 uint16_t pci_requester(uint16_t bdf)

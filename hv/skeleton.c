@@ -26,13 +26,15 @@ static void line(const struct writer *w, const char *fmt, ...) PRINTF_LIKE(2, 3)
 static void line(const struct writer *w, const char *fmt, ...)
 {
 	char text[512];
+	size_t len;
 	va_list ap;
 
 	va_start(ap, fmt);
-	fmt_vprint(text, sizeof(text), fmt, ap);
+	len = fmt_vprint(text, sizeof(text) - 1, fmt, ap);
 	va_end(ap);
+	len = len < sizeof(text) - 2 ? len : sizeof(text) - 2;
+	memcpy(text + len, "\n", 2);
 	w->put(w->ctx, text);
-	w->put(w->ctx, "\n");
 }
 
 struct share {

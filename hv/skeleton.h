@@ -21,7 +21,7 @@ struct skeleton_machine {
 	bool iommu;
 };
 
-/* Lines through `put`, newlines included, the first and the last of which are comments to cut at.
+/* Line by line through `put`, newlines included, the first and the last of which are comments to cut at.
  */
 void skeleton_write(const struct skeleton_machine *m, void (*put)(void *ctx, const char *text),
 		    void *ctx);

@@ -1,11 +1,11 @@
 /*
  * Speculative-execution status: see speculation.h (Intel SDM vol. 2 "CPUID", leaf 07H, and vol. 4
- * IA32_ARCH_CAPABILITIES; AMD APM vol. 3 "CPUID Fn8000_0008"). Called once at boot. No state.
+ * IA32_ARCH_CAPABILITIES; AMD APM vol. 3 "CPUID Fn8000_0008"). Called at boot. No state.
  */
 #include "hv/speculation.h"
 #include "hv/host.h"
 #include "hv/lib/printf.h"
-#include "hv/log.h"
+#include "hv/lib/string.h"
 #include "hv/msr_index.h"
 
 struct words {
@@ -67,17 +67,11 @@ static const struct {
 };
 /* clang-format on */
 
-struct text {
-	char buf[200];
-	size_t len;
-};
-
-static void add(struct text *t, const char *name)
+static void add(char *list, size_t size, const char *name)
 {
-	if (t->len < sizeof(t->buf)) {
-		t->len += fmt_print(t->buf + t->len, sizeof(t->buf) - t->len, "%s%s",
-				    t->len ? ", " : "", name);
-	}
+	size_t len = strlen(list);
+
+	fmt_print(list + len, size - len, "%s%s", len ? ", " : "", name);
 }
 
 static bool is_immune(const struct words *w, size_t i)
@@ -92,24 +86,25 @@ static bool is_immune(const struct words *w, size_t i)
 	return (w->capabilities & attacks[i].immune) == attacks[i].immune;
 }
 
-void speculation_log(void)
+void speculation_read(struct speculation *s)
 {
-	struct text has = {.len = 0}, immune = {.len = 0}, rest = {.len = 0};
 	struct words w;
 
 	read_words(&w);
+	s->controls[0] = s->immune[0] = s->rest[0] = 0;
 	for (size_t i = 0; i < ARRAY_SIZE(controls); i++) {
 		if (w.leaf7_edx & controls[i].intel || w.amd8_ebx & controls[i].amd) {
-			add(&has, controls[i].name);
+			add(s->controls, sizeof(s->controls), controls[i].name);
 		}
 	}
 	if (w.capabilities & CAP_IBRS_ALL || w.amd21_eax & AMD21_AUTO_IBRS) {
-		add(&has, "IBRS at all times");
+		add(s->controls, sizeof(s->controls), "IBRS at all times");
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(attacks); i++) {
-		add(is_immune(&w, i) ? &immune : &rest, attacks[i].name);
+		if (is_immune(&w, i)) {
+			add(s->immune, sizeof(s->immune), attacks[i].name);
+		} else {
+			add(s->rest, sizeof(s->rest), attacks[i].name);
+		}
 	}
-	log_line("speculation: controls: %s", has.len ? has.buf : "none");
-	log_line("speculation: immune to: %s; affected, or not said: %s",
-		 immune.len ? immune.buf : "nothing", rest.len ? rest.buf : "nothing");
 }

@@ -6,5 +6,10 @@
  */
 #pragma once
 
-/* Two log lines. Boot CPU. */
-void speculation_log(void);
+struct speculation {
+	/* Lists of names, empty: none. */
+	char controls[120], immune[160], rest[160]; /* rest: affected, or the CPU does not say */
+};
+
+/* Of this CPU. */
+void speculation_read(struct speculation *s);

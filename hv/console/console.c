@@ -20,6 +20,7 @@ static unsigned console_cpu;
 static _Atomic bool ready, pending;
 static struct vcpu *console_vcpu; /* that the console CPU runs, or NULL */
 static bool ended;
+static bool leaving; /* the end was asked for here: guests are not listened to any more */
 static uint64_t console_deadline = UINT64_MAX; /* host TSC at which to look again */
 static uint64_t last_byte;		       /* host TSC at which a guest's byte was last seen */
 
@@ -144,7 +145,7 @@ static bool collect(void)
 	bool more = false;
 	unsigned n;
 
-	for (unsigned i = 0; i < partition_count; i++) {
+	for (unsigned i = 0; !leaving && i < partition_count; i++) {
 		unsigned guest = (first + i) % partition_count;
 
 		more |= partitions[guest]->pc.has_uart && collect_guest(guest);
@@ -162,6 +163,15 @@ static void end_machine(void)
 	host_end(settings);
 }
 
+/* As when all guests have ended: once everything is printed. */
+static void leave(void)
+{
+	if (!leaving) {
+		leaving = ended = true;
+		log_line("ended from the console");
+	}
+}
+
 static void type(uint8_t byte)
 {
 	struct partition *p;
@@ -169,7 +179,7 @@ static void type(uint8_t byte)
 	switch (terminal_type(&terminal, byte)) {
 	case KEY_NONE: return;
 	case KEY_LOG: view_page(byte); return;
-	case KEY_END: log_line("ended from the console"); end_machine();
+	case KEY_END: leave(); return;
 	case KEY_INPUT: break;
 	}
 	p = partitions[terminal.input];
@@ -213,10 +223,14 @@ static void reveal(void)
 	console_deadline = now ? UINT64_MAX : due;
 }
 
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 void console_run(void)
 {
 	bool all_out;
-	uint64_t picture;
 	int byte;
 
 	atomic_store(&pending, false);
@@ -230,9 +244,8 @@ void console_run(void)
 	} while (collect() || (all_out && terminal.head != terminal.tail));
 	reveal();
 	all_out = flush();
-	host_console_watch(!all_out);
-	picture = view_turn(console_vcpu != NULL);
-	console_deadline = picture < console_deadline ? picture : console_deadline;
+	console_deadline = earlier(console_deadline, host_console_watch(!all_out));
+	console_deadline = earlier(console_deadline, view_turn(console_vcpu != NULL));
 	if (console_vcpu) {
 		console_vcpu->console_deadline = console_deadline;
 	}

@@ -90,7 +90,27 @@ uint32_t pci_read(uint16_t bdf, unsigned offset, unsigned size)
 	return f ? fake_pci_get(f, offset, size) : ~0u >> (32 - 8 * size);
 }
 
-/* Resets clear what a reset clears. */
+/* Clears what a reset clears. */
+static void clear(struct fake_function *f)
+{
+	for (unsigned i = 0; i < 6; i++) {
+		fake_pci_set(f, PCI_BAR0 + 4 * i, 4, fake_pci_get(f, PCI_BAR0 + 4 * i, 4) & 15);
+	}
+	fake_pci_set(f, PCI_COMMAND, 2, 0);
+}
+
+static void notice_bus(const struct fake_function *bridge, unsigned offset, uint32_t value)
+{
+	unsigned bus = bridge->config[PCI_BUSES + 1];
+
+	for (unsigned i = 0; i < fake_pci_count; i++) {
+		if (bridge->config[PCI_HEADER_TYPE] == 1 && offset == PCI_BRIDGE_CONTROL &&
+		    (value & 1 << 6) && fake_pci[i].bdf >> 8 == bus) {
+			clear(&fake_pci[i]);
+		}
+	}
+}
+
 static void notice(struct fake_function *f, unsigned offset, uint32_t value)
 {
 	bool reset = false;
@@ -106,14 +126,12 @@ static void notice(struct fake_function *f, unsigned offset, uint32_t value)
 	}
 	if (f->pm && offset == f->pm + 0u + PM_CONTROL && (value & 3) == 3) {
 		f->d3s++;
-		reset = true;
-	}
-	for (unsigned i = 0; reset && i < 6; i++) {
-		fake_pci_set(f, PCI_BAR0 + 4 * i, 4, fake_pci_get(f, PCI_BAR0 + 4 * i, 4) & 15);
+		reset = !f->keeps_d3;
 	}
 	if (reset) {
-		fake_pci_set(f, PCI_COMMAND, 2, 0);
+		clear(f);
 	}
+	notice_bus(f, offset, value);
 }
 
 void pci_write(uint16_t bdf, unsigned offset, unsigned size, uint32_t value)

@@ -12,6 +12,7 @@ struct fake_function {
 	unsigned writes;	/* of anything */
 	unsigned flrs;		/* resets through PCIe or AF */
 	unsigned d3s;		/* transitions to D3hot */
+	bool keeps_d3;		/* and comes back as it was */
 	unsigned dies_after;	/* accesses until it reads ones for ever; 0: never */
 	unsigned accesses;
 	uint16_t pcie, pm, af; /* where resets are noticed */

@@ -107,3 +107,38 @@ TEST(typed_bytes_reach_the_guest)
 	vuart_ops.access(&p->pc.uart, &rbr);
 	CHECK_EQ(rbr.value, 'x');
 }
+
+/* A port without an interrupt: the console CPU comes back by itself. */
+TEST(a_port_without_interrupt_is_polled)
+{
+	struct partition *p = two_guests();
+	static struct config_system system;
+
+	console_init(&system, p->vcpu[0]->cpu);
+	console_run();
+	CHECK_EQ(p->vcpu[0]->console_deadline, UINT64_MAX);
+	fake_host.look_at = 12345;
+	console_run();
+	CHECK_EQ(p->vcpu[0]->console_deadline, 12345);
+}
+
+/* The end comes when the line that tells it is out whole, behind whole lines; no guest can hold it
+ * up. */
+TEST(the_end_is_told_in_a_line_of_its_own)
+{
+	struct partition *p = two_guests();
+
+	fake_host.console_take = 1;
+	send(p, "a line\n");
+	for (int i = 0; i < 5; i++) {
+		console_run();
+	}
+	fake_host.typed = "\x01x";
+	fake_log_offer("mullion: ended from the console\n");
+	for (int i = 0; i < 200 && !strstr(fake_host.console, "from the consol"); i++) {
+		while (send(partitions[1], "flood flood flood flood\n")) {
+		}
+		console_run();
+	}
+	CHECK(strstr(fake_host.console, "a line\r\nmullion: ended from the consol") != NULL);
+}

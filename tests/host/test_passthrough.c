@@ -840,6 +840,7 @@ TEST(irq_9_is_another_one_of_the_8259s)
 	hw = card(pci_bdf(0, 3, 0), 9);
 	start_with("pci = 00:03.0");
 	CHECK_EQ(in(PCI_LINE, 1), 11);
+	CHECK(fake_host.line_masked[9]);
 	write_pin(19, PIN_LEVEL | 0x55);
 	CHECK(!fake_host.line_masked[9]);
 	passthrough_interrupt(v, fake_host.line_vector[9]);

@@ -237,9 +237,32 @@ TEST(resets_by_power_state_and_by_bus)
 	CHECK(pci_reset_function(pci_find(pci_bdf(1, 0, 0))));
 	CHECK_EQ(b->writes, 2);
 	CHECK_EQ(fake_pci_get(b, PCI_BRIDGE_CONTROL, 2), 0);
+	CHECK_EQ(fake_pci_get(f, PCI_BAR0, 4), 0xfeb80000);
 	card(pci_bdf(1, 1, 0)); /* a neighbour must not be reset with it */
 	pci_enumerate(&no_acpi);
 	CHECK(!pci_reset_function(pci_find(pci_bdf(1, 0, 0))));
+}
+
+TEST(a_reset_that_did_nothing_is_none)
+{
+	struct fake_function *f;
+
+	fresh();
+	f = card(pci_bdf(0, 3, 0));
+	f->keeps_d3 = true;
+	fake_pci_set(f, 0xe4, 4, 0);
+	pci_enumerate(&no_acpi);
+	CHECK(!pci_reset_function(&pci_functions[0]));
+	CHECK_EQ(f->d3s, 1);
+
+	fresh();
+	bridge(pci_bdf(0, 1, 0), 1);
+	f = card(pci_bdf(1, 0, 0));
+	f->keeps_d3 = true;
+	fake_pci_set(f, 0xe4, 4, 0);
+	pci_enumerate(&no_acpi);
+	CHECK(pci_reset_function(pci_find(pci_bdf(1, 0, 0)))); /* by its bus, then */
+	CHECK_EQ(f->d3s, 1);
 }
 
 /* Whenever it dies, and by whatever it is reset. */

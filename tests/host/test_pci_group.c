@@ -133,7 +133,7 @@ TEST(root_ports_with_acs_keep_apart_others_with_their_device)
 	CHECK_EQ(group_of(5, 0, 0), 0x38);
 	CHECK_EQ(group_of(6, 0, 0), 0x40);
 	CHECK_EQ(requester(4, 0, 0), 0x400);
-	CHECK(strstr(why(0x300, 0x400), "are behind ports"));
+	CHECK(strstr(why(0x300, 0x400), "are behind functions of one device"));
 }
 
 static void switch_with(unsigned has, unsigned on)
@@ -156,6 +156,7 @@ TEST(a_switch_keeps_apart_by_its_downstream_ports)
 	switch_with(0x1d, 0);
 	CHECK_EQ(group_of(3, 0, 0), 0x100); /* through the switch's own bus */
 	CHECK_EQ(group_of(4, 0, 0), 0x100);
+	CHECK(strstr(why(0x300, 0x400), "behind one port or switch"));
 	switch_with(0, 0); /* nothing is listed: nothing lets requests by */
 	CHECK_EQ(group_of(3, 0, 0), 0x300);
 	pci_functions[2].cap_acs = 0; /* what is below it reaches the other's */
@@ -172,7 +173,7 @@ TEST(a_port_without_acs_joins_all_below)
 	group();
 	CHECK_EQ(group_of(3, 0, 0), 0x08);
 	CHECK_EQ(group_of(4, 0, 0), 0x08);
-	CHECK(strstr(why(0x300, 0x400), "behind one port"));
+	CHECK(strstr(why(0x300, 0x400), "behind one port or switch"));
 }
 
 TEST(behind_a_bridge_to_pci_all_are_one_and_carry_its_id)
@@ -213,6 +214,7 @@ TEST(buses_that_overlap_are_one_group)
 	group();
 	CHECK_EQ(group_of(3, 0, 0), 0x08);
 	CHECK_EQ(group_of(6, 0, 0), 0x600);
+	CHECK_STR(why(0x100, 0x300), "are on buses whose numbers contradict each other");
 	fresh(); /* two bridges to one bus */
 	acs(port(0, 1, 0, PCIE_ROOT_PORT, 1, 1), 0x1d, 0x1d);
 	acs(port(0, 2, 0, PCIE_ROOT_PORT, 1, 1), 0x1d, 0x1d);

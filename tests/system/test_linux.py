@@ -19,7 +19,8 @@ def linux(vehicle, path, cpus, cmdline=DEFAULT, kernel="bzImage", initrd="initrd
     # At fewer instructions a second than this, booting looks like a lockup to the kernel's watchdog.
     options = ["--ips", "20000000"] if vehicle.bochs else []
     return boot(vehicle, path, config, [LINUX / kernel, LINUX / initrd, *files], smp=smp or cpus,
-                memory=768, timeout=timeout or (240 if vehicle.bochs else 90), options=options)
+                memory=768, timeout=timeout or (240 if vehicle.bochs else 90), options=options,
+                until=until)
 
 
 def facts(result):

@@ -44,21 +44,41 @@ def test_edu_behind_an_iommu(tmp_path, iommu):
     result.ended(1, 0)
 
 
-def test_unplugged(tmp_path):
-    """A device is taken out under its driver: all ones, for the guest, its end and its next start."""
+def test_behind_bridges_and_unplugged(tmp_path):
+    """Behind a bridge to PCI a device's requests carry the bridge's id: its DMA and interrupts work.
+
+    Then the slot's power goes off under the driver: all ones, for the guest, its end and its next start.
+    """
     monitor = Monitor(tmp_path)
     slot = 0x80000000 | 5 << 11 | 0x6c  # of the root port: slot control, all off
-    config = (guest("edu", "edu.elf", memory="32M", pci="01:00.0", cmdline='"count=20 unplug"')
+    config = (guest("edu", "edu.elf", memory="32M", pci="02:01.0", cmdline='"count=20 dma unplug"')
               + guest("ticker", "ticker.elf", cpus="1", memory="8M", cmdline="seconds=5"))
     result = boot(EPYC, tmp_path, SYSTEM + config, [elf("edu"), elf("ticker")], smp=2,
                   acts=[("^edu\\| ready", lambda: monitor(f"o /l 0xcf8 {slot}", "o /w 0xcfc 0x7c0"))],
-                  options=["--", *VTD, "-device", "pcie-root-port,id=below,addr=5,chassis=1", "-device", "edu,bus=below",
+                  options=["--", *VTD, "-device", "pcie-root-port,id=one,addr=5,chassis=1",
+                           "-device", "pcie-pci-bridge,id=two,bus=one", "-device", "edu,bus=two,addr=1",
                            *monitor.options])
-    assert result.guest("edu") == ["edu at 00:01.0, 0 other functions", "INTx: 60 on GSI 17", "ready",
-                                   "gone, and this guest goes on", "no edu", "PASS edu"]
-    result.expect("edu: PCI 01:00.0 does not answer any more", result.log())
+    result.expect(r"^PCI   00:05.0  # .* bridge to bus 01, ACS$", result.log())
+    result.expect(r"^pci = 02:01.0  # .*, one group with 01:00.0$", result.log())
+    assert result.guest("edu") == ["edu at 00:01.0, 0 other functions", "INTx: 60 on GSI 17",
+                                   "DMA of 1024 bytes there and back", "ready", "gone, and this guest goes on",
+                                   "no edu", "PASS edu"]
+    assert "blocked: " not in result.text
+    result.expect("edu: PCI 02:01.0 does not answer any more", result.log())
     assert not [line for line in result.guest("ticker") if "lost" in line and not line.endswith("lost 0")]
     result.ended(2, 0)
+
+
+def test_one_group_is_for_one_guest(tmp_path):
+    """Root ports of one device without ACS let what is behind them reach each other past the IOMMU."""
+    config = guest("a", "edu.elf", memory="32M", pci="01:00.0") + guest("b", "edu.elf", cpus="1", memory="32M", pci="02:00.0")
+    port = "pcie-root-port,disable-acs=on"
+    result = boot(EPYC, tmp_path, SYSTEM + config, [elf("edu")], smp=2,
+                  options=["--", *VTD, "-device", f"{port},id=one,addr=5.0,chassis=1,multifunction=on",
+                           "-device", f"{port},id=two,addr=5.1,chassis=2", "-device", "edu,bus=one",
+                           "-device", "edu,bus=two"], until=r"^mullion: refused: .*$")
+    result.expect(r"refused: mullion.conf:\d+:7: error: PCI 01:00.0 of guest a and 02:00.0 of guest b are behind functions "
+                  r"of one device that does not keep them apart \(no ACS\); give both to one guest$", result.log())
 
 
 @pytest.mark.alone

@@ -2,8 +2,11 @@
 
 import dataclasses
 import re
+import socket
 import subprocess
+import time
 
+from test_console import Terminal
 from vehicle import BUILD, EPYC, SKYLAKE, SYSTEM, boot, elf, guest, make_image, run
 
 TINY = SYSTEM + guest("basic", "basic64.elf", cmdline="word number=42")
@@ -26,6 +29,7 @@ def test_report_and_its_skeleton(tmp_path):
     log = result.log()
     assert "started on" not in result.text
     result.expect(r"^CPU: AMD EPYC.*, family 0x17 model 0x1 stepping 2, microcode 0x", log)
+    result.expect(r"^speculation: controls: none; not known to be immune to: SSB$", log)
     result.expect(r"^speculation: immune to: Meltdown", log)
     assert "CPUs: 12 in 2 packages, 6 cores; LAPIC in xAPIC mode" in log
     assert "CPU 5: APIC id 5, package 0, core 2, thread 1" in log
@@ -43,35 +47,74 @@ def test_report_and_its_skeleton(tmp_path):
     conf = skeleton(result)
     assert re.findall(r"^cpus = (.*)$", conf, re.M) == ["0-5", "6-11"]
     assert re.search(r"^# pci = 00:07\.0  # 1234:11e8", conf, re.M)
-    start(tmp_path / "boot", conf, ["first", "second"], memory=640)
+    start(EPYC, tmp_path / "boot", conf, ["first", "second"], memory=640, options=HOLES)
 
 
-def start(path, conf, names, **options):
+def start(vehicle, path, conf, names, **options):
     """The skeleton as it is, but for the kernel's name: checked, then booted."""
-    conf = conf.replace("FILL-IN", "ticker.elf")
+    conf = conf.replace("FILL-IN", "spin.elf")
     (path / "checked.conf").write_text(conf, encoding="utf-8")
-    (path / "ticker.elf").symlink_to(elf("ticker"))
+    (path / "spin.elf").symlink_to(elf("spin"))
     check = subprocess.run([BUILD / "mullion-config", "check", "--files", path / "checked.conf"],
                            capture_output=True, text=True, timeout=10, check=False)
     assert (check.returncode, check.stderr) == (0, "")
     said = "".join(rf"(?=.*^{name}\| \S)" for name in names)
-    result = boot(EPYC, path, conf, [elf("ticker")], options=HOLES, until=said, **options)
+    result = boot(vehicle, path, conf, [elf("spin")], until=said, **options)
     assert f"{len(names)} guest" in result.text
 
 
-def test_report_before_the_start_and_x2apic_mode(tmp_path):
-    """Both CPUs in x2APIC mode, as after firmware that left it on; VMX."""
-    config = SYSTEM + "report = yes\n" + guest("smp", "smp.elf", cpus="0-1")
-    result = boot(SKYLAKE, tmp_path, config, [elf("smp")], cmdline="x2apic", smp=2)
+def test_report_page_by_page(tmp_path):
+    """For a screen that cannot be scrolled back; and the way back to the boot menu."""
+    monitor = str(tmp_path / "monitor")
+    terminal = Terminal(make_image(tmp_path, TINY, [elf("basic64")], cmdline="report"), "--", "-monitor",
+                        f"unix:{monitor},server=on,wait=off")
+    try:
+        terminal.wait(END + r".*\n")
+        with socket.socket(socket.AF_UNIX) as keyboard:  # the one that belongs to the screen
+            keyboard.connect(monitor)
+            keyboard.sendall(b"sendkey spc\n")
+            keyboard.recv(4096)
+        lines = []
+        for _ in range(3):
+            end = time.monotonic() + 20
+            while time.monotonic() < end:  # until a page has come, and no more comes after it
+                terminal.read(0.1)
+                if "\n" in terminal.seen and end > time.monotonic() + 1:
+                    end = time.monotonic() + 0.7
+            page, terminal.seen = terminal.seen, ""
+            lines.append(page.count("\n"))
+            terminal.type("x")
+        assert all(10 <= n <= 20 for n in lines), lines
+        terminal.wait(r"^# end of mullion\.conf\n")
+        terminal.type("r")
+        assert terminal.process.wait(10) is not None
+    finally:
+        terminal.end()
+
+
+def test_report_before_the_start(tmp_path):
+    """On VMX, and its skeleton there."""
+    config = SYSTEM + "report = yes\n" + guest("basic", "basic64.elf", cmdline="word number=42")
+    result = boot(SKYLAKE, tmp_path, config, [elf("basic64")], memory=96)
     log = result.log()
-    assert "LAPIC: x2APIC, id 0" in log
-    assert "CPUs: 2 in 1 package, 2 cores; LAPIC in x2APIC mode" in log
+    assert "CPUs: 1 in 1 package, 1 core; LAPIC in xAPIC mode" in log
     assert "VMX: unrestricted guest: there (needed)" in log
     result.expect(r"^TSC: [\d.]+ MHz, invariant by CPUID, runs together", log)
     assert "IOMMU: none is on; bus masters can only be passed through unsafely" in log
     assert "# No IOMMU is on: see `dma =` in docs/config.md first." in skeleton(result)
     assert (log.index("end of the hardware report")
-            < log.index(result.expect(r"^smp: started on CPU 0.*", log).group()))
+            < log.index(result.expect(r"^basic: started on CPU 0.*", log).group()))
+    assert "PASS basic64" in result.guest("basic")
+    result.ended(1, 0)
+    (tmp_path / "boot").mkdir()
+    start(SKYLAKE, tmp_path / "boot", skeleton(result), ["first"], memory=96)
+
+
+def test_x2apic_mode(tmp_path):
+    """All CPUs in x2APIC mode, as after firmware that left it on."""
+    result = boot(SKYLAKE, tmp_path, SYSTEM + guest("smp", "smp.elf", cpus="0-1"), [elf("smp")],
+                  cmdline="x2apic", smp=2)
+    assert "LAPIC: x2APIC, id 0" in result.log()
     assert "PASS smp" in result.guest("smp")
     result.ended(1, 0)
 
@@ -85,8 +128,8 @@ def test_safe_mode_and_a_tsc_that_is_trusted(tmp_path):
     (tmp_path / "no-such.elf").write_bytes(b"")
     result = boot(vehicle, tmp_path, config, [elf("basic64")], cmdline="safe")
     log = result.log()
-    assert ("safe mode: of 2 guests only 'one' is started, without 1 PCI function, 1 range of ports "
-            "and 1 of memory that it asks for") in log
+    assert ("safe mode: only guest 'one', the first of 2, is started; `pci`, `ports` and `mmio` are "
+            "left out") in log
     assert "end of the hardware report" in log  # verbose
     assert re.search(r"^\[guest one\]\ncpus = 0\n(?!.*\[guest two\])", result.text, re.M | re.S)
     result.expect(r"^warning: the TSC is not invariant", log)
