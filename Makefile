@@ -32,7 +32,7 @@ MACHINE_SRC := $(sort $(wildcard boot/*.c arch/x86_64/*.c arch/x86_64/*/*.c driv
 ASM_SRC := $(sort $(wildcard boot/*.asm arch/x86_64/*.asm arch/x86_64/*/*.asm))
 
 .PHONY: all
-all: $(B)/mullion.elf $(B)/mullion-config guests
+all: $(B)/mullion.elf $(B)/BOOTX64.EFI $(B)/mullion-config guests
 
 # --- Zydis: fetched and verified once, see scripts/fetch-zydis -------------------------------------
 $(ZYDIS_DIR)/.fetched: scripts/fetch-zydis
@@ -60,6 +60,30 @@ $(B)/obj/%.asm.o: %.asm
 	@mkdir -p $(@D)
 	$(NASM) -f elf64 -g -F dwarf -I. -I$(B)/gen/ -MD $(@:.o=.d) -MT $@ -o $@ $<
 
+# --- the UEFI loader: boot/efi/ and the pure files that it shares with the hypervisor, on gnu-efi ------
+# Position-independent, linked as gnu-efi wants it, then turned into a PE file.
+EFI_FLAGS := -std=c17 -O2 -g -ffreestanding -nostdlib -mno-red-zone -mgeneral-regs-only -fpic -fshort-wchar \
+	-fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -fno-strict-aliasing \
+	-fvisibility=hidden -DGNU_EFI_USE_MS_ABI \
+	-isystem /usr/include/efi -isystem /usr/include/efi/x86_64
+EFI_SRC := $(sort $(wildcard boot/efi/*.c)) $(filter-out hv/config_reference.c,$(wildcard hv/config*.c)) hv/refuse.c \
+	hv/lib/printf.c hv/lib/string.c hv/load/elf.c hv/load/plan.c hv/addrspace.c
+EFI_OBJ := $(EFI_SRC:%.c=$(B)/efi/%.o) $(B)/efi/boot/efi/enter.asm.o
+EFI_LIB ?= /usr/lib
+
+$(B)/efi/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(EFI_FLAGS) $(WARN) -MMD -MP -I. -c $< -o $@
+$(B)/efi/%.asm.o: %.asm
+	@mkdir -p $(@D)
+	$(NASM) -f elf64 -MD $(@:.o=.d) -MT $@ -o $@ $<
+$(B)/efi/loader.so: $(EFI_OBJ)
+	$(LD) -nostdlib -znocombreloc -shared -Bsymbolic -z noexecstack --no-undefined \
+		-T $(EFI_LIB)/elf_x86_64_efi.lds -o $@ $(EFI_LIB)/crt0-efi-x86_64.o $(EFI_OBJ) -L$(EFI_LIB) -lgnuefi
+$(B)/BOOTX64.EFI: $(B)/efi/loader.so
+	objcopy -S -j .text -j .sdata -j .data -j .dynamic -j .dynsym -j '.rel*' -j '.rela*' -j .rodata -j .reloc \
+		--target=efi-app-x86_64 --subsystem=10 $< $@
+
 # --- generated ---------------------------------------------------------------------------------------
 # The guests' DSDT as bytes that C and the host tests include.
 $(B)/gen/dsdt.inc: hv/acpi/dsdt.asl
@@ -77,6 +101,7 @@ $(B)/obj/hv/console/font.o $(B)/host/hv/console/font.o: $(B)/gen/font.inc
 HOST_FLAGS := -std=c17 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 # log.c stays out: tests link fake_log.c in its place, and test_log.c includes it.
 PURE_SRC := $(filter-out hv/lib/string.c hv/console/log.c,$(HV_SRC)) boot/multiboot2.c boot/memory.c \
+	$(addprefix boot/efi/,digests.c image.c options.c sha256.c tags.c) \
 	boot/screen_check.c drivers/framebuffer.c \
 	boot/console_parse.c boot/warm_place.c drivers/acpi_serial.c drivers/uart16550.c drivers/acpi.c \
 	drivers/acpi_fadt.c drivers/acpi_dmar.c \

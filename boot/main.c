@@ -47,17 +47,22 @@ static NORETURN void stop(const char *why)
 	host_stop();
 }
 
-bool boot_option(const struct boot_info *b, const char *word)
+const char *boot_option_value(const struct boot_info *b, const char *word)
 {
 	size_t len = strlen(word);
 
 	for (const char *s = b->cmdline; *s; s++) {
 		if ((s == b->cmdline || s[-1] == ' ') && !strncmp(s, word, len) &&
 		    (s[len] == ' ' || !s[len] || s[len - 1] == '=')) {
-			return true;
+			return s + len;
 		}
 	}
-	return false;
+	return NULL;
+}
+
+bool boot_option(const struct boot_info *b, const char *word)
+{
+	return boot_option_value(b, word) != NULL;
 }
 
 /* The block lies in memory that is nobody's as soon as we begin to use memory: copy it first. */

@@ -14,6 +14,8 @@ void mullion_main(struct boot_info *b, struct acpi_info *a) NORETURN;
 
 /* True when the loader's command line holds this word, or a word that begins so ("console="). */
 bool boot_option(const struct boot_info *b, const char *word);
+/* What follows the word, up to a blank or the end; NULL: the word is not there. */
+const char *boot_option_value(const struct boot_info *b, const char *word);
 
 /* Reads the machine's clock for host_epoch; after tsc_calibrate. */
 void clock_init(void);

@@ -72,15 +72,40 @@ static struct load_file load_file(const struct boot_info *b, const struct config
 
 /* --- configuration --- */
 
-static bool read_config(const struct boot_info *b, struct refusal *r)
+static bool open_config(void *ctx, const char *name, const char **text, size_t *len,
+			struct refusal *r)
 {
-	const struct boot_module *m = find_module(b, "mullion.conf");
+	const struct boot_module *m = find_module(ctx, name);
 
 	if (!m) {
-		return refuse(r, "the boot image has no module mullion.conf; "
-				 "add `module2 /boot/mullion.conf mullion.conf` to grub.cfg");
+		return refuse(r,
+			      "the boot image has no module %s; add `module2 FILE %s` to grub.cfg",
+			      name, name);
 	}
-	return config_parse(&config, "mullion.conf", host_ptr(m->start), m->size, r);
+	*text = host_ptr(m->start);
+	*len = m->size;
+	return true;
+}
+
+/* `config=NAME` on the loader's command line chooses another module than mullion.conf. */
+static bool read_config(const struct boot_info *b, struct refusal *r)
+{
+	const struct config_source source = {open_config, (void *)(uintptr_t)b};
+	char name[MAX_FILE] = CONFIG_DEFAULT;
+	const char *given = boot_option_value(b, "config=");
+	size_t len = 0;
+
+	while (given && given[len] && given[len] != ' ') {
+		len++;
+	}
+	if (len >= sizeof(name)) {
+		return refuse(r, "config= names a file that is longer than %u bytes", MAX_FILE - 1);
+	}
+	if (len) {
+		memcpy(name, given, len);
+		name[len] = 0;
+	}
+	return config_choose(&config, name, &source, r);
 }
 
 /* Of what the configuration says, the least that can run: one guest, and no device of the machine.

@@ -40,6 +40,7 @@ _Static_assert(CONFIG_HALT == 2 && TSC_TRUST == 1 && DMA_UNSAFE_IDENTITY == 1 &&
 	       "the order of the words");
 
 #define SYSTEM(f) offsetof(struct config_system, f)
+#define BOOT(f)	  offsetof(struct config_boot, f)
 #define GUEST(f)  offsetof(struct config_guest, f)
 
 enum { LAST_PORT = 0xffff, REAL_MODE_END = 0x100000 };
@@ -102,6 +103,25 @@ static const struct config_key system_key[] = {
 		.fallback = "no",
 		.field = SYSTEM(bochs_shutdown),
 		.help = "For test images: power-off ends Bochs through its port 0x8900.",
+	},
+};
+
+static const struct config_key boot_key[] = {
+	{
+		.name = "config",
+		.type = TYPE_FILE,
+		.field = BOOT(config),
+		.place = BOOT(config.place),
+		.help = "The configuration to read in place of this one, of which no other line "
+			"then "
+			"counts. It may not name yet another.",
+	},
+	{
+		.name = "cmdline",
+		.type = TYPE_STRING,
+		.field = BOOT(cmdline),
+		.help = "The command line of Mullion itself, which its own UEFI loader hands over. "
+			"GRUB does not read this file: with it, the words stand in grub.cfg.",
 	},
 };
 
@@ -218,7 +238,8 @@ static const struct config_key guest_key[] = {
 		.room = MAX_GUEST_PCI,
 		.field = GUEST(pci),
 		.count = GUEST(pcis),
-		.help = "PCI functions that are passed through to the guest. The log of a boot lists "
+		.help = "PCI functions that are passed through to the guest. The log of a boot "
+			"lists "
 			"those of the machine. On bus 0 the guest finds them where the machine has "
 			"them, others as the first free device of its bus 0.",
 	},
@@ -228,12 +249,15 @@ static const struct config_key guest_key[] = {
 		.words = dma_words,
 		.fallback = "remapped",
 		.field = GUEST(dma),
-		.help = "How the guest's PCI functions reach memory. `remapped`: an IOMMU keeps them "
+		.help = "How the guest's PCI functions reach memory. `remapped`: an IOMMU keeps "
+			"them "
 			"to the guest's RAM; without one, functions that can be bus masters are "
 			"refused. `unsafe-identity`: the guest's RAM from 1 MiB on is put where "
 			"guest-physical and physical addresses are the same, with holes where that "
-			"RAM is not free, so that DMA works without an IOMMU. The functions can then "
-			"read and write all memory of the machine, other guests' and Mullion's too.",
+			"RAM is not free, so that DMA works without an IOMMU. The functions can "
+			"then "
+			"read and write all memory of the machine, other guests' and Mullion's "
+			"too.",
 	},
 	{
 		.name = "on-dma-fault",
@@ -276,9 +300,12 @@ static const struct config_key guest_key[] = {
 _Static_assert(ARRAY_SIZE(guest_key) <= CONFIG_KEYS, "CONFIG_KEYS");
 
 const struct config_section config_section[CONFIG_SECTIONS] = {
-	{"system", false, system_key, ARRAY_SIZE(system_key), "The machine. May be left out."},
-	{"guest", true, guest_key, ARRAY_SIZE(guest_key),
-	 "One partition. The name shows in messages and on the console."},
+	[SECTION_SYSTEM] = {"system", false, system_key, ARRAY_SIZE(system_key),
+			    "The machine. May be left out."},
+	[SECTION_BOOT] = {"boot", false, boot_key, ARRAY_SIZE(boot_key),
+			  "How Mullion itself is started. May be left out."},
+	[SECTION_GUEST] = {"guest", true, guest_key, ARRAY_SIZE(guest_key),
+			   "One partition. The name shows in messages and on the console."},
 };
 
 uint16_t config_serial_port(enum config_serial s)

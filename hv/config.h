@@ -56,6 +56,14 @@ struct config_file {
 	struct config_place place;
 };
 
+/* How Mullion itself is started. */
+struct config_boot {
+	bool present;
+	struct config_place place;
+	struct config_file config; /* the configuration to read in place of this one, or no name */
+	char cmdline[MAX_CMDLINE]; /* for the hypervisor; the UEFI loader hands it over */
+};
+
 struct config_range { /* ports or MMIO, base and size */
 	uint64_t base, size;
 	struct config_place place;
@@ -101,14 +109,31 @@ struct config_guest {
 
 struct config {
 	struct config_system system;
+	struct config_boot boot;
 	struct config_guest guest[MAX_GUESTS];
 	unsigned guests;
 	char file[MAX_FILE]; /* the name for messages */
 };
 
-/* Parses len bytes (no NUL needed). On false *c is not to be used. */
+/*
+ * Parses len bytes (no NUL needed). On false *c is not to be used. A configuration whose [boot]
+ * names another one needs no guest.
+ */
 bool config_parse(struct config *c, const char *file, const char *text, size_t len,
 		  struct refusal *r);
+
+#define CONFIG_DEFAULT "mullion.conf"
+/*
+ * Parses the configuration of that name, or the one that it names in [boot]. `open` gives the text
+ * of a name, or refuses.
+ */
+struct config_source {
+	bool (*open)(void *ctx, const char *name, const char **text, size_t *len,
+		     struct refusal *r);
+	void *ctx;
+};
+bool config_choose(struct config *c, const char *name, const struct config_source *source,
+		   struct refusal *r);
 
 /*
  * What a machine offers, for config_check_machine. file_exists may be NULL: not checked; it tells
@@ -136,7 +161,8 @@ bool config_check_machine(const struct config *c, const struct config_machine *m
 uint16_t config_serial_port(enum config_serial s);
 /* The last part of a file name, by which the boot image knows the file. */
 const char *config_file_base(const char *name);
-/* The n-th file that a guest names: the kernel, the initrd if there is one, the modules; or NULL. */
+/* The n-th file that a guest names: the kernel, the initrd if there is one, the modules; or NULL.
+ */
 const struct config_file *config_file_at(const struct config_guest *g, unsigned n);
 
 /*

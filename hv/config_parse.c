@@ -151,18 +151,18 @@ static void section_begin(struct parser *p, const struct config_section *s, void
 	memset(p->seen, 0, sizeof(p->seen));
 }
 
-static bool begin_system(struct parser *p, const struct config_section *s)
+/* A section that has no name: `present` and `place` are in its struct. */
+static bool begin_single(struct parser *p, const struct config_section *s, void *base,
+			 bool *present, struct config_place *place)
 {
-	struct config_system *sys = &p->c->system;
-
-	if (sys->present) {
+	if (*present) {
 		return config_refuse(p->in.why, p->c, p->header,
-				     "[system] appears twice; the first is on line %u",
-				     sys->place.line);
+				     "[%s] appears twice; the first is on line %u", s->name,
+				     place->line);
 	}
-	sys->present = true;
-	sys->place = p->header;
-	section_begin(p, s, sys);
+	*present = true;
+	*place = p->header;
+	section_begin(p, s, base);
 	return true;
 }
 
@@ -207,7 +207,9 @@ static bool unknown_section(struct parser *p, const char *word, size_t len)
 		return PARSE_REFUSE(p, word, "unknown section '%.*s'; did you mean '%s'?",
 				    shown(len), word, near.name);
 	}
-	return PARSE_REFUSE(p, word, "unknown section '%.*s'; there are [system] and [guest NAME]",
+	return PARSE_REFUSE(p, word,
+			    "unknown section '%.*s'; there are [system], [boot] and "
+			    "[guest NAME]",
 			    shown(len), word);
 }
 
@@ -251,7 +253,14 @@ static bool parse_header(struct parser *p)
 		return PARSE_REFUSE(p, p->in.at,
 				    "text after ']'; keys stand on lines of their own");
 	}
-	return s->named ? begin_guest(p, s, name, name_len) : begin_system(p, s);
+	switch (s - config_section) {
+	case SECTION_SYSTEM:
+		return begin_single(p, s, &p->c->system, &p->c->system.present,
+				    &p->c->system.place);
+	case SECTION_BOOT:
+		return begin_single(p, s, &p->c->boot, &p->c->boot.present, &p->c->boot.place);
+	default: return begin_guest(p, s, name, name_len);
+	}
 }
 
 /* --- keys --- */
@@ -371,12 +380,12 @@ bool config_parse(struct config *c, const char *file, const char *text, size_t l
 		return false;
 	}
 	if (!c->system.present) {
-		section_begin(&p, &config_section[0], &c->system);
+		section_begin(&p, &config_section[SECTION_SYSTEM], &c->system);
 		if (!section_end(&p)) {
 			return false;
 		}
 	}
-	if (!c->guests) {
+	if (!c->guests && !c->boot.config.name[0]) {
 		return config_refuse(r, c, (struct config_place){p.in.number ? p.in.number : 1, 1},
 				     "there is no guest; add a section [guest NAME]");
 	}

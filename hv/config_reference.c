@@ -276,20 +276,27 @@ static void dump_key(const struct sink *s, const struct config_key *k, const voi
 	}
 }
 
+static void dump_section(const struct sink *s, unsigned index, const char *name, const void *base)
+{
+	const struct config_section *section = &config_section[index];
+
+	sayf(s, "[%s%s%s]\n", section->name, name[0] ? " " : "", name);
+	for (unsigned i = 0; i < section->keys; i++) {
+		dump_key(s, &section->key[i], base);
+	}
+}
+
 void config_dump(const struct config *c, void (*put)(void *ctx, const char *text), void *ctx)
 {
 	const struct sink s = {put, ctx};
-	const struct config_section *section = &config_section[0];
 
-	sayf(&s, "[%s]\n", section->name);
-	for (unsigned i = 0; i < section->keys; i++) {
-		dump_key(&s, &section->key[i], &c->system);
+	dump_section(&s, SECTION_SYSTEM, "", &c->system);
+	if (c->boot.present) {
+		say(&s, "\n");
+		dump_section(&s, SECTION_BOOT, "", &c->boot);
 	}
-	section++;
 	for (unsigned g = 0; g < c->guests; g++) {
-		sayf(&s, "\n[%s %s]\n", section->name, c->guest[g].name);
-		for (unsigned i = 0; i < section->keys; i++) {
-			dump_key(&s, &section->key[i], &c->guest[g]);
-		}
+		say(&s, "\n");
+		dump_section(&s, SECTION_GUEST, c->guest[g].name, &c->guest[g]);
 	}
 }

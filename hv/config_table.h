@@ -6,7 +6,7 @@
 
 #include "hv/config.h"
 
-/* What a value may be. Each type's field in struct config_system or config_guest is in brackets. */
+/* What a value may be. Each type's field in the section's struct is in brackets. */
 enum config_type {
 	TYPE_WORD,    /* one of key->words [enum, the word's index] */
 	TYPE_YES,     /* the same [bool] */
@@ -59,7 +59,8 @@ enum {
 	CONFIG_LINE = 8192, /* most bytes of a line; a command line with each byte escaped fits */
 };
 
-enum { CONFIG_SECTIONS = 2, CONFIG_KEYS = 24 /* most keys of a section */ };
+enum { SECTION_SYSTEM, SECTION_BOOT, SECTION_GUEST, CONFIG_SECTIONS };
+enum { CONFIG_KEYS = 24 /* most keys of a section */ };
 extern const struct config_section config_section[CONFIG_SECTIONS];
 
 /* "file:line:col: error: ..." */

@@ -27,8 +27,9 @@ GRACE = 3.0  # seconds that a machine gets to print the rest and to switch itsel
 class Verdict:
     """Reads a growing serial file and finds the hypervisor's last word in it."""
 
-    def __init__(self, path):
+    def __init__(self, path, go_on):
         self.path = path
+        self.go_on = go_on
         self.offset = 0
         self.rest = b""
         self.status = None
@@ -48,7 +49,7 @@ class Verdict:
 
     def judge(self, line):
         ended = ENDED.match(line)
-        if GAVE_UP.match(line):
+        if GAVE_UP.match(line) and not self.go_on:
             self.decide(1, line)
         elif ended:
             ok, failed = int(ended[1]), int(ended[2])
@@ -122,10 +123,10 @@ class Relay:
 
 
 def run(command, serial, timeout=None, relay=None, keep_stdin=False, stdout=None, stderr=None,
-        env=None):
-    """Starts `command`, watches `serial` and returns the exit status."""
+        env=None, go_on=False):
+    """Starts `command`, watches `serial` and returns the exit status. go_on: a refusal is not the end."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    verdict = Verdict(serial)
+    verdict = Verdict(serial, go_on)
     start = time.monotonic()
     deadline = None
     with Terminal() if keep_stdin or relay else open(os.devnull):

@@ -25,7 +25,8 @@ static const char usage_text[] =
 	"  --memory SIZE  guests may have that much in all, such as 8G\n"
 	"  --files        a file that is not there is an error, not a warning\n"
 	"dump       prints the configuration in canonical form, with all defaults\n"
-	"files      prints the files that the configuration names, one per line\n"
+	"files      prints the files that the configuration names, one per line, as paths from its "
+	"directory\n"
 	"devices    prints the PCI functions of this Linux host as lines of a configuration\n"
 	"  --sysfs DIR    as the sysfs at DIR has them, not /sys\n"
 	"reference  prints docs/config.md\n"
@@ -33,10 +34,11 @@ static const char usage_text[] =
 	"Exit status: 0 right, 1 refused, 2 wrong usage. FILE.conf may be - for standard input.\n";
 
 static struct config config;
+/* The configuration that [boot] names, or empty; and the path of the one that holds. */
+static char named[MAX_FILE], holding[4096];
 
 /* How to look for the files that a configuration names. */
 struct file_check {
-	const char *conf;
 	bool hard; /* a missing file is an error */
 };
 
@@ -85,7 +87,15 @@ static char *read_all(const char *name, size_t *len)
 	return text;
 }
 
-static int parse_file(const char *name)
+/* The directory of a path, with its slash; 0: none. */
+static int directory_length(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? (int)(slash - path) + 1 : 0;
+}
+
+static int parse_one(const char *name)
 {
 	struct refusal why = {0};
 	size_t len;
@@ -103,22 +113,47 @@ static int parse_file(const char *name)
 	return ok ? STATUS_OK : STATUS_REFUSED;
 }
 
+/* The configuration, and the one that its [boot] names in its place. */
+static int parse_file(const char *name)
+{
+	int status = parse_one(name);
+	struct config_place place = config.boot.config.place;
+
+	snprintf(holding, sizeof(holding), "%s", name);
+	named[0] = '\0';
+	if (status != STATUS_OK || !config.boot.config.name[0]) {
+		return status;
+	}
+	strcpy(named, config.boot.config.name);
+	snprintf(holding, sizeof(holding), "%.*s%s", named[0] == '/' ? 0 : directory_length(name),
+		 name, named);
+	status = parse_one(holding);
+	if (status == STATUS_OK && config.boot.config.name[0]) {
+		fprintf(stderr,
+			"%s:%u:%u: error: 'config' was followed already, from %s:%u:%u; name the "
+			"last one there\n",
+			holding, config.boot.config.place.line, config.boot.config.place.col, name,
+			place.line, place.col);
+		status = STATUS_REFUSED;
+	}
+	return status;
+}
+
 /* Files are named relative to the configuration. */
 static bool find_file(void *ctx, const char *name, uint64_t *size)
 {
 	const struct file_check *check = ctx;
-	const char *slash = strrchr(check->conf, '/');
-	int dir = slash && name[0] != '/' ? (int)(slash - check->conf) + 1 : 0;
+	int dir = name[0] != '/' ? directory_length(holding) : 0;
 	char path[4096];
 	struct stat st;
 
-	if (snprintf(path, sizeof(path), "%.*s%s", dir, check->conf, name) < (int)sizeof(path) &&
+	if (snprintf(path, sizeof(path), "%.*s%s", dir, holding, name) < (int)sizeof(path) &&
 	    stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
 		*size = (uint64_t)st.st_size;
 		return true;
 	}
 	if (!check->hard) {
-		fprintf(stderr, "%s: warning: file '%s' is not there yet\n", check->conf, name);
+		fprintf(stderr, "%s: warning: file '%s' is not there yet\n", holding, name);
 	}
 	return !check->hard;
 }
@@ -150,6 +185,7 @@ static bool parse_number(const char *text, uint64_t *out)
 static int check(int argc, char **argv)
 {
 	struct file_check files = {0};
+	const char *conf = NULL;
 	struct config_machine machine = {
 		.file_exists = find_file, .ctx = &files, .machine_name = "the given machine"};
 	struct refusal why = {0};
@@ -174,16 +210,16 @@ static int check(int argc, char **argv)
 			i++;
 		} else if (argv[i][0] == '-' && argv[i][1]) {
 			return usage("unknown option ", argv[i]);
-		} else if (files.conf) {
+		} else if (conf) {
 			return usage("one file at a time; unexpected ", argv[i]);
 		} else {
-			files.conf = argv[i];
+			conf = argv[i];
 		}
 	}
-	if (!files.conf) {
+	if (!conf) {
 		return usage("check needs a file", NULL);
 	}
-	status = parse_file(files.conf);
+	status = parse_file(conf);
 	if (status == STATUS_OK && !config_check_machine(&config, &machine, &why)) {
 		fprintf(stderr, "%s\n", why.text);
 		return STATUS_REFUSED;
@@ -205,11 +241,14 @@ static const struct config_file *nth_file(unsigned n)
 	return NULL;
 }
 
-/* Each name once, in the order of the file. */
+/* Each name once, in the order of the file; first a configuration that [boot] names. */
 static void print_files(void)
 {
 	const struct config_file *f, *before;
 
+	if (named[0]) {
+		puts(named);
+	}
 	for (unsigned n = 0; (f = nth_file(n)) != NULL; n++) {
 		for (unsigned i = 0; (before = nth_file(i)) != f; i++) {
 			if (strcmp(before->name, f->name) == 0) {
@@ -217,7 +256,8 @@ static void print_files(void)
 			}
 		}
 		if (before == f) {
-			puts(f->name);
+			printf("%.*s%s\n", f->name[0] == '/' ? 0 : directory_length(named), named,
+			       f->name);
 		}
 	}
 }

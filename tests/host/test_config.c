@@ -133,6 +133,80 @@ TEST(defaults_without_system)
 	CHECK_STR(c.guest[0].initrd.name, "");
 }
 
+TEST(boot_section)
+{
+	ACCEPTED("[boot]\ncmdline = \"console=com2 iommu=off\"\n" BASE);
+	CHECK(c.boot.present);
+	CHECK_STR(c.boot.cmdline, "console=com2 iommu=off");
+	CHECK_STR(c.boot.config.name, "");
+	ACCEPTED("[boot]\nconfig = safe.conf\n");
+	CHECK_STR(c.boot.config.name, "safe.conf");
+	CHECK_EQ(c.boot.config.place.line, 2);
+	CHECK_EQ(c.boot.config.place.col, 10);
+	CHECK_EQ(c.guests, 0);
+	REFUSED("[boot]\n[boot]\n", "2:1: error: [boot] appears twice; the first is on line 1");
+	REFUSED("[boot]\ncmdline = x\n",
+		"2:1: error: there is no guest; add a section [guest NAME]");
+	REFUSED("[boot]\nconfig = a b\n",
+		"2:11: error: a file name has no blanks; letters, digits and "
+		". _ - + ~ / such as bzImage");
+}
+
+/* --- which configuration --- */
+
+static const struct {
+	const char *name, *text;
+} shelf[] = {
+	{"mullion.conf", BASE},
+	{"moved.conf", "[boot]\nconfig = sub/a.conf\n"},
+	{"a.conf", "[boot]\ncmdline = x\n" BASE},
+	{"twice.conf", "[boot]\nconfig = moved.conf\n"},
+	{"itself.conf", "[boot]\nconfig = itself.conf\n"},
+	{"nowhere.conf", "\n[boot]\nconfig = none.conf\n" BASE},
+	{"wrong.conf", "[boot]\nconfig = noise\n"},
+	{"noise", "\001"},
+};
+
+static bool open_shelf(void *ctx, const char *name, const char **bytes, size_t *len,
+		       struct refusal *r)
+{
+	(void)ctx;
+	for (unsigned i = 0; i < ARRAY_SIZE(shelf); i++) {
+		if (strcmp(shelf[i].name, name) == 0) {
+			*bytes = shelf[i].text;
+			*len = strlen(*bytes);
+			return true;
+		}
+	}
+	return refuse(r, "no %s", name);
+}
+
+static const char *choose(const char *name)
+{
+	const struct config_source source = {open_shelf, NULL};
+
+	why.text[0] = 0;
+	return config_choose(&c, name, &source, &why) ? c.file : why.text;
+}
+
+TEST(choice)
+{
+	CHECK_STR(choose("mullion.conf"), "mullion.conf");
+	CHECK_STR(choose("moved.conf"), "a.conf");
+	CHECK_STR(c.boot.cmdline, "x");
+	CHECK_EQ(c.guests, 1);
+	CHECK_STR(choose("none.conf"), "no none.conf");
+	CHECK_STR(choose("nowhere.conf"), "no none.conf (named by nowhere.conf:3:10)");
+	CHECK_STR(choose("twice.conf"),
+		  "moved.conf:2:10: error: 'config' was followed already, from "
+		  "twice.conf:2:10; name the last one there");
+	CHECK_STR(choose("itself.conf"), "itself.conf:2:10: error: 'config' was followed already, "
+					 "from itself.conf:2:10; name the last one there");
+	CHECK_STR(choose("wrong.conf"),
+		  "noise:1:1: error: byte \\x01 is not text; write plain UTF-8 "
+		  "(named by wrong.conf:2:10)");
+}
+
 TEST(system_keys)
 {
 	ACCEPTED("[system]\nconsole = com2, 0xe000 ,framebuffer,com4\nwhen-all-stopped = halt\n"
@@ -360,9 +434,11 @@ TEST(refuses_bad_sections)
 	REFUSED("[sytem]\n", "1:2: error: unknown section 'sytem'; did you mean 'system'?");
 	REFUSED("[Guest a]\n", "1:2: error: unknown section 'Guest'; did you mean 'guest'?");
 	REFUSED(BASE "[vm b]\n",
-		"5:2: error: unknown section 'vm'; there are [system] and [guest NAME]");
-	REFUSED("[]\n", "1:2: error: unknown section ''; there are [system] and [guest NAME]");
-	REFUSED("[\n", "1:2: error: unknown section ''; there are [system] and [guest NAME]");
+		"5:2: error: unknown section 'vm'; there are [system], [boot] and [guest NAME]");
+	REFUSED("[]\n",
+		"1:2: error: unknown section ''; there are [system], [boot] and [guest NAME]");
+	REFUSED("[\n",
+		"1:2: error: unknown section ''; there are [system], [boot] and [guest NAME]");
 	REFUSED("[guest]\n", "1:7: error: the guest needs a name; write [guest NAME]");
 	REFUSED("[guest a\n", "1:9: error: ']' is missing; write [system] or [guest NAME]");
 	REFUSED("[guest a # ]\n", "1:9: error: ']' is missing; write [system] or [guest NAME]");
@@ -853,6 +929,7 @@ TEST(dump_reads_back)
 	static char first[1 << 16];
 
 	ACCEPTED("[system]\nconsole = com1,framebuffer\ndebug-exit = 244\nbochs-shutdown=yes\n"
+		 "[boot]\nconfig=x/safe.conf\ncmdline=console=com2 check-pages\n"
 		 "[guest b]\nkernel=x/k\nmemory=0x100000\ncpus=2,1\ncmdline=\"a\\\\b \\\"#\\\"\"\n"
 		 "module=\"m \\\"q\\\" # z\"\nmodule=m\nports=0xb0+2,0xc0\nmmio=0xfed00000+4K\n"
 		 "pci=1:2.3\nserial=com4\non-crash=restart\non-reset=stop\ndebug-exit=0xf4\n"
@@ -864,6 +941,10 @@ TEST(dump_reads_back)
 			  "report = no\n"
 			  "debug-exit = 0xf4\n"
 			  "bochs-shutdown = yes\n"
+			  "\n"
+			  "[boot]\n"
+			  "config = x/safe.conf\n"
+			  "cmdline = \"console=com2 check-pages\"\n"
 			  "\n"
 			  "[guest b]\n"
 			  "cpus = 2,1\n"

@@ -124,6 +124,27 @@ def test_examples_are_right(example):
     assert "error" not in err
 
 
+def test_configuration_in_place_of_another(tmp_path):
+    """[boot] config: the named file is what is checked, its files are found beside it."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a.conf").write_text("[boot]\nconfig = sub/safe.conf\n", encoding="utf-8")
+    safe = tmp_path / "sub/safe.conf"
+    safe.write_text(GUEST, encoding="utf-8")
+    (tmp_path / "sub/k.elf").write_bytes(b"\x7fELF")
+    assert run("check", "--files", "a.conf", cwd=tmp_path) == (0, "", "")
+    assert run("check", "--files", tmp_path / "a.conf") == (0, "", "")
+    assert run("files", "a.conf", cwd=tmp_path) == (0, "sub/safe.conf\nsub/k.elf\n", "")
+    safe.write_text(GUEST + "memroy = 1M\n", encoding="utf-8")
+    assert run("check", "a.conf", cwd=tmp_path) == (
+        1, "", "sub/safe.conf:5:1: error: unknown key 'memroy'; did you mean 'memory'?\n")
+    safe.write_text("[boot]\nconfig = safe.conf\n", encoding="utf-8")
+    assert run("check", "a.conf", cwd=tmp_path) == (
+        1, "", "sub/safe.conf:2:10: error: 'config' was followed already, from a.conf:2:10; name "
+        "the last one there\n")
+    safe.unlink()
+    assert run("files", "a.conf", cwd=tmp_path)[0] == 2
+
+
 def fake_function(sysfs, name, device_class, config, group=None, driver=None, bars=()):
     """A directory as Linux has one for each PCI function."""
     path = sysfs / "bus/pci/devices" / name

@@ -11,7 +11,7 @@ import matrix
 import pytest
 from vehicle import SYSTEM, Vehicle, elf, guest, make_image, run
 
-LOADERS = ("GRUB",)
+LOADERS = ("GRUB", "own")
 
 QEMU = {
     "firmware": ("SeaBIOS", "OVMF"),
