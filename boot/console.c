@@ -7,74 +7,197 @@
 #include "arch/x86_64/percpu.h"
 #include "boot/keyboard.h"
 #include "drivers/ioapic.h"
-#include "drivers/uart16550.h"
 #include "hv/console/console.h"
+#include "hv/console/log_ring.h"
 #include "hv/console/view.h"
 #include "hv/host.h"
+#include "hv/lib/printf.h"
+#include "hv/lib/string.h"
 #include "hv/log.h"
 
-static struct console_list used;
+enum { OFFERS = 8, POLLS_PER_SECOND = 100 };
+
+struct serial {
+	struct uart uart;
+	char name[40];
+	uint16_t bdf; /* of an offer; 0: no PCI function */
+	bool greeted; /* it has seen the log from its beginning */
+	bool has_irq; /* else it is written to with waiting, and looked at now and then */
+};
+
+static struct serial used[CONSOLES], offer[OFFERS];
+static unsigned uses, offers;
+static struct console_list wanted;
 static const struct acpi_info *acpi;
 static unsigned watcher = MAX_CPUS; /* the CPU that the ports' interrupts are routed to */
-static bool has_irq[CONSOLES];	    /* else the port is written to with waiting, and not watched */
 
-void console_use(const struct console_list *c)
+void console_used(struct console_list *c)
 {
-	enum uart_health health[CONSOLES];
-
-	used.ports = 0;
-	for (unsigned i = 0; i < c->ports; i++) {
-		health[i] = uart_init(c->port[i]);
-		if (health[i] != UART_ABSENT) {
-			used.port[used.ports++] = c->port[i];
-		}
-	}
-	for (unsigned i = 0; i < c->ports; i++) {
-		if (health[i] == UART_ABSENT) {
-			log_line("console: no UART answers at port 0x%x", c->port[i]);
-		} else if (health[i] == UART_SUSPECT) {
-			log_line("console: the UART at port 0x%x fails its loopback test",
-				 c->port[i]);
+	c->ports = 0;
+	for (unsigned i = 0; i < uses; i++) {
+		if (!used[i].uart.mmio) {
+			c->port[c->ports++] = used[i].uart.port;
 		}
 	}
 }
 
-void console_used(struct console_list *c)
+const char *console_name(unsigned i)
 {
-	*c = used;
+	return i < uses ? used[i].name : NULL;
 }
 
 /* --- writing, waiting --- */
 
-static void write_one(uint16_t port, const char *s, size_t n)
+static void write_one(const struct uart *u, const char *s, size_t n)
 {
 	size_t from = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		if (s[i] == '\n') {
-			if (!uart_put(port, s + from, i - from) || !uart_put(port, "\r", 1)) {
+			if (!uart_put(u, s + from, i - from) || !uart_put(u, "\r", 1)) {
 				return;
 			}
 			from = i;
 		}
 	}
-	if (uart_put(port, s + from, n - from)) {
-		uart_drain(port);
+	if (uart_put(u, s + from, n - from)) {
+		uart_drain(u);
 	}
 }
 
 void host_console_write(const char *s, size_t n)
 {
-	for (unsigned i = 0; i < used.ports; i++) {
-		write_one(used.port[i], s, n);
+	for (unsigned i = 0; i < uses; i++) {
+		write_one(&used[i].uart, s, n);
 	}
 	view_log();
 }
 
+/* The log so far, for a port that comes when others, or nobody, have heard it. */
+static void greet(struct serial *p)
+{
+	const struct log_ring *log = log_ring();
+	uint64_t at = log->end > LOG_RING ? log->end - LOG_RING : 0;
+
+	while (!p->greeted && at < log->end) {
+		uint64_t from = at % LOG_RING, n = log->end - at;
+
+		n = n < LOG_RING - from ? n : LOG_RING - from;
+		write_one(&p->uart, log->text + from, n);
+		at += n;
+	}
+	p->greeted = true;
+}
+
+/* --- which ports --- */
+
+static struct serial *find(uint16_t port)
+{
+	for (unsigned i = 0; i < uses; i++) {
+		if (!used[i].uart.mmio && used[i].uart.port == port) {
+			return &used[i];
+		}
+	}
+	return NULL;
+}
+
+/* Adds the port to the list if it answers, and says why not; once, as the same are asked for again.
+ */
+static void take(struct serial *list, unsigned *n, const struct serial *p)
+{
+	static char absent[sizeof(p->name)];
+	enum uart_health health = uart_init(&p->uart);
+
+	if (health != UART_ABSENT) {
+		list[(*n)++] = *p;
+	} else if (strcmp(absent, p->name) != 0) {
+		log_line("console: no UART answers at %s", p->name);
+		memcpy(absent, p->name, sizeof(absent));
+	}
+	if (health == UART_SUSPECT) {
+		log_line("console: the UART at %s fails its loopback test", p->name);
+	}
+}
+
+static void take_offer(struct serial *list, unsigned *n, struct serial *p)
+{
+	take(list, n, p);
+	if (*n && !p->greeted) {
+		log_line("console: %s", p->name);
+		p->greeted = true;
+	}
+}
+
+/* From the list that log lines go to while it is made, to the new one. */
+static void use(struct serial *list, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		greet(&list[i]);
+		used[i] = list[i];
+	}
+	uses = n;
+}
+
+static void choose(void)
+{
+	struct serial next[CONSOLES];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < wanted.ports; i++) {
+		struct serial p = {.uart = {.port = wanted.port[i], .stride = 1, .width = 1}};
+		const struct serial *old = find(wanted.port[i]);
+
+		fmt_print(p.name, sizeof(p.name), "port 0x%x", wanted.port[i]);
+		p.greeted = old && old->greeted;
+		take(next, &n, &p);
+	}
+	for (unsigned i = 0; wanted.ports && !n && i < offers; i++) {
+		take_offer(next, &n, &offer[i]);
+	}
+	use(next, n);
+}
+
+void console_use(const struct console_list *c)
+{
+	wanted = *c;
+	choose();
+}
+
+void console_offer(const struct uart *u, const char *name, uint16_t bdf)
+{
+	struct serial *p = &offer[offers], next[1];
+	unsigned n = 0;
+
+	if (offers == OFFERS) {
+		return;
+	}
+	*p = (struct serial){.uart = *u, .bdf = bdf};
+	fmt_print(p->name, sizeof(p->name), "%s", name);
+	offers++;
+	if (!uses && wanted.ports) {
+		take_offer(next, &n, p);
+		use(next, n);
+	}
+}
+
+void console_withdraw(uint16_t bdf)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < offers; i++) {
+		if (bdf && offer[i].bdf == bdf) {
+			log_line("console: %s goes to a guest", offer[i].name);
+		} else {
+			offer[kept++] = offer[i];
+		}
+	}
+	offers = kept;
+}
+
 void console_drain(void)
 {
-	for (unsigned i = 0; i < used.ports; i++) {
-		uart_drain(used.port[i]);
+	for (unsigned i = 0; i < uses; i++) {
+		uart_drain(&used[i].uart);
 	}
 }
 
@@ -84,8 +207,8 @@ static void uart_interrupt(uint8_t vector)
 {
 	(void)vector;
 	/* Silent until the console CPU has seen it and calls host_console_watch again. */
-	for (unsigned i = 0; i < used.ports; i++) {
-		uart_irq_disable(used.port[i]);
+	for (unsigned i = 0; i < uses; i++) {
+		uart_irq_disable(&used[i].uart);
 	}
 	console_wake();
 }
@@ -96,13 +219,16 @@ void console_use_interrupts(const struct acpi_info *a)
 	irq_handle(VECTOR_UART, uart_interrupt);
 }
 
-static bool route(uint16_t port, uint32_t apic_id)
+static bool route(const struct uart *u, uint32_t apic_id)
 {
 	uint8_t irq;
 	uint32_t gsi;
 	bool level, low;
 
-	switch (port) {
+	if (u->mmio) {
+		return false;
+	}
+	switch (u->port) {
 	case UART_COM1:
 	case UART_COM3: irq = 4; break;
 	case UART_COM2:
@@ -116,47 +242,54 @@ static bool route(uint16_t port, uint32_t apic_id)
 static void route_all(void)
 {
 	watcher = host_cpu();
-	for (unsigned i = 0; i < used.ports; i++) {
-		has_irq[i] = acpi && route(used.port[i], percpu_of[watcher]->apic_id);
-		if (!has_irq[i]) {
-			log_line("console: no interrupt is known for port 0x%x; it is for output",
-				 used.port[i]);
+	for (unsigned i = 0; i < uses; i++) {
+		used[i].has_irq = acpi && route(&used[i].uart, percpu_of[watcher]->apic_id);
+		if (!used[i].has_irq) {
+			log_line(
+				"console: no interrupt is known for %s; it is looked at %u times a "
+				"second",
+				used[i].name, (unsigned)POLLS_PER_SECOND);
 		}
 	}
 	keyboard_watch(percpu_of[watcher]->apic_id);
 }
 
-void host_console_watch(bool output)
+uint64_t host_console_watch(bool output)
 {
+	uint64_t look = UINT64_MAX;
+
 	if (watcher != host_cpu()) {
 		route_all();
 	}
-	for (unsigned i = 0; i < used.ports; i++) {
-		if (has_irq[i]) {
-			uart_irq_enable(used.port[i], output);
+	for (unsigned i = 0; i < uses; i++) {
+		if (used[i].has_irq) {
+			uart_irq_enable(&used[i].uart, output);
+		} else {
+			look = host_tsc() + host_tsc_hz / POLLS_PER_SECOND;
 		}
 	}
+	return look;
 }
 
 unsigned host_console_put(const char *s, unsigned n)
 {
 	n = n < UART_FIFO ? n : UART_FIFO;
 	/* All consoles take the same bytes: the slowest sets the pace. */
-	for (unsigned i = 0; i < used.ports; i++) {
-		if (has_irq[i] && !uart_ready(used.port[i])) {
+	for (unsigned i = 0; i < uses; i++) {
+		if (used[i].has_irq && !uart_ready(&used[i].uart)) {
 			return 0;
 		}
 	}
-	for (unsigned i = 0; i < used.ports; i++) {
-		uart_put(used.port[i], s, n);
+	for (unsigned i = 0; i < uses; i++) {
+		uart_put(&used[i].uart, s, n);
 	}
 	return n;
 }
 
 int host_console_get(void)
 {
-	for (unsigned i = 0; i < used.ports; i++) {
-		int byte = uart_read(used.port[i]);
+	for (unsigned i = 0; i < uses; i++) {
+		int byte = uart_read(&used[i].uart);
 
 		if (byte >= 0) {
 			return byte;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "drivers/acpi.h"
+#include "drivers/uart16550.h"
 
 enum { CONSOLES = 4 };
 
@@ -20,10 +21,22 @@ struct console_list {
  */
 bool console_parse(struct console_list *c, const char *cmdline, char bad[32]);
 
-/* Sets the serial ports up and writes there from now on. Boot CPU. */
+/*
+ * Sets the serial ports up and writes there from now on, all of the log so far first where nothing
+ * was written yet. Boot CPU.
+ */
 void console_use(const struct console_list *c);
-/* The ports that are in use. */
+/*
+ * A serial port that tables or PCI name: it is used when ports are wanted, but none of them answers.
+ * bdf: its PCI function, 0 for none. Boot CPU.
+ */
+void console_offer(const struct uart *u, const char *name, uint16_t bdf);
+/* A guest gets this PCI function: it is no console any more. Boot CPU, before console_use. */
+void console_withdraw(uint16_t bdf);
+/* The ports that are in use, but for those in memory. */
 void console_used(struct console_list *c);
+/* The name of the i-th port that is in use; NULL: there are no more. */
+const char *console_name(unsigned i);
 /* Waits until everything that was put is out on the wires, for a bounded time. */
 void console_drain(void);
 /* Boot CPU: how the ports' interrupts reach the I/O APIC; for host_console_watch. */

@@ -4,6 +4,7 @@
  */
 #include "boot/console.h"
 #include "boot/main.h"
+#include "boot/warm.h"
 #include "drivers/power.h"
 #include "drivers/rtc.h"
 #include "hv/config.h"
@@ -31,6 +32,7 @@ int64_t host_epoch(uint64_t now)
 void host_end(const struct config_system *c)
 {
 	console_drain();
+	warm_ended();
 	if (c->when_all_stopped == CONFIG_REBOOT) {
 		power_reset();
 	}

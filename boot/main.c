@@ -9,11 +9,15 @@
 #include "arch/x86_64/paging.h"
 #include "arch/x86_64/smp.h"
 #include "boot/console.h"
+#include "boot/drill.h"
 #include "boot/iommu.h"
 #include "boot/memory.h"
 #include "boot/ram.h"
 #include "boot/report.h"
 #include "boot/screen.h"
+#include "boot/serials.h"
+#include "boot/stage.h"
+#include "boot/warm.h"
 #include "drivers/hpet.h"
 #include "drivers/ioapic.h"
 #include "drivers/lapic.h"
@@ -26,6 +30,8 @@
 #include "hv/pci.h"
 
 enum { MULTIBOOT2_MAGIC = 0x36d76289, INFORMATION_MAX = 128 * 1024 };
+#define RAM_TO_START MIB(4) /* page tables, IOMMU tables: some hundred KiB, and room to spare */
+#define RAM_OF_CPU   KIB(128)
 
 void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta) NORETURN;
 
@@ -81,17 +87,19 @@ static void read_information(uint32_t magic, uint64_t at)
 
 static void choose_consoles(void)
 {
-	struct console_list wanted;
+	struct console_list wanted, used;
 	char bad[32];
 	bool good = console_parse(&wanted, boot.cmdline, bad);
 
 	if (!good) {
 		log_line("console: \"%s\" is none of com1 to com4, 0xPORT, framebuffer, none", bad);
 	}
-	if (wanted.screen) {
+	console_use(&wanted);
+	console_used(&used);
+	/* Also rather than nowhere. */
+	if (wanted.screen || (wanted.ports && !used.ports)) {
 		screen_begin(&boot);
 	}
-	console_use(&wanted);
 }
 
 static void early_console(void)
@@ -99,15 +107,39 @@ static void early_console(void)
 	struct console_list com1 = {.port = {0x3f8}, .ports = 1};
 
 	console_use(&com1);
+	host_console_write("\n", 1); /* ends the characters of start.asm's stages */
 }
 
-static void take_memory(uint64_t image_delta)
+/* start.asm went on without: here there are words for it. */
+static void require_nx(void)
 {
-	uint64_t image, image_end;
+	uint32_t id[4];
 
-	paging_image(image_delta, &image, &image_end);
+	host_cpuid(0x80000001, 0, id);
+	if (!(id[3] & BIT(20))) {
+		stop("this CPU has no no-execute pages (CPUID 80000001h EDX bit 20), or firmware "
+		     "turned them off");
+	}
+}
+
+/* What is taken at boot is taken for ever, and asked for without a way out. */
+static void require_ram(uint64_t bytes, const char *what)
+{
+	struct refusal r = {0};
+
+	if (ram_free() < bytes) {
+		refuse(&r, "too little RAM: %s takes %lu KiB, and %lu KiB are free", what,
+		       bytes >> 10, ram_free() >> 10);
+		stop(r.text);
+	}
+}
+
+static void take_memory(uint64_t image_delta, uint64_t image, uint64_t image_end)
+{
 	ram_init(&boot, image, image_end);
+	require_ram(RAM_TO_START, "starting");
 	paging_init(&boot, image_delta);
+	warm_moved();
 	screen_remap();
 	cpu_make_stacks(this_cpu());
 	cpu_set_control();
@@ -133,6 +165,7 @@ static void read_acpi(void)
 		stop(r.text);
 	}
 	power_init(&acpi);
+	serials_of_tables(&boot, &acpi);
 }
 
 /* An xAPIC reaches ids up to 254. */
@@ -165,6 +198,7 @@ static void take_interrupts(void)
 
 static void start_cpus(uint64_t low_page)
 {
+	require_ram(acpi.cpus * RAM_OF_CPU, "starting the CPUs");
 	if (low_page) {
 		smp_start(&acpi, hpa(low_page));
 	} else {
@@ -201,11 +235,15 @@ static void check_pages(void)
 
 void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta)
 {
-	uint64_t low_page, first_line;
+	uint64_t low_page, image, image_end, first_line;
 
 	cpu_init_boot();
+	boot_stage(STAGE_C);
 	early_console();
+	boot_stage(STAGE_INFORMATION);
 	read_information(magic, information);
+	paging_image(image_delta, &image, &image_end);
+	warm_start(&boot, image, image_end);
 	choose_consoles();
 	log_line("Mullion, started by %s%s", boot.loader[0] ? boot.loader : "an unnamed loader",
 		 boot.efi ? " on UEFI" : "");
@@ -213,16 +251,25 @@ void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta)
 	if (boot.cmdline[0]) {
 		log_line("command line: %s", boot.cmdline);
 	}
+	warm_show();
+	require_nx();
+	boot_stage(STAGE_MEMORY);
 	low_page = memory_low_page(&boot);
-	take_memory(image_delta);
+	take_memory(image_delta, image, image_end);
 	cpu_log_control();
+	boot_stage(STAGE_ACPI);
 	read_acpi();
+	boot_stage(STAGE_TSC);
 	if (!tsc_calibrate(&acpi)) {
 		stop("no PM timer and no 8254 runs to measure the TSC by");
 	}
 	clock_init();
+	boot_stage(STAGE_INTERRUPTS);
 	take_interrupts();
+	boot_stage(STAGE_PCI);
 	pci_enumerate(&acpi);
+	serials_of_pci();
+	boot_stage(STAGE_CPUS);
 	start_cpus(low_page);
 	report_cpu();
 	report_warn();
@@ -232,5 +279,6 @@ void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta)
 	if (boot_option(&boot, "check-pages")) {
 		check_pages();
 	}
+	drill(&boot);
 	mullion_main(&boot, &acpi);
 }

@@ -2,6 +2,7 @@
  * The list of free RAM: see memory.h. Pure; state belongs to the caller.
  */
 #include "boot/memory.h"
+#include "boot/warm.h"
 
 enum { LOW_MEMORY = 0xa0000 };
 
@@ -182,6 +183,11 @@ static bool in_module(const struct boot_info *b, uint64_t page)
 	return false;
 }
 
+static bool in_warm(uint64_t page)
+{
+	return page >= WARM_LOW && page < WARM_LOW + WARM_BYTES;
+}
+
 uint64_t memory_low_page(const struct boot_info *b)
 {
 	uint64_t best = 0;
@@ -197,7 +203,7 @@ uint64_t memory_low_page(const struct boot_info *b)
 		for (uint64_t page = ALIGN_DOWN(end, (uint64_t)PAGE_SIZE);
 		     page >= e->base + PAGE_SIZE && page > PAGE_SIZE;) {
 			page -= PAGE_SIZE;
-			if (!in_module(b, page) && page > best) {
+			if (!in_module(b, page) && !in_warm(page) && page > best) {
 				best = page;
 				break;
 			}

@@ -44,5 +44,5 @@ uint64_t memory_total(const struct memory *m);
 /* "RAM", ... when the memory map has memory in [base, base + size), which must not wrap; or NULL. */
 const char *memory_meets(const struct boot_info *b, uint64_t base, uint64_t size);
 
-/* A page of RAM below 640 KiB that is not page 0 and overlaps no module; 0: none. */
+/* A page of RAM below 640 KiB that is not page 0 nor for the log, and overlaps no module; 0: none. */
 uint64_t memory_low_page(const struct boot_info *b);

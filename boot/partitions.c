@@ -15,6 +15,7 @@
 #include "boot/ram.h"
 #include "boot/report.h"
 #include "boot/screen.h"
+#include "boot/stage.h"
 #include "drivers/power.h"
 #include "drivers/tsc.h"
 #include "hv/console/console.h"
@@ -26,6 +27,7 @@
 #include "hv/log.h"
 #include "hv/partition.h"
 #include "hv/passthrough.h"
+#include "hv/pci.h"
 
 static struct config config;
 static struct partition partition[MAX_GUESTS];
@@ -128,6 +130,13 @@ static void use_consoles(const struct boot_info *b)
 	const struct config_console *c = &config.system.console;
 	struct console_list used, wanted = {.ports = c->ports};
 
+	for (unsigned i = 0; i < config.guests; i++) {
+		for (unsigned n = 0; n < config.guest[i].pcis; n++) {
+			const struct config_pci *f = &config.guest[i].pci[n];
+
+			console_withdraw(pci_bdf(f->bus, f->device, f->function));
+		}
+	}
 	if (boot_option(b, "console=")) {
 		return;
 	}
@@ -400,12 +409,16 @@ static void report_safe(const struct boot_info *b, const struct acpi_info *a)
 	config_dump(&config, put_log, NULL);
 }
 
-/* The word `report`: nothing is started, and a configuration only tells where the consoles are. */
+/*
+ * The word `report`: nothing is started, and a configuration only tells where serial consoles are.
+ * The screen is always one.
+ */
 static NORETURN void report_only(const struct boot_info *b, const struct acpi_info *a)
 {
 	struct refusal r = {""};
 
 	if (read_config(b, &r)) {
+		config.system.console.framebuffer = true;
 		use_consoles(b);
 	}
 	r.text[0] = 0;
@@ -442,16 +455,18 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	unsigned console_cpu;
 
 	device_irq_init(a);
+	boot_stage(STAGE_CONFIG);
 	if (boot_option(b, "report")) {
 		report_only(b, a);
 	}
 	if (!read_config(b, &r)) {
 		refused(&r);
 	}
-	use_consoles(b);
 	if (safe) {
-		make_safe();
+		make_safe(); /* first: a serial card that a guest would have stays a console */
 	}
+	use_consoles(b);
+	boot_stage(STAGE_VIRT);
 	able = choose_backend(&r);
 	if (able) {
 		enable_cpus();
@@ -466,6 +481,7 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	}
 	cpu_facts_warn_siblings(cpu_facts, host_cpu_count(), &config);
 	choose_features();
+	boot_stage(STAGE_PARTITIONS);
 	if (!create_partitions(b, &r)) {
 		refused(&r);
 	}
@@ -477,5 +493,6 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	log_line("%u guest%s on %s, console on CPU %u", partition_count,
 		 partition_count == 1 ? "" : "s", virt->name, console_cpu);
 	console_init(&config.system, console_cpu);
+	boot_stage(STAGE_GUESTS);
 	start(console_cpu);
 }

@@ -5,6 +5,7 @@
 #include "boot/ram.h"
 #include "arch/x86_64/paging.h"
 #include "boot/memory.h"
+#include "boot/warm.h"
 #include "hv/host.h"
 #include "hv/lib/string.h"
 #include "hv/log.h"
@@ -13,6 +14,8 @@ static struct memory ram;
 
 void ram_init(const struct boot_info *b, uint64_t image, uint64_t image_end)
 {
+	uint64_t warm[WARM_PLACES];
+	unsigned places = warm_places(b, warm);
 	uint64_t uncached;
 
 	memory_init(&ram, b);
@@ -28,6 +31,9 @@ void ram_init(const struct boot_info *b, uint64_t image, uint64_t image_end)
 		const struct boot_module *m = &b->module[i];
 
 		memory_exclude(&ram, m->start.v, m->start.v + m->size);
+	}
+	for (unsigned i = 0; i < places; i++) {
+		memory_exclude(&ram, warm[i], warm[i] + WARM_BYTES);
 	}
 }
 

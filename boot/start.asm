@@ -8,8 +8,29 @@
 %define MAGIC     0xe85250d6
 %define ARCH_I386 0
 %define PAGE      4096
+%define COM1      0x3f8
 %define LARGE     0x83		; present, writable, 2 MiB page
 %define TABLE     0x03		; present, writable
+
+; Tells where we are: a code on port 0x80 (docs/faults.md) and one character on COM1, as it is, waiting
+; for a bounded time. Destroys eax, ecx, edx; needs no stack.
+%macro STAGE 2
+	mov al, %1
+	out 0x80, al
+	mov dx, COM1 + 5
+	mov ecx, 100000
+%%wait:	in al, dx
+	test al, 0x20			; also when nothing answers: all ones
+	loopz %%wait
+	mov dx, COM1
+	mov al, %2
+	out dx, al
+%endmacro
+STAGE_ENTRY	equ 0xa0		; as in stage.h
+STAGE_LONG_MODE equ 0xa1
+STAGE_TABLES	equ 0xa2
+STAGE_PAGING	equ 0xa3
+STAGE_START64	equ 0xa4
 
 section .multiboot2 progbits alloc noexec nowrite align=8
 header:
@@ -40,6 +61,25 @@ start32:
 	rdtsc				; boot_tsc; until we know where we are, debug registers hold it
 	mov dr0, eax
 	mov dr1, edx
+	; COM1 at 115200 8N1, when what the firmware has to say is out.
+	mov dx, COM1 + 5
+	mov ecx, 100000
+.drain:	in al, dx
+	test al, 0x40
+	loopz .drain
+	mov dx, COM1 + 3
+	mov al, 0x83
+	out dx, al
+	mov dx, COM1
+	mov al, 1
+	out dx, al
+	inc edx
+	xor eax, eax
+	out dx, al
+	mov dx, COM1 + 3
+	mov al, 3
+	out dx, al
+	STAGE STAGE_ENTRY, 'M'
 	; Where are we? Four bytes of the block's reserved field serve as the stack of one call.
 	mov edi, [ebx + 4]
 	lea esp, [ebx + 8]
@@ -75,11 +115,16 @@ start32:
 	mov eax, no_long_mode - start32
 	bt edx, 29
 	jnc refuse32
-	mov eax, no_nx - start32
+	; NXE where there is NX; boot_main tells when there is none.
+	mov edi, 1 << 8			; LME
 	bt edx, 20
-	jnc refuse32
+	jnc .no_nx
+	or edi, 1 << 11			; NXE
+.no_nx:	push edi
+	STAGE STAGE_LONG_MODE, '1'
 
 	call make_tables
+	STAGE STAGE_TABLES, '2'
 	mov eax, cr4
 	or eax, 1 << 5			; PAE
 	mov cr4, eax
@@ -87,11 +132,13 @@ start32:
 	mov cr3, eax
 	mov ecx, 0xc0000080		; EFER
 	rdmsr
-	or eax, 1 << 8 | 1 << 11	; LME, NXE
+	pop edi
+	or eax, edi
 	wrmsr
 	mov eax, cr0
 	or eax, 1 << 31 | 1 << 16	; PG, WP
 	mov cr0, eax
+	STAGE STAGE_PAGING, '3'
 
 	lea eax, [ebp + boot_gdt_phys]
 	mov [ebp + boot_gdt_phys + boot_gdt.base - boot_gdt], eax
@@ -135,42 +182,36 @@ make_tables:
 	jb .high
 	ret
 
-; eax: offset of the message. COM1 as the firmware left it, at 115200 in case it did not.
+; eax: offset of the message, for COM1 and for the screen where it is in text mode.
 refuse32:
 	lea esi, [ebp + start32_phys]
 	add esi, eax
-	mov dx, 0x3fb
-	mov al, 0x83
-	out dx, al
-	mov dx, 0x3f8
-	mov al, 1
-	out dx, al
-	mov dx, 0x3f9
-	xor eax, eax
-	out dx, al
-	mov dx, 0x3fb
-	mov al, 3
-	out dx, al
-.next:	mov ecx, 100000
-	mov dx, 0x3fd
+	mov edi, 0xb8000
+.next:	lodsb
+	test al, al
+	jz .stop
+	mov ah, 0x4f			; white on red
+	cmp al, ' '
+	jb .serial
+	stosw
+.serial:
+	mov ah, al
+	mov ecx, 100000
+	mov dx, COM1 + 5
 .wait:	in al, dx
 	test al, 0x20
 	loopz .wait
-	mov dx, 0x3f8
-	lodsb
-	test al, al
-	jz .stop
+	mov dx, COM1
+	mov al, ah
 	out dx, al
 	jmp .next
 .stop:	hlt
 	jmp .stop
 
 no_alignment:
-	db "mullion: the loader put the image at an address that is no multiple of 2 MiB", 13, 10, 0
+	db 13, 10, "mullion: stopped: the loader put the image at an address that is no multiple of 2 MiB", 13, 10, 0
 no_long_mode:
-	db "mullion: this CPU has no 64-bit mode (CPUID 80000001h EDX bit 29)", 13, 10, 0
-no_nx:	db "mullion: this CPU has no no-execute pages (CPUID 80000001h EDX bit 20), or firmware "
-	db "turned them off", 13, 10, 0
+	db 13, 10, "mullion: stopped: this CPU has no 64-bit mode (CPUID 80000001h EDX bit 29)", 13, 10, 0
 
 bits 64
 start64:
@@ -185,6 +226,7 @@ start64_high:
 	mov fs, eax
 	mov gs, eax
 	mov rsp, boot_stack_top
+	STAGE STAGE_START64, '4'
 	mov edx, ebp			; the image's distance from its linked address
 	mov edi, esi			; magic
 	mov esi, ebx			; information block

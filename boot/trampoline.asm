@@ -5,6 +5,8 @@ PERCPU_STACK_TOP equ 8		; as in percpu.h
 PERCPU_STATE	 equ 24
 CPU_STARTING	 equ 1
 CPU_STARTED	 equ 2
+STAGE_AP_ENTRY	 equ 0xb8		; as in boot/stage.h
+STAGE_AP_START64 equ 0xb9
 
 section .rodata
 global trampoline, trampoline_end, trampoline_params
@@ -14,6 +16,10 @@ trampoline:
 	cld
 	mov ax, cs
 	mov ds, ax
+	mov al, STAGE_AP_ENTRY
+	out 0x80, al
+	mov [trampoline_params.alive - trampoline], al
+	mov ax, cs
 	movzx ebx, ax
 	shl ebx, 4			; physical address of the page
 	lea eax, [ebx + .wide - trampoline]
@@ -41,6 +47,8 @@ bits 64
 	mov ds, eax
 	mov es, eax
 	mov ss, eax
+	mov al, STAGE_AP_START64
+	out 0x80, al
 	; Only who takes the slot goes on: a CPU that comes after its time was up finds another state.
 	mov rdi, [rbx + trampoline_params.percpu - trampoline]
 	mov eax, CPU_STARTING
@@ -63,4 +71,5 @@ trampoline_params:
 .cr3:	dq 0
 .percpu: dq 0
 .entry:	dq 0
+.alive:	dq 0			; not 0: the first instructions ran
 trampoline_end:

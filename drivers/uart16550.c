@@ -1,8 +1,8 @@
 /*
- * Physical 16550: see uart16550.h. Called by boot/console.c and the console multiplexer.
+ * Physical 16550: see uart16550.h. Pure but for host.h. Called by boot/console.c.
  */
 #include "drivers/uart16550.h"
-#include "arch/x86_64/asm.h"
+#include "hv/host.h"
 
 enum uart_register {
 	RBR = 0, /* read */
@@ -29,10 +29,29 @@ enum {
 	PATIENCE = 200000, /* reads of LSR: a slow emulator sends a byte in some hundred */
 };
 
-static bool wait_for(uint16_t port, uint8_t bits)
+static uint8_t get(const struct uart *u, enum uart_register r)
+{
+	unsigned at = (unsigned)r * u->stride;
+
+	return u->mmio ? (uint8_t)host_mmio_read(u->mmio + at, u->width)
+		       : (uint8_t)host_in((uint16_t)(u->port + at), 1);
+}
+
+static void set(const struct uart *u, enum uart_register r, unsigned value)
+{
+	unsigned at = (unsigned)r * u->stride;
+
+	if (u->mmio) {
+		host_mmio_write(u->mmio + at, u->width, value);
+	} else {
+		host_out((uint16_t)(u->port + at), 1, value);
+	}
+}
+
+static bool wait_for(const struct uart *u, uint8_t bits)
 {
 	for (unsigned i = 0; i < PATIENCE; i++) {
-		uint8_t lsr = in8(port + LSR);
+		uint8_t lsr = get(u, LSR);
 
 		if (lsr == LSR_NOTHING) {
 			return false;
@@ -44,91 +63,79 @@ static bool wait_for(uint16_t port, uint8_t bits)
 	return false;
 }
 
-static bool loopback_works(uint16_t port)
+static bool loopback_works(const struct uart *u)
 {
 	static const uint8_t sample[] = {0xae, 0x51};
 	bool good = true;
 
-	out8(port + MCR, MCR_LOOP | MCR_RTS);
+	set(u, MCR, MCR_LOOP | MCR_RTS);
 	for (unsigned i = 0; i < sizeof(sample); i++) {
-		out8(port + THR, sample[i]);
-		good = good && wait_for(port, LSR_DR) && in8(port + RBR) == sample[i];
+		set(u, THR, sample[i]);
+		good = good && wait_for(u, LSR_DR) && get(u, RBR) == sample[i];
 	}
 	return good;
 }
 
-enum uart_health uart_init(uint16_t port)
+enum uart_health uart_init(const struct uart *u)
 {
 	bool good;
 
-	if (in8(port + LSR) == LSR_NOTHING) {
+	if (get(u, LSR) == LSR_NOTHING) {
 		return UART_ABSENT;
 	}
-	uart_drain(port); /* what the firmware still has to say, at its own speed */
-	out8(port + IER, 0);
-	out8(port + LCR, LCR_DLAB | LCR_8N1);
-	out8(port + DLL, DIVISOR_115200);
-	out8(port + DLM, 0);
-	out8(port + LCR, LCR_8N1);
-	out8(port + FCR, FCR_ENABLE | FCR_CLEAR_RX | FCR_CLEAR_TX | FCR_TRIGGER_8);
-	good = loopback_works(port);
-	out8(port + FCR, FCR_ENABLE | FCR_CLEAR_RX | FCR_CLEAR_TX | FCR_TRIGGER_8);
-	out8(port + MCR, MCR_DTR | MCR_RTS | MCR_OUT2);
+	uart_drain(u); /* what the firmware still has to say, at its own speed */
+	set(u, IER, 0);
+	if (!u->keep_speed) {
+		set(u, LCR, LCR_DLAB | LCR_8N1);
+		set(u, DLL, DIVISOR_115200);
+		set(u, DLM, 0);
+	}
+	set(u, LCR, LCR_8N1);
+	set(u, FCR, FCR_ENABLE | FCR_CLEAR_RX | FCR_CLEAR_TX | FCR_TRIGGER_8);
+	good = loopback_works(u);
+	set(u, FCR, FCR_ENABLE | FCR_CLEAR_RX | FCR_CLEAR_TX | FCR_TRIGGER_8);
+	set(u, MCR, MCR_DTR | MCR_RTS | MCR_OUT2);
 	return good ? UART_WORKS : UART_SUSPECT;
 }
 
-bool uart_ready(uint16_t port)
+bool uart_ready(const struct uart *u)
 {
-	return in8(port + LSR) & LSR_THRE;
+	return get(u, LSR) & LSR_THRE;
 }
 
-unsigned uart_write(uint16_t port, const void *buf, unsigned n)
+int uart_read(const struct uart *u)
 {
-	const uint8_t *bytes = buf;
+	uint8_t lsr = get(u, LSR);
 
-	if (!uart_ready(port)) {
-		return 0;
-	}
-	n = n < UART_FIFO ? n : UART_FIFO;
-	for (unsigned i = 0; i < n; i++) {
-		out8(port + THR, bytes[i]);
-	}
-	return n;
+	return lsr != LSR_NOTHING && (lsr & LSR_DR) ? get(u, RBR) : -1;
 }
 
-int uart_read(uint16_t port)
+void uart_irq_enable(const struct uart *u, bool tx)
 {
-	uint8_t lsr = in8(port + LSR);
-
-	return lsr != LSR_NOTHING && (lsr & LSR_DR) ? in8(port + RBR) : -1;
+	set(u, IER, IER_RX | (tx ? IER_THRE : 0));
 }
 
-void uart_irq_enable(uint16_t port, bool tx)
+void uart_irq_disable(const struct uart *u)
 {
-	out8(port + IER, IER_RX | (tx ? IER_THRE : 0));
+	set(u, IER, 0);
 }
 
-void uart_irq_disable(uint16_t port)
-{
-	out8(port + IER, 0);
-}
-
-bool uart_put(uint16_t port, const char *s, size_t n)
+bool uart_put(const struct uart *u, const char *s, size_t n)
 {
 	while (n) {
-		unsigned sent;
+		size_t part = n < UART_FIFO ? n : UART_FIFO;
 
-		if (!wait_for(port, LSR_THRE)) {
+		if (!wait_for(u, LSR_THRE)) {
 			return false;
 		}
-		sent = uart_write(port, s, n < UART_FIFO ? (unsigned)n : UART_FIFO);
-		s += sent;
-		n -= sent;
+		for (n -= part; part; part--) {
+			set(u, THR, (uint8_t)*s++);
+		}
 	}
 	return true;
 }
 
-void uart_drain(uint16_t port)
+void uart_drain(const struct uart *u)
 {
-	wait_for(port, LSR_TEMT);
+	wait_for(u, LSR_TEMT);
 }

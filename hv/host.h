@@ -100,8 +100,16 @@ void host_console_write(const char *s, size_t n);
 unsigned host_console_put(const char *s, unsigned n);
 /* A typed byte, -1: none. */
 int host_console_get(void);
-/* An interrupt (console_wake) comes when a byte is typed and, if `output`, when there is room. */
-void host_console_watch(bool output);
+/*
+ * An interrupt (console_wake) comes when a byte is typed and, if `output`, when there is room.
+ * Returns the TSC at which to look all the same, because a port has no interrupt; UINT64_MAX: never.
+ */
+uint64_t host_console_watch(bool output);
+/*
+ * A line of the log, without its newline, for the next boot to show after a reset. Any CPU, one at a
+ * time; before there is a place for it, nothing.
+ */
+void host_log_keep(const char *line, size_t n);
 
 /* --- the screen; used by hv/console/view.c --- */
 

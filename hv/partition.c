@@ -43,8 +43,7 @@ static bool add_blocks(struct partition *p, uint64_t base, uint64_t size, struct
 				align = PAGE_2M;
 				continue;
 			}
-			part = ALIGN_UP(part / 2, PAGE_2M);
-			if (part < PAGE_2M || part == size) {
+			if (part <= PAGE_2M) {
 				return refuse(
 					r,
 					"guest %s: no memory for %lu KiB at 0x%lx; largest free "
@@ -52,6 +51,7 @@ static bool add_blocks(struct partition *p, uint64_t base, uint64_t size, struct
 					p->config->name, size >> 10, base,
 					host_alloc_largest(PAGE_2M) >> 10);
 			}
+			part = ALIGN_UP(part / 2, PAGE_2M);
 		}
 		if (!add_ram(p, base, part, at, r)) {
 			return false;

@@ -9,6 +9,7 @@
 #include "arch/x86_64/paging.h"
 #include "arch/x86_64/trap.h"
 #include "arch/x86_64/tsc_sync.h"
+#include "boot/stage.h"
 #include "drivers/lapic.h"
 #include "drivers/tsc.h"
 #include "hv/cpu_facts.h"
@@ -27,6 +28,7 @@ struct trampoline_params {
 	uint64_t cr3;
 	struct percpu *percpu;
 	void (*entry)(struct percpu *);
+	_Atomic uint64_t alive; /* the first instructions ran */
 };
 
 extern const char trampoline[], trampoline_end[], trampoline_params[];
@@ -75,6 +77,7 @@ void cpu_call(unsigned cpu, cpu_job job, void *arg)
 
 static NORETURN void ap_main(struct percpu *p)
 {
+	out8(PORT_POST, STAGE_AP_C);
 	write_cr3(paging_root().v);
 	gdt_load(p);
 	trap_load();
@@ -130,6 +133,16 @@ static bool start(struct percpu *p, uint32_t apic_id, uint8_t page)
 	return wait_for(p, CPU_READY, START_US);
 }
 
+/* For whoever looks for the reason: is the CPU there at all? */
+static const char *how_far(const struct trampoline_params *t, const struct percpu *p)
+{
+	if (p->state >= CPU_STARTED) {
+		return "it stopped in 64-bit code";
+	}
+	return atomic_load(&t->alive) ? "it stopped on the way to 64-bit mode"
+				      : "it gave no sign of life";
+}
+
 static bool is_other(uint32_t apic_id)
 {
 	return apic_id != this_cpu()->apic_id && (apic_id <= 0xfe || lapic_x2apic());
@@ -175,9 +188,11 @@ void smp_start(const struct acpi_info *a, hpa_t low)
 		}
 		p = p ? p : cpu_make(cpus);
 		t->percpu = p;
+		atomic_store(&t->alive, 0);
 		atomic_store_explicit(&p->state, CPU_STARTING, memory_order_release);
 		if (!start(p, id, (uint8_t)(low.v >> PAGE_SHIFT))) {
-			log_line("CPU with APIC id %u did not start; skipped", id);
+			log_line("CPU with APIC id %u did not start (%s); skipped", id,
+				 how_far(t, p));
 			p = p->state == CPU_GIVEN_UP ? p : NULL; /* a stack in use is not reused */
 			continue;
 		}

@@ -77,6 +77,7 @@ static void emit(const char *text, size_t len)
 {
 	bool mine = enter();
 
+	host_log_keep(text + sizeof(prefix) - 1, len - sizeof(prefix));
 	for (size_t i = 0; i < len; i++) {
 		ring.text[ring.end++ % LOG_RING] = text[i];
 	}

@@ -246,6 +246,9 @@ unsigned host_console_put(const char *s, unsigned n)
 {
 	n = n < fake_host.console_take ? n : fake_host.console_take;
 	host_console_write(s, n);
+	if (fake_host.on_put) {
+		fake_host.on_put();
+	}
 	return n;
 }
 
@@ -254,9 +257,10 @@ int host_console_get(void)
 	return fake_host.typed && *fake_host.typed ? (uint8_t)*fake_host.typed++ : -1;
 }
 
-void host_console_watch(bool output)
+uint64_t host_console_watch(bool output)
 {
 	fake_host.watching_output = output;
+	return fake_host.look_at ? fake_host.look_at : UINT64_MAX;
 }
 
 void host_end(const struct config_system *c)

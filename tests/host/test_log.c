@@ -10,6 +10,9 @@ static char screen[2 * LOG_RING];
 static size_t shown;
 static unsigned cpu, wakes;
 static jmp_buf stopped;
+static char kept[LINE];
+static size_t kept_len;
+static unsigned kept_lines;
 
 unsigned host_cpu(void)
 {
@@ -25,6 +28,13 @@ void host_console_write(const char *s, size_t n)
 	memcpy(screen + shown, s, n);
 	shown += n;
 	screen[shown] = 0;
+}
+
+void host_log_keep(const char *line, size_t n)
+{
+	kept_lines++;
+	kept_len = n < sizeof(kept) ? n : sizeof(kept);
+	memcpy(kept, line, kept_len);
 }
 
 void host_stop(void)
@@ -56,6 +66,17 @@ TEST(a_line_is_shown_at_once)
 	CHECK_STR(screen, "mullion: 4 CPUs\n");
 	CHECK_EQ(wakes, 0);
 	CHECK_EQ(holder, NOBODY);
+}
+
+TEST(each_line_is_kept_for_the_next_boot)
+{
+	reset();
+	kept_lines = 0;
+	log_defer(true);
+	log_line("%u CPUs", 4u);
+	CHECK_EQ(kept_lines, 1);
+	CHECK_EQ(kept_len, 6);
+	CHECK(!memcmp(kept, "4 CPUs", 6));
 }
 
 TEST(a_long_line_is_cut_and_still_ends)

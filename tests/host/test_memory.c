@@ -2,6 +2,7 @@
  * The list of free RAM behind host_alloc.
  */
 #include "boot/memory.h"
+#include "boot/warm.h"
 #include "tests/host/test.h"
 
 static struct boot_info b;
@@ -205,4 +206,82 @@ TEST(low_page_never_in_video_memory_nor_page_0)
 	CHECK_EQ(memory_low_page(&b), 0);
 	ram(0x10000, MIB(16));
 	CHECK_EQ(memory_low_page(&b), 0x9f000);
+}
+
+TEST(low_page_is_not_where_the_log_is_kept)
+{
+	reset();
+	ram(0, WARM_LOW + WARM_BYTES);
+	CHECK_EQ(memory_low_page(&b), WARM_LOW - PAGE_SIZE);
+}
+
+/* --- where the log that outlives a reset is kept --- */
+
+static uint64_t at[WARM_PLACES];
+
+TEST(warm_places_on_a_bios)
+{
+	reset();
+	ram(0, 0x9fc00);
+	ram(MIB(1), 0x7ffdf000 - MIB(1));
+	ram(GIB(4), GIB(1));
+	CHECK_EQ(warm_places(&b, at), 2);
+	CHECK_EQ(at[0], WARM_LOW);
+	CHECK_EQ(at[1], 0x7c800000);   /* 2 GiB - 48 MiB, and what rounds down */
+	b.memory[1].size -= PAGE_SIZE; /* the next boot's map is a little different */
+	CHECK_EQ(warm_places(&b, at), 2);
+	CHECK_EQ(at[1], 0x7c800000);
+}
+
+TEST(warm_places_on_uefi)
+{
+	reset();
+	b.efi = true;
+	ram(0, 0xa0000);
+	ram(MIB(1), MIB(7));
+	ram(MIB(9), MIB(1000));
+	CHECK_EQ(warm_places(&b, at), 3);
+	CHECK_EQ(at[1], MIB(24));
+	CHECK_EQ(at[2], MIB(960));
+}
+
+TEST(warm_places_in_small_machines)
+{
+	reset();
+	CHECK_EQ(warm_places(&b, at), 0);
+	ram(MIB(1), MIB(54));
+	CHECK_EQ(warm_places(&b, at), 0);
+	b.memory[0].size = MIB(55);
+	CHECK_EQ(warm_places(&b, at), 1);
+	CHECK_EQ(at[0], MIB(8));
+	reset();
+	b.efi = true;
+	ram(MIB(1), MIB(71)); /* both come to the same address */
+	CHECK_EQ(warm_places(&b, at), 1);
+	CHECK_EQ(at[0], MIB(24));
+}
+
+TEST(warm_places_are_whole_in_ram)
+{
+	reset();
+	ram(0, WARM_LOW + WARM_BYTES - PAGE_SIZE);
+	ram(MIB(1), MIB(90));
+	ram(MIB(100), MIB(50)); /* the top; 48 MiB below it there is none */
+	CHECK_EQ(warm_places(&b, at), 0);
+	ram(GIB(4) - MIB(100), MIB(300)); /* over 4 GiB: only what is below counts */
+	CHECK_EQ(warm_places(&b, at), 1);
+	CHECK_EQ(at[0], GIB(4) - MIB(48));
+}
+
+TEST(warm_places_keep_out_of_the_loaders_files)
+{
+	reset();
+	CHECK(warm_place_free(&b, MIB(24), MIB(2), MIB(4)));
+	CHECK(!warm_place_free(&b, MIB(24), MIB(2), MIB(24) + 1));
+	CHECK(!warm_place_free(&b, MIB(24), MIB(24) + WARM_BYTES - 1, MIB(30)));
+	CHECK(warm_place_free(&b, MIB(24), MIB(24) + WARM_BYTES, MIB(30)));
+	module(MIB(24) - 1, 1);
+	CHECK(warm_place_free(&b, MIB(24), 0, 0));
+	module(MIB(24) - 1, 2);
+	CHECK(!warm_place_free(&b, MIB(24), 0, 0));
 }

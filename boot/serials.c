@@ -1,0 +1,78 @@
+/*
+ * Serial ports other than COM1 to COM4: those of the firmware's tables and of PCI, offered to
+ * console.c. Called by main.c on the boot CPU; no state.
+ */
+#include "boot/serials.h"
+#include "arch/x86_64/paging.h"
+#include "boot/console.h"
+#include "boot/memory.h"
+#include "drivers/acpi_serial.h"
+#include "hv/host.h"
+#include "hv/lib/printf.h"
+#include "hv/log.h"
+#include "hv/pci.h"
+
+/* Class 07 "simple communication controller", subclass 00 "serial", interface 02 to 06: a 16550. */
+enum { CLASS_SERIAL = 0x0700, INTERFACE_16550 = 0x02, INTERFACE_16950 = 0x06 };
+
+static const void *map(void *ctx, hpa_t at, uint64_t len)
+{
+	(void)ctx;
+	return paging_map_firmware(at, len);
+}
+
+static void tell(const char *line)
+{
+	log_line("%s", line);
+}
+
+void serials_of_tables(const struct boot_info *b, const struct acpi_info *a)
+{
+	struct acpi_serial found[ACPI_SERIALS];
+	unsigned n = acpi_find_serials(found, a, map, NULL, tell);
+
+	for (unsigned i = 0; i < n; i++) {
+		const struct acpi_serial *f = &found[i];
+		struct uart u = {.stride = f->stride, .width = f->width, .keep_speed = true};
+		char name[40];
+
+		fmt_print(name, sizeof(name), "%s 0x%llx (%s)", f->memory ? "MMIO" : "port",
+			  (unsigned long long)f->base, f->table);
+		if (!f->memory) {
+			u.port = (uint16_t)f->base;
+		} else if (memory_meets(b, f->base, UART_REGISTERS * u.stride)) {
+			log_line("console: %s is memory", name);
+			continue;
+		} else {
+			u.mmio = host_map_mmio(hpa(f->base), UART_REGISTERS * u.stride);
+		}
+		console_offer(&u, name, 0);
+	}
+}
+
+/* Its first BAR is registers in ports. Decoding may be off: firmware did not boot from it. */
+static void offer_function(const struct pci_function *f)
+{
+	uint32_t command = pci_read(f->bdf, PCI_COMMAND, 2);
+	struct uart u = {.port = (uint16_t)f->bar[0].base, .stride = 1, .width = 1};
+	char name[40];
+
+	fmt_print(name, sizeof(name), "port 0x%x (PCI %02x:%02x.%x)", u.port, f->bdf >> 8,
+		  f->bdf >> 3 & 31, f->bdf & 7);
+	pci_write(f->bdf, PCI_COMMAND, 2, command | PCI_COMMAND_IO);
+	console_offer(&u, name, f->bdf);
+}
+
+void serials_of_pci(void)
+{
+	for (unsigned i = 0; i < pci_function_count; i++) {
+		const struct pci_function *f = &pci_functions[i];
+		unsigned interface = f->class_revision >> 8 & 0xff;
+
+		if (f->class_revision >> 16 == CLASS_SERIAL && f->header_type == 0 &&
+		    interface >= INTERFACE_16550 && interface <= INTERFACE_16950 && f->bar[0].io &&
+		    f->bar[0].base && f->bar[0].size >= UART_REGISTERS) {
+			offer_function(f);
+		}
+	}
+}
