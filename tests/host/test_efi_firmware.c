@@ -156,11 +156,22 @@ static EFI_FILE root = {.Open = file_open, .Close = file_close};
 static EFI_FILE file = {.Close = file_close, .Read = file_read, .GetInfo = file_get_info};
 static EFI_FILE_IO_INTERFACE volume = {.OpenVolume = open_volume};
 
+static EFI_GRAPHICS_OUTPUT_MODE_INFORMATION graphics_info;
+static EFI_GRAPHICS_OUTPUT_PROTOCOL_MODE graphics_mode = {.Info = &graphics_info};
+static EFI_GRAPHICS_OUTPUT_PROTOCOL graphics = {.Mode = &graphics_mode};
+static int screen_handle;
+
 static EFI_STATUS EFIAPI handle_protocol(EFI_HANDLE handle, EFI_GUID *guid, void **out)
 {
 	(void)guid;
-	*out = &volume;
+	*out = handle == &screen_handle ? (void *)&graphics : (void *)&volume;
 	return handle ? EFI_SUCCESS : EFI_UNSUPPORTED;
+}
+
+static EFI_STATUS EFIAPI locate_protocol(EFI_GUID *guid, void *key, void **out)
+{
+	(void)guid, (void)key, (void)out;
+	return EFI_NOT_FOUND;
 }
 
 /* --- variables and the screen --- */
@@ -210,6 +221,7 @@ static EFI_BOOT_SERVICES boot = {
 	.GetMemoryMap = get_memory_map,
 	.ExitBootServices = exit_boot_services,
 	.HandleProtocol = handle_protocol,
+	.LocateProtocol = locate_protocol,
 };
 static EFI_RUNTIME_SERVICES runtime = {.GetVariable = get_variable};
 static EFI_SYSTEM_TABLE table = {.RuntimeServices = &runtime, .ConOut = &screen};
@@ -448,6 +460,96 @@ TEST(trust)
 	CHECK(!files_check_trust(&why));
 	CHECK(strncmp(why.text, "Secure Boot is on", 17) == 0);
 	end();
+}
+
+/* --- the machine --- */
+
+static struct boot_framebuffer fb;
+
+static void show(EFI_GRAPHICS_PIXEL_FORMAT format, uint32_t red, uint32_t green, uint32_t blue)
+{
+	begin();
+	table.ConsoleOutHandle = &screen_handle;
+	graphics_info = (EFI_GRAPHICS_OUTPUT_MODE_INFORMATION){
+		.HorizontalResolution = 1366,
+		.VerticalResolution = 768,
+		.PixelsPerScanLine = 1376,
+		.PixelFormat = format,
+		.PixelInformation = {red, green, blue, 0}};
+	graphics_mode.FrameBufferBase = 0x4000000000;
+	machine_framebuffer(&fb);
+}
+
+static void check_pixel(unsigned bpp, unsigned red, unsigned green, unsigned blue)
+{
+	CHECK(fb.present);
+	CHECK_EQ(fb.base.v, 0x4000000000);
+	CHECK_EQ(fb.width, 1366);
+	CHECK_EQ(fb.height, 768);
+	CHECK_EQ(fb.bpp, bpp);
+	CHECK_EQ(fb.pitch, 1376 * bpp / 8);
+	CHECK_EQ(fb.type, 1);
+	CHECK_EQ(fb.red_pos, red);
+	CHECK_EQ(fb.green_pos, green);
+	CHECK_EQ(fb.blue_pos, blue);
+}
+
+TEST(framebuffer_formats)
+{
+	show(PixelRedGreenBlueReserved8BitPerColor, 0, 0, 0);
+	check_pixel(32, 0, 8, 16);
+	show(PixelBlueGreenRedReserved8BitPerColor, 0, 0, 0);
+	check_pixel(32, 16, 8, 0);
+	CHECK_EQ(fb.red_size, 8);
+	show(PixelBitMask, 0xf800, 0x7e0, 0x1f);
+	check_pixel(16, 11, 5, 0);
+	CHECK_EQ(fb.red_size, 5);
+	CHECK_EQ(fb.green_size, 6);
+	CHECK_EQ(fb.blue_size, 5);
+	show(PixelBitMask, 0xff0000, 0xff00, 0xff);
+	check_pixel(24, 16, 8, 0);
+}
+
+TEST(no_framebuffer)
+{
+	show(PixelBltOnly, 0, 0, 0);
+	CHECK(!fb.present);
+	show(PixelBitMask, 0, 0, 0);
+	CHECK(!fb.present);
+	graphics_mode.FrameBufferBase = 0;
+	machine_framebuffer(&fb);
+	CHECK(!fb.present);
+	table.ConsoleOutHandle = NULL;
+	machine_framebuffer(&fb);
+	CHECK(!fb.present);
+}
+
+TEST(tables)
+{
+	static uint8_t rsdp20[36], rsdp10[20], smbios3[24] = "_SM3_\0\x18",
+					       smbios[31] = "_SM_\0\x1f";
+	EFI_CONFIGURATION_TABLE entries[] = {{ACPI_TABLE_GUID, rsdp10},
+					     {SMBIOS_TABLE_GUID, smbios},
+					     {SMBIOS3_TABLE_GUID, smbios3},
+					     {ACPI_20_TABLE_GUID, rsdp20}};
+	uint32_t size;
+
+	begin();
+	table.ConfigurationTable = entries;
+	table.NumberOfTableEntries = 4;
+	CHECK(machine_rsdp(&size) == rsdp20);
+	CHECK_EQ(size, 36);
+	CHECK(machine_smbios(&size) == smbios3);
+	CHECK_EQ(size, 24);
+	table.NumberOfTableEntries = 2;
+	CHECK(machine_rsdp(&size) == rsdp10);
+	CHECK_EQ(size, 20);
+	CHECK(machine_smbios(&size) == smbios);
+	CHECK_EQ(size, 31);
+	smbios[0] = 'x';
+	CHECK(!machine_smbios(&size));
+	table.NumberOfTableEntries = 0;
+	CHECK(!machine_rsdp(&size));
 }
 
 /* --- words --- */
