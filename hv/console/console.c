@@ -62,6 +62,7 @@ void console_init(const struct config_system *system, unsigned cpu)
 	settings = system;
 	console_cpu = cpu;
 	console_vcpu = vcpu_on(cpu);
+	ended = leaving = false;
 	terminal_init(&terminal);
 	for (unsigned i = 0; i < partition_count; i++) {
 		if (partitions[i]->pc.has_uart) {
@@ -169,11 +170,19 @@ static void end_machine(void)
 	host_end(settings);
 }
 
+/* The line that tells the end is for everybody, whoever has the terminal. */
+static void show_all(void)
+{
+	terminal_show_all(&terminal);
+	view_switch();
+}
+
 /* As when all guests have ended: once everything is printed. */
 static void leave(void)
 {
-	if (!leaving) {
+	if (!leaving && terminal_room(&terminal)) {
 		leaving = ended = true;
+		show_all();
 		log_line("ended from the console");
 	}
 }
@@ -205,8 +214,9 @@ static void check_end(void)
 		}
 		failed += partitions[i]->failed;
 	}
-	if (!ended) {
+	if (!ended && terminal_room(&terminal)) {
 		ended = true;
+		show_all();
 		log_line("all guests ended: %u ok, %u failed", partition_count - failed, failed);
 	}
 }

@@ -245,6 +245,16 @@ static void set_focus(struct terminal *t, int focus)
 	show_history(t, focus, TERMINAL_HISTORY / 2);
 }
 
+void terminal_show_all(struct terminal *t)
+{
+	if (t->focus != TERMINAL_MIXED) {
+		put_string(t, "\r\n--- log and all guests ---\r\n");
+		forget_lines(t);
+		t->focus = TERMINAL_MIXED;
+		show_history(t, TERMINAL_LOG, TERMINAL_TAIL);
+	}
+}
+
 static enum terminal_key type_escaped(struct terminal *t, uint8_t byte)
 {
 	if (byte >= '1' && byte <= '9') {

@@ -14,6 +14,7 @@ enum {
 	TERMINAL_CONTROL = 16,
 	TERMINAL_LINE = 256,	 /* an unfinished line that can be shown again */
 	TERMINAL_HISTORY = 4096, /* of each source, shown when it gets the terminal; power of two */
+	TERMINAL_TAIL = 512,	 /* of the log, where that has to do */
 	TERMINAL_LOG = MAX_GUESTS, /* the source number of the log; guests are 0.. */
 	TERMINAL_SOURCES = MAX_GUESTS + 1,
 	TERMINAL_MIXED = -1,
@@ -55,6 +56,9 @@ void terminal_feed(struct terminal *t, unsigned source, const uint8_t *bytes, un
 /* Is an unfinished line not shown, that could be? Then, when its source has paused, reveal it. */
 bool terminal_hides(const struct terminal *t);
 void terminal_reveal(struct terminal *t);
+
+/* Back to the log and all guests, behind what is on its way out. Only when there is room. */
+void terminal_show_all(struct terminal *t);
 
 enum terminal_key {
 	KEY_NONE,

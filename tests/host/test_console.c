@@ -196,3 +196,17 @@ TEST(the_end_is_told_in_a_line_of_its_own)
 	}
 	CHECK(strstr(fake_host.console, "a line\r\nmullion: ended from the consol") != NULL);
 }
+
+/* A guest that has the terminal does not hide the end of all. */
+TEST(the_end_is_told_whoever_has_the_terminal)
+{
+	two_guests();
+	fake_host.console_take = 1;
+	fake_host.typed = "\x01"
+			  "1\x01x";
+	fake_log_offer("mullion: ended from the console\n");
+	for (int i = 0; i < 300 && !strstr(fake_host.console, "from the consol"); i++) {
+		console_run();
+	}
+	CHECK(strstr(fake_host.console, "---\r\nmullion: ended from the consol") != NULL);
+}

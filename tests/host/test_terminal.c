@@ -115,6 +115,22 @@ TEST(the_log_view_shows_all_again)
 	CHECK_EQ(t.input, 0);
 }
 
+TEST(the_end_is_shown_to_everybody)
+{
+	setup();
+	feed(TERMINAL_LOG, "mullion: linux: powered off\n");
+	terminal_type(&t, 1);
+	terminal_type(&t, '1');
+	seen();
+	feed(0, "Power down");
+	terminal_show_all(&t);
+	feed(TERMINAL_LOG, "mullion: all guests ended\n");
+	CHECK_STR(seen(), "Power down\r\n--- log and all guests ---\r\n"
+			  "mullion: linux: powered off\r\nmullion: all guests ended\r\n");
+	terminal_show_all(&t);
+	CHECK_STR(seen(), "");
+}
+
 TEST(the_log_alone)
 {
 	setup();
