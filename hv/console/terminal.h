@@ -33,7 +33,7 @@ struct terminal_source {
 
 struct terminal {
 	struct terminal_source source[TERMINAL_SOURCES];
-	int focus;   /* a source, or TERMINAL_MIXED */
+	int focus;   /* a source (the log, too), or TERMINAL_MIXED */
 	int open;    /* whose unfinished line is on the terminal, -1: none */
 	bool escape; /* Ctrl-a was typed */
 	int input;   /* the guest that gets what is typed, -1: none */
@@ -56,6 +56,11 @@ void terminal_feed(struct terminal *t, unsigned source, const uint8_t *bytes, un
 bool terminal_hides(const struct terminal *t);
 void terminal_reveal(struct terminal *t);
 
-enum terminal_key { KEY_NONE, KEY_INPUT /* the byte is for t->input */, KEY_END };
+enum terminal_key {
+	KEY_NONE,
+	KEY_INPUT, /* the byte is for t->input */
+	KEY_LOG,   /* typed while the log has the terminal */
+	KEY_END
+};
 /* One typed byte, the switch keys included. */
 enum terminal_key terminal_type(struct terminal *t, uint8_t byte);

@@ -1,8 +1,11 @@
 """The medium: one image whose files any system can edit, its menu, and the network."""
 
+import functools
+import http.server
 import os
 import re
 import subprocess
+import threading
 
 import pytest
 from test_console import Terminal
@@ -137,5 +140,25 @@ def net(path, *options):
 def test_network(tmp_path, options):
     """By PXE and TFTP, from the machine's firmware through GRUB to the guests' files."""
     result = run(EPYC, net(tmp_path), options=options)
+    assert "PASS basic64" in result.guest("basic64")
+    result.ended(1, 0)
+
+
+def test_http(tmp_path):
+    """GRUB alone by TFTP, everything else by HTTP; QEMU's 10.0.2.2 is this machine."""
+    site = net(tmp_path, "--http", "10.0.2.2")
+    (tmp_path / "tftp").mkdir()
+    (site / "mullion.pxe").rename(tmp_path / "tftp/mullion.pxe")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=site)
+    try:  # GRUB 2.06 knows no other port
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 80), handler)
+    except OSError as why:
+        pytest.skip(f"no HTTP server on port 80: {why.strerror}")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        result = run(EPYC, tmp_path / "tftp")
+    finally:
+        server.shutdown()
+        server.server_close()
     assert "PASS basic64" in result.guest("basic64")
     result.ended(1, 0)
