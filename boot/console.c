@@ -41,6 +41,11 @@ void console_used(struct console_list *c)
 	}
 }
 
+const char *console_name(unsigned i)
+{
+	return i < uses ? used[i].name : NULL;
+}
+
 /* --- writing, waiting --- */
 
 static void write_one(const struct uart *u, const char *s, size_t n)

@@ -35,6 +35,8 @@ void console_offer(const struct uart *u, const char *name, uint16_t bdf);
 void console_withdraw(uint16_t bdf);
 /* The ports that are in use, but for those in memory. */
 void console_used(struct console_list *c);
+/* The name of the i-th port that is in use; NULL: there are no more. */
+const char *console_name(unsigned i);
 /* Waits until everything that was put is out on the wires, for a bounded time. */
 void console_drain(void);
 /* Boot CPU: how the ports' interrupts reach the I/O APIC; for host_console_watch. */

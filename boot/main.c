@@ -87,17 +87,19 @@ static void read_information(uint32_t magic, uint64_t at)
 
 static void choose_consoles(void)
 {
-	struct console_list wanted;
+	struct console_list wanted, used;
 	char bad[32];
 	bool good = console_parse(&wanted, boot.cmdline, bad);
 
 	if (!good) {
 		log_line("console: \"%s\" is none of com1 to com4, 0xPORT, framebuffer, none", bad);
 	}
-	if (wanted.screen) {
+	console_use(&wanted);
+	console_used(&used);
+	/* Also rather than nowhere. */
+	if (wanted.screen || (wanted.ports && !used.ports)) {
 		screen_begin(&boot);
 	}
-	console_use(&wanted);
 }
 
 static void early_console(void)

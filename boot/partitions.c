@@ -409,12 +409,16 @@ static void report_safe(const struct boot_info *b, const struct acpi_info *a)
 	config_dump(&config, put_log, NULL);
 }
 
-/* The word `report`: nothing is started, and a configuration only tells where the consoles are. */
+/*
+ * The word `report`: nothing is started, and a configuration only tells where serial consoles are.
+ * The screen is always one.
+ */
 static NORETURN void report_only(const struct boot_info *b, const struct acpi_info *a)
 {
 	struct refusal r = {""};
 
 	if (read_config(b, &r)) {
+		config.system.console.framebuffer = true;
 		use_consoles(b);
 	}
 	r.text[0] = 0;
@@ -458,10 +462,10 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	if (!read_config(b, &r)) {
 		refused(&r);
 	}
-	use_consoles(b);
 	if (safe) {
-		make_safe();
+		make_safe(); /* first: a serial card that a guest would have stays a console */
 	}
+	use_consoles(b);
 	boot_stage(STAGE_VIRT);
 	able = choose_backend(&r);
 	if (able) {

@@ -200,11 +200,9 @@ static void report_tsc(void)
 static void report_consoles(const struct boot_info *b)
 {
 	const struct boot_framebuffer *f = &b->framebuffer;
-	struct console_list used;
 
-	console_used(&used);
-	for (unsigned i = 0; i < used.ports; i++) {
-		say("console: serial port 0x%x", used.port[i]);
+	for (unsigned i = 0; console_name(i); i++) {
+		say("console: serial %s", console_name(i));
 	}
 	if (f->present && f->type == 2) {
 		say("console: text mode, %u x %u characters, at 0x%lx", f->width, f->height,

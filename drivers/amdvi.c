@@ -5,6 +5,7 @@
  * All units of segment 0 read the same device table: each meets only its own devices' entries.
  */
 #include "drivers/amdvi.h"
+#include "hv/cpu_facts.h"
 #include "hv/host.h"
 #include "hv/lib/string.h"
 #include "hv/log.h"
@@ -51,6 +52,9 @@ bool amdvi_refuse(struct refusal *r, const struct amdvi_unit *u, const char *why
 
 static bool map_unit(struct amdvi_unit *u, struct refusal *r)
 {
+	if (u->acpi->base.v >= cpu_address_limit()) {
+		return amdvi_refuse(r, u, "is beyond this CPU's addresses");
+	}
 	u->at = host_map_mmio(u->acpi->base, AMDVI_REGISTERS);
 	u->ext = amdvi_read(u, AMDVI_EXTENDED);
 	if (u->ext == UINT64_MAX) {

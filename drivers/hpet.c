@@ -7,6 +7,7 @@
  */
 #include "drivers/hpet.h"
 #include "drivers/acpi_part.h"
+#include "hv/cpu_facts.h"
 #include "hv/host.h"
 #include "hv/lib/bytes.h"
 #include "hv/log.h"
@@ -38,7 +39,8 @@ static volatile uint8_t *map_registers(const struct acpi_info *a, acpi_map_fn ma
 		return NULL;
 	}
 	*base = get_le64(t.p + HPET_ADDRESS);
-	if (t.p[HPET_SPACE] != SPACE_MEMORY || !*base || *base % 0x400 || *base >> 52) {
+	if (t.p[HPET_SPACE] != SPACE_MEMORY || !*base || *base % 0x400 ||
+	    *base >= cpu_address_limit()) {
 		log_line("ACPI: HPET at 0x%lx: its registers are nowhere; it is left alone", at.v);
 		return NULL;
 	}

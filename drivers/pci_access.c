@@ -5,6 +5,7 @@
  * held for the two instructions: the one place where partitions on old machines meet.
  */
 #include "drivers/pci_access.h"
+#include "hv/cpu_facts.h"
 #include "hv/host.h"
 #include "hv/lib/lock.h"
 #include "hv/log.h"
@@ -26,6 +27,11 @@ void pci_access_init(const struct acpi_info *a)
 		unsigned first = a->mcfg[i].bus_first, last = a->mcfg[i].bus_last;
 
 		if (a->mcfg[i].segment || first || last < first || !base || base % MIB(1)) {
+			continue;
+		}
+		if (base + MIB(last - first + 1ull) > cpu_address_limit()) {
+			log_line("PCI: ECAM at 0x%lx is beyond this CPU's addresses; not used",
+				 base);
 			continue;
 		}
 		ecam.at = host_map_mmio(hpa(base), MIB(last - first + 1ull));

@@ -4,6 +4,7 @@
 #include "drivers/power.h"
 #include "arch/x86_64/asm.h"
 #include "drivers/tsc.h"
+#include "hv/cpu_facts.h"
 #include "hv/host.h"
 #include "hv/log.h"
 
@@ -19,7 +20,7 @@ static volatile uint8_t *reset_register; /* in memory space */
 void power_init(const struct acpi_info *a)
 {
 	acpi = a;
-	if (a->reset_present && a->reset_space == 0) {
+	if (a->reset_present && a->reset_space == 0 && a->reset_address < cpu_address_limit()) {
 		reset_register = host_map_mmio(hpa(a->reset_address), 1);
 	}
 }

@@ -6,6 +6,7 @@
  * device.
  */
 #include "drivers/vtd.h"
+#include "hv/cpu_facts.h"
 #include "hv/host.h"
 #include "hv/lib/string.h"
 #include "hv/log.h"
@@ -70,6 +71,9 @@ static unsigned register_bytes(const struct vtd_unit *u)
 
 static bool map_unit(struct vtd_unit *u, struct refusal *r)
 {
+	if (u->acpi->base.v >= cpu_address_limit()) {
+		return vtd_refuse(r, u, "is beyond this CPU's addresses");
+	}
 	u->at = host_map_mmio(u->acpi->base, PAGE_SIZE);
 	u->cap = vtd_read(u, VTD_CAPABILITY, 8);
 	u->ext = vtd_read(u, VTD_EXTENDED, 8);

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "hv/host.h"
 #include "hv/limits.h"
 #include "hv/refuse.h"
 
@@ -39,6 +40,23 @@ static inline uint32_t cpu_facts_package(const struct cpu_facts *f)
 static inline uint32_t cpu_facts_thread(const struct cpu_facts *f)
 {
 	return f->apic_id - (cpu_facts_core(f) << f->thread_shift);
+}
+
+/*
+ * Where this CPU's physical addresses end: a power of two. What firmware says to be beyond cannot be
+ * mapped.
+ */
+static inline uint64_t cpu_address_limit(void)
+{
+	uint32_t r[4];
+
+	host_cpuid(0x80000000, 0, r);
+	if (r[EAX] < 0x80000008) {
+		return BIT(36);
+	}
+	host_cpuid(0x80000008, 0, r);
+	r[EAX] &= 0xff;
+	return r[EAX] >= 36 && r[EAX] <= 52 ? BIT(r[EAX]) : BIT(36);
 }
 
 /* Of `cpus` CPUs: how many packages, and how many cores, there are. */

@@ -3,6 +3,7 @@
  * CPUs that differ are told of. Firmware sets them; Mullion only looks.
  */
 #include "hv/mtrr.h"
+#include "hv/cpu_facts.h"
 #include "hv/host.h"
 #include "hv/lib/string.h"
 #include "hv/msr_index.h"
@@ -11,19 +12,6 @@ enum { EDX_MTRR = BIT(12), CAP_VARIABLES = 0xff, DEFAULT_ON = BIT(11), MASK_VALI
 enum { SYSCFG_TOM2 = BIT(21), SYSCFG_TOM2_WB = BIT(22), TYPE = 0xff };
 
 struct mtrr mtrr_boot;
-
-static uint64_t address_bits(void)
-{
-	uint32_t r[4];
-	unsigned bits = 36;
-
-	host_cpuid(0x80000000, 0, r);
-	if (r[EAX] >= 0x80000008) {
-		host_cpuid(0x80000008, 0, r);
-		bits = r[EAX] & 0xff;
-	}
-	return bits >= 36 && bits <= 52 ? FIELD(bits - 1, 12) : FIELD(35, 12);
-}
 
 /* AMD APM vol. 2, "Top of Memory": above 4 GiB the ranges need not say what is RAM. */
 static uint64_t read_top_wb(void)
@@ -66,7 +54,7 @@ static bool read_variable(struct mtrr *m, unsigned i, uint64_t bits)
 
 void mtrr_read(struct mtrr *m)
 {
-	uint64_t cap, type, bits = address_bits();
+	uint64_t cap, type, bits = (cpu_address_limit() - 1) & ~PAGE_MASK;
 	uint32_t r[4];
 
 	memset(m, 0, sizeof(*m)); /* compared as bytes */

@@ -5,6 +5,7 @@
 #include "arch/x86_64/paging.h"
 #include "arch/x86_64/asm.h"
 #include "boot/ram.h"
+#include "hv/cpu_facts.h"
 #include "hv/host.h"
 #include "hv/lib/string.h"
 #include "hv/log.h"
@@ -214,7 +215,7 @@ const void *paging_map_firmware(hpa_t at, uint64_t size)
 {
 	uint64_t end = at.v + size;
 
-	if (end < at.v || end > FIRMWARE_LIMIT || size > MIB(16)) {
+	if (end < at.v || end > FIRMWARE_LIMIT || end > cpu_address_limit() || size > MIB(16)) {
 		return NULL;
 	}
 	for (uint64_t pa = ALIGN_DOWN(at.v, (uint64_t)PAGE_SIZE); pa < end; pa += PAGE_SIZE) {

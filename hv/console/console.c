@@ -26,6 +26,9 @@ static uint64_t last_byte;		       /* host TSC at which a guest's byte was last 
 
 enum {
 	CHUNK = 64,
+	ROUNDS = 8, /* ringfuls of each guest that one turn moves, so that nothing else waits */
+	SHARED_ROUNDS = 2, /* beside a guest; the second mostly finds nothing */
+	SHARED_TURNS_PER_SECOND = 1000,
 	PAUSE_PER_SECOND = 50, /* a prompt shows after 1/50 s of silence */
 	LOG_ROOM = 2,	       /* bytes of the terminal's room that only the log may take */
 };
@@ -59,6 +62,7 @@ void console_init(const struct config_system *system, unsigned cpu)
 	settings = system;
 	console_cpu = cpu;
 	console_vcpu = vcpu_on(cpu);
+	ended = leaving = false;
 	terminal_init(&terminal);
 	for (unsigned i = 0; i < partition_count; i++) {
 		if (partitions[i]->pc.has_uart) {
@@ -151,10 +155,13 @@ static bool collect(void)
 		more |= partitions[guest]->pc.has_uart && collect_guest(guest);
 	}
 	first++;
-	n = log_take((char *)buf, limit(terminal_room(&terminal)));
-	terminal_feed(&terminal, TERMINAL_LOG, buf, n);
-	view_feed(TERMINAL_LOG, buf, n);
-	return more || n > 0;
+	do { /* in whole lines, which no guest's breaks up */
+		n = log_take((char *)buf, limit(terminal_room(&terminal)));
+		terminal_feed(&terminal, TERMINAL_LOG, buf, n);
+		view_feed(TERMINAL_LOG, buf, n);
+		more |= n > 0;
+	} while (n && buf[n - 1] != '\n');
+	return more;
 }
 
 static void end_machine(void)
@@ -163,11 +170,19 @@ static void end_machine(void)
 	host_end(settings);
 }
 
+/* The line that tells the end is for everybody, whoever has the terminal. */
+static void show_all(void)
+{
+	terminal_show_all(&terminal);
+	view_switch();
+}
+
 /* As when all guests have ended: once everything is printed. */
 static void leave(void)
 {
-	if (!leaving) {
+	if (!leaving && terminal_room(&terminal)) {
 		leaving = ended = true;
+		show_all();
 		log_line("ended from the console");
 	}
 }
@@ -178,6 +193,7 @@ static void type(uint8_t byte)
 
 	switch (terminal_type(&terminal, byte)) {
 	case KEY_NONE: return;
+	case KEY_LOG: view_page(byte); return;
 	case KEY_END: leave(); return;
 	case KEY_INPUT: break;
 	}
@@ -198,8 +214,9 @@ static void check_end(void)
 		}
 		failed += partitions[i]->failed;
 	}
-	if (!ended) {
+	if (!ended && terminal_room(&terminal)) {
 		ended = true;
+		show_all();
 		log_line("all guests ended: %u ok, %u failed", partition_count - failed, failed);
 	}
 }
@@ -222,11 +239,29 @@ static void reveal(void)
 	console_deadline = now ? UINT64_MAX : due;
 }
 
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* True: there is more than this turn may move. */
+static bool move(void)
+{
+	unsigned rounds = console_vcpu ? SHARED_ROUNDS : ROUNDS;
+	bool all_out;
+
+	for (unsigned i = 0; i < rounds; i++) {
+		all_out = flush();
+		if (!collect() && !(all_out && terminal.head != terminal.tail)) {
+			return false;
+		}
+	}
+	return true;
+}
+
 void console_run(void)
 {
-	uint64_t look;
-	bool all_out;
-	uint64_t picture;
+	bool more, all_out;
 	int byte;
 
 	atomic_store(&pending, false);
@@ -235,19 +270,20 @@ void console_run(void)
 		view_switch();
 	}
 	check_end();
-	do {
-		all_out = flush();
-	} while (collect() || (all_out && terminal.head != terminal.tail));
+	more = move();
 	reveal();
 	all_out = flush();
-	look = host_console_watch(!all_out);
-	console_deadline = look < console_deadline ? look : console_deadline;
-	picture = view_turn(console_vcpu != NULL);
-	console_deadline = picture < console_deadline ? picture : console_deadline;
+	console_deadline = earlier(console_deadline, host_console_watch(!all_out));
+	console_deadline = earlier(console_deadline, view_turn(console_vcpu != NULL));
+	if (more) {
+		uint64_t pause = console_vcpu ? host_tsc_hz / SHARED_TURNS_PER_SECOND : 0;
+
+		console_deadline = earlier(console_deadline, host_tsc() + pause);
+	}
 	if (console_vcpu) {
 		console_vcpu->console_deadline = console_deadline;
 	}
-	if (ended && all_out) {
+	if (ended && all_out && !more) {
 		end_machine();
 	}
 }

@@ -5,8 +5,9 @@
  * CPU); guests only fill their own rings and are never made to wait for each other.
  *
  * The start-up view shows all, each line prefixed with its guest's name; typing goes to the first
- * guest with a serial port. Ctrl-a then 1-9 gives that guest the terminal, unprefixed; Ctrl-a l goes
- * back, after the latest lines of the log; Ctrl-a x ends the machine; Ctrl-a a sends a Ctrl-a.
+ * guest with a serial port. Ctrl-a then 1-9 gives that guest the terminal, unprefixed, 0 the log;
+ * Ctrl-a l goes back, after the latest lines of the log; Ctrl-a x ends the machine; Ctrl-a a sends
+ * a Ctrl-a.
  */
 #pragma once
 

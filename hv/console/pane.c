@@ -44,13 +44,32 @@ void pane_init(struct pane *p, struct screen *s, const struct screen_area *area)
 
 /* --- characters --- */
 
+static unsigned less(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
+}
+
+/* Lines that will surely begin, so that they need not be scrolled in one by one. */
+static unsigned lines_ahead(const struct pane *p)
+{
+	unsigned lines = 0;
+
+	for (size_t i = 0; i < p->left && p->next[i] != ESCAPE && p->state == TEXT; i++) {
+		lines += p->next[i] == '\n';
+	}
+	return lines;
+}
+
 static void new_line(struct pane *p)
 {
+	unsigned lines;
+
 	p->x = 0;
-	if (p->y + 1 < p->area.rows) {
-		p->y++;
-	} else {
-		screen_scroll(p->screen, &p->area, 1, blank);
+	p->y++;
+	if (p->y >= p->area.rows) {
+		lines = less(1 + lines_ahead(p), p->area.rows);
+		screen_scroll(p->screen, &p->area, lines, blank);
+		p->y = p->area.rows - lines;
 	}
 }
 
@@ -91,11 +110,6 @@ static void text(struct pane *p, uint8_t byte)
 static unsigned parameter(const struct pane *p, unsigned i, unsigned fallback)
 {
 	return i < p->parameters && p->parameter[i] ? p->parameter[i] : fallback;
-}
-
-static unsigned less(unsigned a, unsigned b)
-{
-	return a < b ? a : b;
 }
 
 static void move_to(struct pane *p, unsigned x, unsigned y)
@@ -255,7 +269,12 @@ static void feed(struct pane *p, uint8_t byte)
 
 void pane_write(struct pane *p, const char *s, size_t n)
 {
-	for (size_t i = 0; i < n && p->area.rows; i++) {
-		feed(p, (uint8_t)s[i]);
+	if (!p->area.rows) {
+		return;
+	}
+	p->next = s;
+	for (p->left = n; p->left;) {
+		p->left--;
+		feed(p, (uint8_t)*p->next++);
 	}
 }

@@ -72,6 +72,15 @@ static void show_line(struct terminal *t, int source)
 	s->shown = s->len;
 }
 
+/* The log has line feeds only. */
+static void put_raw(struct terminal *t, int source, char c)
+{
+	if (c == '\n' && source == TERMINAL_LOG) {
+		put(t, '\r');
+	}
+	put(t, c);
+}
+
 /* Takes the unfinished line of somebody else off the terminal, and later writes it again. */
 static int break_in(struct terminal *t, int source)
 {
@@ -185,7 +194,7 @@ void terminal_feed(struct terminal *t, unsigned source, const uint8_t *bytes, un
 		if (t->focus == TERMINAL_MIXED) {
 			feed_mixed(t, (int)source, bytes[i]);
 		} else if (t->focus == (int)source) {
-			put(t, (char)bytes[i]);
+			put_raw(t, (int)source, (char)bytes[i]);
 		}
 	}
 	if (t->open == (int)source) {
@@ -202,10 +211,7 @@ static void show_history(struct terminal *t, int source, unsigned max)
 	for (uint64_t i = s->history_end - kept; i < s->history_end; i++) {
 		char c = (char)s->history[i % TERMINAL_HISTORY];
 
-		if (c == '\n' && source == TERMINAL_LOG) {
-			put(t, '\r');
-		}
-		put(t, c);
+		put_raw(t, source, c);
 	}
 }
 
@@ -228,10 +234,25 @@ static void set_focus(struct terminal *t, int focus)
 		show_history(t, TERMINAL_LOG, TERMINAL_HISTORY / 2);
 		return;
 	}
+	if (focus == TERMINAL_LOG) {
+		put_string(t, "log (Ctrl-a l: all) ---\r\n");
+		show_history(t, TERMINAL_LOG, TERMINAL_HISTORY);
+		return;
+	}
 	t->input = focus;
 	put_text(t, t->source[focus].prefix, (unsigned)strlen(t->source[focus].prefix) - 2);
 	put_string(t, " (Ctrl-a l: all) ---\r\n");
 	show_history(t, focus, TERMINAL_HISTORY / 2);
+}
+
+void terminal_show_all(struct terminal *t)
+{
+	if (t->focus != TERMINAL_MIXED) {
+		put_string(t, "\r\n--- log and all guests ---\r\n");
+		forget_lines(t);
+		t->focus = TERMINAL_MIXED;
+		show_history(t, TERMINAL_LOG, TERMINAL_TAIL);
+	}
 }
 
 static enum terminal_key type_escaped(struct terminal *t, uint8_t byte)
@@ -245,16 +266,17 @@ static enum terminal_key type_escaped(struct terminal *t, uint8_t byte)
 		return KEY_NONE;
 	}
 	switch (byte) {
+	case '0': set_focus(t, TERMINAL_LOG); return KEY_NONE;
 	case 'l': set_focus(t, TERMINAL_MIXED); return KEY_NONE;
 	case 'x': return KEY_END;
 	case 'a':
-	case CTRL_A: return t->input >= 0 ? KEY_INPUT : KEY_NONE;
+	case CTRL_A: return t->input >= 0 && t->focus != TERMINAL_LOG ? KEY_INPUT : KEY_NONE;
 	default:
 		if (!terminal_room(t)) {
 			return KEY_NONE; /* it would write over what is on its way out */
 		}
-		put_string(t,
-			   "\r\nCtrl-a then: 1-9 guest, l log and all guests, a Ctrl-a, x end\r\n");
+		put_string(t, "\r\nCtrl-a then: 1-9 guest, 0 log, l log and all guests, a Ctrl-a, "
+			      "x end\r\n");
 		return KEY_NONE;
 	}
 }
@@ -268,6 +290,9 @@ enum terminal_key terminal_type(struct terminal *t, uint8_t byte)
 	if (byte == CTRL_A) {
 		t->escape = true;
 		return KEY_NONE;
+	}
+	if (t->focus == TERMINAL_LOG) {
+		return KEY_LOG;
 	}
 	return t->input >= 0 ? KEY_INPUT : KEY_NONE;
 }

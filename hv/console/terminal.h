@@ -14,6 +14,7 @@ enum {
 	TERMINAL_CONTROL = 16,
 	TERMINAL_LINE = 256,	 /* an unfinished line that can be shown again */
 	TERMINAL_HISTORY = 4096, /* of each source, shown when it gets the terminal; power of two */
+	TERMINAL_TAIL = 512,	 /* of the log, where that has to do */
 	TERMINAL_LOG = MAX_GUESTS, /* the source number of the log; guests are 0.. */
 	TERMINAL_SOURCES = MAX_GUESTS + 1,
 	TERMINAL_MIXED = -1,
@@ -33,7 +34,7 @@ struct terminal_source {
 
 struct terminal {
 	struct terminal_source source[TERMINAL_SOURCES];
-	int focus;   /* a source, or TERMINAL_MIXED */
+	int focus;   /* a source (the log, too), or TERMINAL_MIXED */
 	int open;    /* whose unfinished line is on the terminal, -1: none */
 	bool escape; /* Ctrl-a was typed */
 	int input;   /* the guest that gets what is typed, -1: none */
@@ -56,6 +57,14 @@ void terminal_feed(struct terminal *t, unsigned source, const uint8_t *bytes, un
 bool terminal_hides(const struct terminal *t);
 void terminal_reveal(struct terminal *t);
 
-enum terminal_key { KEY_NONE, KEY_INPUT /* the byte is for t->input */, KEY_END };
+/* Back to the log and all guests, behind what is on its way out. Only when there is room. */
+void terminal_show_all(struct terminal *t);
+
+enum terminal_key {
+	KEY_NONE,
+	KEY_INPUT, /* the byte is for t->input */
+	KEY_LOG,   /* typed while the log has the terminal */
+	KEY_END
+};
 /* One typed byte, the switch keys included. */
 enum terminal_key terminal_type(struct terminal *t, uint8_t byte);

@@ -4,7 +4,7 @@
 #include "hv/console/view.h"
 #include "hv/console/bar.h"
 #include "hv/console/log_ring.h"
-#include "hv/console/pane.h"
+#include "hv/console/pager.h"
 #include "hv/console/tiles.h"
 #include "hv/host.h"
 #include "hv/lib/string.h"
@@ -29,6 +29,7 @@ static const struct terminal *terminal;
 static struct pane pane[TERMINAL_SOURCES]; /* of TILES; area.rows 0: not shown */
 static struct screen_area bar_area[TERMINAL_SOURCES];
 static struct bar bar[MAX_GUESTS];
+static struct pager pager;	  /* while the log has the terminal */
 static int focus, input;	  /* of the terminal, as shown */
 static uint64_t look_at, draw_at; /* host TSC, not before */
 
@@ -118,22 +119,23 @@ static void place(unsigned source, const struct screen_area *a)
 static void place_all(void)
 {
 	static const struct screen_area none;
+	const struct screen_area all = {0, 0, screen.cols, screen.rows};
 	struct tiles t;
 
 	tiles_place(&t, partition_count, screen.cols, screen.rows);
-	screen_fill(&screen, &(struct screen_area){0, 0, screen.cols, screen.rows},
+	screen_fill(&screen, &all,
 		    (struct screen_cell){'|', SCREEN_ATTR(SCREEN_BRIGHT, SCREEN_BLACK)});
-	if (focus >= 0) {
-		for (unsigned i = 0; i < ARRAY_SIZE(t.guest); i++) {
-			t.guest[i] = none;
-		}
-		t.log = none;
-		t.guest[focus] = (struct screen_area){0, 0, screen.cols, screen.rows};
+	for (unsigned i = 0; focus >= 0 && i < ARRAY_SIZE(t.guest); i++) {
+		t.guest[i] = i == (unsigned)focus ? all : none;
 	}
+	t.log = focus == TERMINAL_LOG ? all : focus >= 0 ? none : t.log;
 	for (unsigned i = 0; i < partition_count; i++) {
 		place(i, &t.guest[i]);
 	}
 	place(TERMINAL_LOG, &t.log);
+	if (focus == TERMINAL_LOG) {
+		pager_open(&pager, &screen, &pane[TERMINAL_LOG].area);
+	}
 }
 
 /* --- bars --- */
@@ -164,7 +166,9 @@ static void draw_bars(void)
 		draw_bar(&bar_area[i], text, focus >= 0 ? "Ctrl-a l: all" : "",
 			 bar_attr(partitions[i], typed));
 	}
-	draw_bar(&bar_area[TERMINAL_LOG], "log", "Ctrl-a then: 1-9 guest, l all, a Ctrl-a, x end",
+	draw_bar(&bar_area[TERMINAL_LOG], focus >= 0 ? "log  PageUp PageDown Home End" : "log",
+		 focus >= 0 ? "Ctrl-a l: all"
+			    : "Ctrl-a then: 1-9 guest, 0 log, l all, a Ctrl-a, x end",
 		 SCREEN_ATTR(SCREEN_BLACK, SCREEN_GREY));
 }
 
@@ -194,8 +198,20 @@ void view_start(const struct terminal *t)
 
 void view_feed(unsigned source, const uint8_t *bytes, unsigned n)
 {
-	if (is_stage(TILES)) {
+	if (!is_stage(TILES)) {
+		return;
+	}
+	if (focus == TERMINAL_LOG && source == TERMINAL_LOG) {
+		pager_grow(&pager);
+	} else {
 		pane_write(&pane[source], (const char *)bytes, n);
+	}
+}
+
+void view_page(uint8_t byte)
+{
+	if (is_stage(TILES) && focus == TERMINAL_LOG) {
+		pager_key(&pager, byte);
 	}
 }
 

@@ -24,6 +24,8 @@ void view_start(const struct terminal *t);
 void view_feed(unsigned source, const uint8_t *bytes, unsigned n);
 /* The keys may have given the terminal to another. */
 void view_switch(void);
+/* A byte of a key, while the log has the terminal: cursor and page keys scroll it. */
+void view_page(uint8_t byte);
 /*
  * Draws a part of what has changed, a smaller one if the CPU has a guest to run. Returns the host
  * TSC at which to go on.

@@ -246,6 +246,9 @@ unsigned host_console_put(const char *s, unsigned n)
 {
 	n = n < fake_host.console_take ? n : fake_host.console_take;
 	host_console_write(s, n);
+	if (fake_host.on_put) {
+		fake_host.on_put();
+	}
 	return n;
 }
 

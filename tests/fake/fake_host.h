@@ -23,6 +23,7 @@ struct fake_host {
 	size_t console_len;
 	uint64_t look_at;	/* what host_console_watch returns; 0: never */
 	unsigned console_take; /* bytes that host_console_put takes per call */
+	void (*on_put)(void);  /* what "happens" meanwhile */
 	const char *typed;
 	bool watching_output;
 	unsigned screen_cols, screen_rows; /* 0: no screen */

@@ -237,6 +237,11 @@ TEST(units_that_cannot_be_used)
 	rig_table[9]++;
 	CHECK(!iommu_probe(&rig_machine, &why));
 	CHECK(strstr(why.text, "checksum"));
+	machine(AMDVI_EXT_ALL);
+	rig_table[56 + 5] = 0x10; /* registers at 1 << 44 */
+	rig_seal();
+	CHECK(!iommu_probe(&rig_machine, &why));
+	CHECK(strstr(why.text, "is beyond this CPU's addresses"));
 	CHECK(!iommu);
 }
 

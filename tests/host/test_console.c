@@ -81,6 +81,60 @@ TEST(a_flood_does_not_keep_the_terminal)
 	check_flood(1);
 }
 
+static unsigned put_count;
+
+static void flood_meanwhile(void)
+{
+	fake_host.console_len = 0;
+	while (send(partitions[0], "flood flood flood flood flood flood flood\n")) {
+	}
+	if (++put_count > 10000) {
+		printf("the turn does not end\n");
+		abort();
+	}
+}
+
+TEST(a_long_line_of_the_log_stays_whole)
+{
+	static char line[250];
+
+	memset(line, 'w', sizeof(line));
+	memcpy(line, "mullion: ", 9);
+	memcpy(line + sizeof(line) - 2, "\n", 2);
+	two_guests();
+	fake_log_offer(line);
+	console_run();
+	send(partitions[1], "hello\n");
+	console_run();
+	CHECK(strstr(fake_host.console, "w\r\nother| hello\r\n") != NULL);
+	CHECK_EQ(strcspn(strstr(fake_host.console, "mullion"), "\r"), sizeof(line) - 2);
+}
+
+/* Serial ports that take all there is slow nobody down. */
+TEST(a_turn_ends_while_a_guest_floods)
+{
+	static const struct config_system system;
+	struct partition *p = two_guests();
+
+	fake_host.on_put = flood_meanwhile;
+	put_count = 0;
+	send(p, "first\n");
+	console_run();
+	CHECK(put_count > 1 && put_count < 100);
+	console_init(&system, 0); /* beside the guest */
+	put_count = 0;
+	send(p, "first\n");
+	fake_host.tsc = 1000000;
+	console_run();
+	CHECK(put_count > 1 && put_count < 20);
+	CHECK_EQ(p->vcpu[0]->console_deadline, 1000000 + host_tsc_hz / 1000);
+	fake_host.on_put = NULL;
+	console_run();
+	send(p, "\n");
+	console_run();
+	CHECK_EQ(p->vcpu[0]->console_deadline, UINT64_MAX);
+}
+
 TEST(a_flood_does_not_silence_the_log)
 {
 	two_guests();
@@ -141,4 +195,18 @@ TEST(the_end_is_told_in_a_line_of_its_own)
 		console_run();
 	}
 	CHECK(strstr(fake_host.console, "a line\r\nmullion: ended from the consol") != NULL);
+}
+
+/* A guest that has the terminal does not hide the end of all. */
+TEST(the_end_is_told_whoever_has_the_terminal)
+{
+	two_guests();
+	fake_host.console_take = 1;
+	fake_host.typed = "\x01"
+			  "1\x01x";
+	fake_log_offer("mullion: ended from the console\n");
+	for (int i = 0; i < 300 && !strstr(fake_host.console, "from the consol"); i++) {
+		console_run();
+	}
+	CHECK(strstr(fake_host.console, "---\r\nmullion: ended from the consol") != NULL);
 }

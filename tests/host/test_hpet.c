@@ -95,7 +95,7 @@ TEST(broken_tables_are_left_alone)
 	hpet_silence(&acpi, map, NULL);
 	CHECK_STR(fake_log, "ACPI: HPET at 0x1000: its registers are nowhere; it is left alone\n");
 	machine();
-	put_le64(table + 44, ~0ull);
+	put_le64(table + 44, BIT(39)); /* beyond what the test machine's CPU can address */
 	sum();
 	hpet_silence(&acpi, map, NULL);
 	CHECK_EQ(get(0x010), 3);

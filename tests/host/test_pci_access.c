@@ -42,12 +42,12 @@ static void add(uint64_t base, uint16_t segment, uint8_t first, uint8_t last)
 TEST(ecam_above_4_gib)
 {
 	machine();
-	add(0x380000000000, 0, 0, 255);
+	add(0x4000000000, 0, 0, 255);
 	pci_access_init(&acpi);
-	CHECK_EQ(mapped, 0x380000000000);
+	CHECK_EQ(mapped, 0x4000000000);
 	CHECK_EQ(mapped_size, MIB(256));
 	CHECK(pci_access_extended());
-	CHECK_STR(fake_log, "PCI: ECAM at 0x380000000000, buses 0-255\n");
+	CHECK_STR(fake_log, "PCI: ECAM at 0x4000000000, buses 0-255\n");
 	pci_write(pci_bdf(0, 4, 1), 0x104, 4, 0x12345678);
 	CHECK_EQ(fake_host.mmio[0x4 << 15 | 1 << 12 | 0x104], 0x78);
 	CHECK_EQ(pci_read(pci_bdf(0, 4, 1), 0x106, 2), 0x1234);
@@ -56,13 +56,15 @@ TEST(ecam_above_4_gib)
 TEST(entries_that_are_not_ours)
 {
 	machine();
-	add(0x380000000000, 1, 0, 255); /* another segment */
+	add(0x4000000000, 1, 0, 255);	/* another segment */
 	add(0xb0000000, 0, 0x80, 0xff); /* not from bus 0 */
 	add(0xb0000800, 0, 0, 255);	/* not aligned */
 	add(0, 0, 0, 255);
+	add(0x7ff8000000, 0, 0, 255); /* its end is beyond what this CPU can address */
 	pci_access_init(&acpi);
 	CHECK_EQ(mapped, 0);
 	CHECK(!pci_access_extended());
+	CHECK(strstr(fake_log, "ECAM at 0x7ff8000000 is beyond this CPU's addresses; not used\n"));
 	CHECK_EQ(pci_read(0, 0x100, 4), ~0u);
 	add(0xc0000000, 0, 0, 0x3f);
 	pci_access_init(&acpi);

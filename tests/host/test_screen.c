@@ -128,6 +128,35 @@ TEST(lines_wrap_and_scroll)
 	CHECK_STR(line(3), "3");
 }
 
+TEST(many_lines_at_once_look_like_one_by_one)
+{
+	static const char *const text[] = {
+		"one\ntwo two two two\n\nthree\n\n\nfour\nfive five five\nsix\n\nnine\n\n",
+		"1\n2\n3\n4\n5\033[A\nx",
+		"1\n2\n3\n4\n5\n6\033[1;1H7\n8\n9\n",
+		"1\n2\n3\n4\n5\n6\033[2J\n\n\n7",
+	};
+	char expected[4][32];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(text); i++) {
+		setup(10, 4);
+		for (const char *c = text[i]; *c; c++) {
+			pane_write(&p, c, 1);
+		}
+		for (unsigned row = 0; row < 4; row++) {
+			strcpy(expected[row], line(row));
+		}
+		setup(10, 4);
+		say(text[i]);
+		for (unsigned row = 0; row < 4; row++) {
+			CHECK_STR(line(row), expected[row]);
+		}
+	}
+	say("\n\n\n\n\n\n\n\n\n\nlast");
+	CHECK_STR(line(3), "last");
+	CHECK_STR(line(2), "");
+}
+
 TEST(an_area_keeps_to_itself)
 {
 	setup(20, 6);

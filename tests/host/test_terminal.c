@@ -115,6 +115,44 @@ TEST(the_log_view_shows_all_again)
 	CHECK_EQ(t.input, 0);
 }
 
+TEST(the_end_is_shown_to_everybody)
+{
+	setup();
+	feed(TERMINAL_LOG, "mullion: linux: powered off\n");
+	terminal_type(&t, 1);
+	terminal_type(&t, '1');
+	seen();
+	feed(0, "Power down");
+	terminal_show_all(&t);
+	feed(TERMINAL_LOG, "mullion: all guests ended\n");
+	CHECK_STR(seen(), "Power down\r\n--- log and all guests ---\r\n"
+			  "mullion: linux: powered off\r\nmullion: all guests ended\r\n");
+	terminal_show_all(&t);
+	CHECK_STR(seen(), "");
+}
+
+TEST(the_log_alone)
+{
+	setup();
+	feed(TERMINAL_LOG, "mullion: started\n");
+	terminal_type(&t, 1);
+	terminal_type(&t, '2');
+	seen();
+	terminal_type(&t, 1);
+	CHECK_EQ(terminal_type(&t, '0'), KEY_NONE);
+	CHECK_STR(seen(), "\r\n--- log (Ctrl-a l: all) ---\r\nmullion: started\r\n");
+	feed(1, "hidden\n");
+	feed(TERMINAL_LOG, "mullion: ended\n");
+	CHECK_STR(seen(), "mullion: ended\r\n");
+	CHECK_EQ(terminal_type(&t, 'x'), KEY_LOG);
+	terminal_type(&t, 1);
+	CHECK_EQ(terminal_type(&t, 'a'), KEY_NONE);
+	terminal_type(&t, 1);
+	terminal_type(&t, 'l');
+	CHECK_EQ(terminal_type(&t, 'x'), KEY_INPUT);
+	CHECK_EQ(t.input, 1);
+}
+
 TEST(a_guest_that_does_not_exist_is_not_switched_to)
 {
 	setup();

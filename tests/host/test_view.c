@@ -110,7 +110,7 @@ TEST(a_tile_for_each_guest_and_the_log)
 	CHECK_STR(line(1), "first");
 	CHECK_STR(line(9), "2 other  starting  CPU 2  0 exits/s");
 	CHECK_STR(line(10), "second");
-	CHECK_STR(line(19), "log                               Ctrl-a then: 1-9 guest, l all, a "
+	CHECK_STR(line(19), "log                        Ctrl-a then: 1-9 guest, 0 log, l all, a "
 			    "Ctrl-a, x end");
 	CHECK_STR(line(20), "mullion: one line");
 	CHECK_STR(line(22), "mullion: third");
@@ -161,6 +161,91 @@ TEST(a_long_history_begins_with_a_whole_line)
 	CHECK_STR(line(24), "");
 	CHECK_STR(line(23), "line 999 of many");
 	CHECK_STR(line(1), "line 977 of many");
+}
+
+static void type(const char *keys)
+{
+	fake_host.typed = keys;
+	turns(40);
+}
+
+TEST(the_log_can_be_scrolled)
+{
+	char text[512];
+
+	begin(80, 25);
+	for (unsigned i = 0; i < 3000; i++) { /* more than the ring keeps */
+		snprintf(text, sizeof(text), "mullion: line %u of the log\n", i);
+		fake_log_keep(text);
+	}
+	run(3);
+	turns(40);
+	type("\0010");
+	CHECK_STR(line(0), "log  PageUp PageDown Home End                                     "
+			   " Ctrl-a l: all");
+	CHECK_STR(line(1), "mullion: line 2976 of the log");
+	CHECK_STR(line(24), "mullion: line 2999 of the log");
+	type("\033[5~");
+	CHECK_STR(line(1), "mullion: line 2952 of the log");
+	CHECK_STR(line(24), "mullion: line 2975 of the log");
+	type("\033[A\033[A\033[B");
+	CHECK_STR(line(1), "mullion: line 2951 of the log");
+	fake_log_keep("mullion: more\n"); /* it stays where it is */
+	fake_log_offer("mullion: more\n");
+	turns(40);
+	CHECK_STR(line(1), "mullion: line 2951 of the log");
+	type("\033[6~");
+	CHECK_STR(line(1), "mullion: line 2975 of the log");
+	type("\033[6~");
+	CHECK_STR(line(23), "mullion: line 2999 of the log");
+	CHECK_STR(line(24), "mullion: more");
+	fake_log_keep("mullion: still more\n"); /* at the end it follows */
+	fake_log_offer("mullion: still more\n");
+	turns(40);
+	CHECK_STR(line(24), "mullion: still more");
+	type("\033[H\033[5~\033[A");
+	CHECK(!strncmp(line(1), "mullion: line ", 14));
+	CHECK(atoi(line(1) + 14) > 600 && atoi(line(1) + 14) < 900);
+	CHECK(line(24)[0] == 'm');
+	type("\033[F");
+	CHECK_STR(line(24), "mullion: still more");
+	type("\001l");
+	CHECK_STR(line(23), "mullion: still more");
+	CHECK_STR(line(0), "1>test  running  CPUs 0-1  0 exits/s");
+}
+
+TEST(long_lines_of_the_log_are_counted_as_they_wrap)
+{
+	char text[512];
+
+	begin(40, 10);
+	for (unsigned i = 0; i < 20; i++) {
+		memset(text, 'a' + i % 26, 100);
+		text[i % 2 ? 100 : 80] = '\n';
+		text[i % 2 ? 101 : 81] = 0;
+		fake_log_keep(text);
+	}
+	run(3);
+	turns(40);
+	type("\0010");
+	/* r, s and t take 3, 2 and 3 of 9 rows; the 2 of q do not fit. */
+	CHECK_EQ(line(1)[0], 'r');
+	CHECK_EQ(line(5)[0], 's');
+	CHECK_EQ(line(8)[19], 't');
+	CHECK_EQ(line(9)[0], 0);
+	type("\033[5~");
+	CHECK_EQ(line(1)[0], 'o');
+	CHECK_EQ(line(7)[39], 'q');
+	CHECK_EQ(line(9)[0], 'r');
+	memset(text, 'X', 500);
+	text[500] = '\n';
+	text[501] = 0;
+	fake_log_keep(text); /* longer than the screen */
+	type("\033[F");
+	CHECK_EQ(line(1)[0], 'X');
+	CHECK_EQ(line(9)[39], 'X');
+	type("\033[5~\033[5~\033[5~\033[5~\033[5~\033[5~\033[5~\033[5~");
+	CHECK_STR(line(1), "mullion: one line");
 }
 
 TEST(a_turn_draws_little_and_a_flood_fifty_pictures_a_second)

@@ -305,6 +305,11 @@ TEST(units_that_cannot_be_used)
 	CHECK(!iommu_probe(&rig_machine, &why));
 	CHECK(strstr(why.text, "checksum"));
 	machine(CAP, EXT);
+	rig_table[56 + 5] = 0x10; /* registers at 1 << 44 */
+	rig_seal();
+	CHECK(!iommu_probe(&rig_machine, &why));
+	CHECK(strstr(why.text, "is beyond this CPU's addresses"));
+	machine(CAP, EXT);
 	CHECK(iommu_probe(&rig_machine, &why));
 	told.dead = true;
 	CHECK(!iommu->enable(&why));

@@ -4,8 +4,8 @@
 first two beside each other: `bochs` takes one core whatever it runs; `rest` has the tests in QEMU
 and those without an emulator, and then helps with Bochs's; `alone` has what a second emulator would
 disturb. `--claims DIR` is a directory where each process notes a test before it runs it, so that
-nobody else does. What came of the machines of test_matrix.py is printed as a table, or goes to the
-file of `--rows`, which matrix.py then prints. `--pictures DIR` keeps pictures of screens.
+nobody else does. What came of the machines of test_matrix.py and test_faults.py is printed as tables, or
+goes to the file of `--rows`, which matrix.py then prints. `--pictures DIR` keeps pictures of screens.
 """
 
 import hashlib
@@ -95,6 +95,6 @@ def pytest_terminal_summary(terminalreporter, config):
         with open(config.getoption("--rows"), "a", encoding="utf-8") as f:
             f.writelines(json.dumps(row) + "\n" for row in found)
     elif found:
-        terminalreporter.section("boot matrix")
+        terminalreporter.section("machines")
         for line in matrix.table(found):
             terminalreporter.write_line(line)

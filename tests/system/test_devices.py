@@ -177,6 +177,7 @@ def test_all_devices(tmp_path):
             "-device", "ide-hd,bus=sata.0,drive=c"],
             until="^mullion: linux: powered off.*\n")
     result.expect("linux: reset: .*; restarting", result.log())
+    assert int(result.expect(r"linux: its devices sent (\d+)", result.log())[1]) > 100, "idle before the restart"
     told = facts(result, "linux")
     assert not [line for line in result.log() if re.search(r"owns PCI 0[12].*no reset", line)]
     for function in disks.file:

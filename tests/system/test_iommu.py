@@ -55,8 +55,8 @@ def test_its_registers_are_no_guests(tmp_path, unit, page):
 
 # A device whose BAR 2 is memory: 1 MiB that the BIOS puts above 4 GiB, beside a BAR of 2 GiB that fills the hole.
 MEMORY_BAR = 0x180000000
-MEMORY_DEVICE = ["-object", "memory-backend-ram,id=m,size=1M", "-device", "ivshmem-plain,memdev=m,addr=5",
-                 "-device", "pci-testdev,membar=2G,addr=7"]
+MEMORY = 1 << 20
+MEMORY_DEVICE = ["-device", "ivshmem-plain,memdev=m,addr=5", "-device", "pci-testdev,membar=2G,addr=7"]
 EDU = ["-device", "edu,dma_mask=0xffffffffffffffff,addr=4", "-device", "edu,dma_mask=0xffffffffffffffff,addr=6"]
 HYPERVISOR, VICTIM, NOTHING = 0x200000, 0x8000000, 0x30000000
 
@@ -75,14 +75,24 @@ def test_device_and_attack(tmp_path, unit):
     config = (SYSTEM
               + guest("edu", "edu.elf", cpus="0-1", memory="32M", pci="00:04.0", dma="unsafe-identity",
                       cmdline=f'"dma cpus=2 sweep {given}"')
-              + guest("victim", "victim.elf", cpus="2", memory="256M", pci="00:05.0", cmdline="seconds=17")
+              + guest("victim", "victim.elf", cpus="2", memory="256M", pci="00:05.0", cmdline="seconds=100")
               + guest("rogue", "edu.elf", cpus="3", memory="32M", pci="00:06.0", cmdline="rogue", on_dma_fault="stop"))
+    shared = tmp_path / "memory"
+    shared.write_bytes(bytes(MEMORY))
+    backend = ["-object", f"memory-backend-file,id=m,size={MEMORY},share=on,mem-path={shared}"]
     seen = []
+
+    def swept():
+        seen.append(monitor(*dump))
+        with shared.open("r+b") as f:  # the victim looks once more, and ends
+            f.seek(MEMORY - 4)
+            f.write(b"stop")
+
     dump = [f"xp /64xb {place}" for place in (HYPERVISOR, VICTIM)]
     acts = [("^edu\\| INTx", lambda: seen.append(monitor("info pci", *dump))),
-            ("^edu\\| swept", lambda: seen.append(monitor(*dump)))]
+            ("^edu\\| swept", swept)]
     result = boot(EPYC, tmp_path, config, [elf("edu"), elf("victim")], smp=4, memory=512, timeout=120, acts=acts,
-                  options=["--", "-device", UNITS[unit][0], *EDU, *MEMORY_DEVICE, *monitor.options])
+                  options=["--", "-device", UNITS[unit][0], *backend, *EDU, *MEMORY_DEVICE, *monitor.options])
     told = unit != "amdvi"  # QEMU's AMD-Vi tells of no fault
     result.ended(2, 1) if told else result.ended(3, 0)
     assert "DMA of 1024 bytes there and back" in result.guest("edu")

@@ -1,7 +1,9 @@
 """PCI functions of the machine in a guest: QEMU's edu device by a tiny guest, NVMe by Debian's kernel."""
 
+import re
+
 import pytest
-from vehicle import EPYC, LINUX, MAX, SKYLAKE, SYSTEM, ZAMBEZI, Monitor, boot, elf, guest
+from vehicle import EPYC, LINUX, MAX, SKYLAKE, SYSTEM, TOP, ZAMBEZI, Monitor, boot, elf, guest
 
 EDU = ["-device", "edu,addr=3"]
 VTD = ["-device", "intel-iommu,intremap=on,aw-bits=48"]
@@ -106,19 +108,30 @@ def test_refused(tmp_path, line, text):
     assert text in result.text
 
 
+def follow_guide(disk):
+    """docs/passthrough.md, word by word: what the log must say, a guest's section, QEMU's devices."""
+    guide = (TOP / "docs/passthrough.md").read_text(encoding="utf-8")
+    told = re.findall(r"^ +mullion: (.*)$", guide, re.M) + [re.search(r"`(linux: owns .*?)`", guide)[1]]
+    section = re.search(r"^ +\[guest linux\]\n( +\w.*\n)+", guide, re.M)[0].replace("   ", "")
+    size, devices = re.search(r"truncate -s (\d+)M disk.raw\n.*? -- (.*?)\n```", guide, re.S).groups()
+    return told, section, int(size), devices.replace("\\\n", "").replace("disk.raw", str(disk)).split()
+
+
 @pytest.mark.parametrize("iommu", [[], VTD, AMDVI], ids=["unsafe", "vtd", "amdvi"])
 def test_linux_nvme(tmp_path, iommu):
-    """64 MiB written, read back, and read again by the next start of the guest."""
+    """64 MiB written, read back, and read again by the next start of the guest. As the guide has it, and
+    with the two other IOMMUs."""
     disk = tmp_path / "disk"
+    told, config, size, devices = follow_guide(disk)
+    assert devices[:2] == VTD
     with open(disk, "wb") as f:
-        f.truncate(96 << 20)
-    config = guest("linux", "bzImage", cpus="1-2", memory="256M", initrd="initrd.img", pci="00:04.0",
-                   debug_exit=None, dma=None if iommu else "unsafe-identity",
-                   cmdline='"console=ttyS0 quiet nokaslr mitigations=off tsc=reliable no_timer_check '
-                           'cryptomgr.notests mullion.test=nvme"')
+        f.truncate(size << 20)
+    config += ('serial = com1\ncmdline = "console=ttyS0 quiet nokaslr mitigations=off tsc=reliable '
+               'no_timer_check cryptomgr.notests mullion.test=nvme"\n')
+    config += "" if iommu else "dma = unsafe-identity\n"
     result = boot(EPYC, tmp_path, SYSTEM + config, [LINUX / "bzImage", LINUX / "initrd.img"], smp=4, memory=768,
-                  timeout=120, options=["--", *iommu, "-drive", f"if=none,id=d,format=raw,file={disk}",
-                                        "-device", "nvme,drive=d,serial=mullion,addr=4"])
+                  timeout=120, options=["--", *iommu, *devices[2:]])
+    assert set(told) <= set(result.log())
     sums = [line.split("=")[1] for line in result.guest("linux") if line.startswith("fact: nvme=")]
     assert len(sums) == 3 and len(set(sums)) == 1 and len(sums[0]) == 32
     result.expect("reset: ", result.log())

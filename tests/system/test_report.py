@@ -70,10 +70,9 @@ def test_report_page_by_page(tmp_path):
                         f"unix:{monitor},server=on,wait=off")
     try:
         terminal.wait(END + r".*\n")
-        with socket.socket(socket.AF_UNIX) as keyboard:  # the one that belongs to the screen
-            keyboard.connect(monitor)
-            keyboard.sendall(b"sendkey spc\n")
-            keyboard.recv(4096)
+        keyboard = socket.socket(socket.AF_UNIX)  # the one that belongs to the screen
+        keyboard.connect(monitor)
+        keyboard.sendall(b"sendkey spc\n")
         lines = []
         for _ in range(3):
             end = time.monotonic() + 20
@@ -90,6 +89,7 @@ def test_report_page_by_page(tmp_path):
         assert terminal.process.wait(10) is not None
     finally:
         terminal.end()
+        keyboard.close()
 
 
 def test_report_before_the_start(tmp_path):

@@ -8,6 +8,7 @@ import re
 
 import pytest
 import screen
+from test_media import mtools
 from vehicle import GUESTS, LINUX, elf, guest, make_image
 
 # Nothing is said about the console: the first serial port, which is not there, and the screen.
@@ -28,10 +29,11 @@ def keep(request):
 
 
 def set_mode(image, mode):
-    """Has GRUB leave a graphics mode on a BIOS, where mkimage writes text into grub.cfg."""
-    data = image.read_bytes()
-    line = re.search(rb"# On a BIOS[^\0]*?gfxpayload=text; fi", data)[0]
-    image.write_bytes(data.replace(line, f"set gfxpayload={mode}".encode().ljust(len(line))))
+    """Has GRUB leave a graphics mode on a BIOS, as docs/console.md tells."""
+    menu = mtools("mcopy", image, "::/grub/grub.cfg", "-")
+    assert b"\tset gfxpayload=text\n" in menu
+    menu = menu.replace(b"set gfxpayload=text", f"insmod all_video; set gfxpayload={mode}".encode())
+    mtools("mcopy", image, "-o", "-", "::/grub/grub.cfg", data=menu)
     return image
 
 
@@ -68,6 +70,12 @@ def test_text_mode_keys_and_last_words(tmp_path):
         machine.type("\x01l")
         lines = show.wait(r"^1 spin [^\0]*^2>ticker [^\0]*^log  ")
         assert "ticker: 60 ticks, lost 0" in tile(lines, "2>ticker  ")
+
+        machine.type("\x010")  # the log alone, from its beginning
+        show.wait(r"^log  PageUp [^\0]*^mullion: ticker: started")
+        show.command("send-key", keys=[{"type": "qcode", "data": "home"}])
+        lines = show.wait(r"^mullion: Mullion, started by GRUB")
+        assert len(lines) == 25 and "mullion: ticker: started" not in "\n".join(lines)
 
         show.monitor("mce 2 0 0xb200000000000000 0x5 0 0")
         lines = show.wait(r"^mullion:   cr0 ")
