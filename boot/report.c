@@ -32,10 +32,10 @@ static unsigned rows;
 
 static void wait_key(void)
 {
-	host_console_watch(false);
+	host_timer_set(host_console_watch(false));
 	while (host_console_get() < 0) {
 		host_wait();
-		host_console_watch(false);
+		host_timer_set(host_console_watch(false));
 	}
 }
 
