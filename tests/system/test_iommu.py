@@ -89,7 +89,7 @@ def test_device_and_attack(tmp_path, unit):
             f.write(b"stop")
 
     dump = [f"xp /64xb {place}" for place in (HYPERVISOR, VICTIM)]
-    acts = [("^edu\\| INTx", lambda: seen.append(monitor("info pci", *dump))),
+    acts = [("^victim\\| victim: ", lambda: seen.append(monitor("info pci", *dump))),
             ("^edu\\| swept", swept)]
     result = boot(EPYC, tmp_path, config, [elf("edu"), elf("victim")], smp=4, memory=512, timeout=120, acts=acts,
                   options=["--", "-device", UNITS[unit][0], *backend, *EDU, *MEMORY_DEVICE, *monitor.options])
