@@ -62,10 +62,10 @@ $(B)/obj/%.asm.o: %.asm
 
 # --- the UEFI loader: boot/efi/ and the pure files that it shares with the hypervisor, on gnu-efi ------
 # Position-independent, linked as gnu-efi wants it, then turned into a PE file.
-EFI_FLAGS := -std=c17 -O2 -g -ffreestanding -nostdlib -mno-red-zone -mgeneral-regs-only -fpic -fshort-wchar \
+EFI_CALL_FLAGS := -fshort-wchar -DGNU_EFI_USE_MS_ABI -isystem /usr/include/efi -isystem /usr/include/efi/x86_64
+EFI_FLAGS := -std=c17 -O2 -g -ffreestanding -nostdlib -mno-red-zone -mgeneral-regs-only -fpic \
 	-fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -fno-strict-aliasing \
-	-fvisibility=hidden -DGNU_EFI_USE_MS_ABI \
-	-isystem /usr/include/efi -isystem /usr/include/efi/x86_64
+	-fvisibility=hidden $(EFI_CALL_FLAGS)
 EFI_SRC := $(sort $(wildcard boot/efi/*.c)) $(filter-out hv/config_reference.c,$(wildcard hv/config*.c)) hv/refuse.c \
 	hv/lib/printf.c hv/lib/string.c hv/load/elf.c hv/load/plan.c hv/addrspace.c
 EFI_OBJ := $(EFI_SRC:%.c=$(B)/efi/%.o) $(B)/efi/boot/efi/enter.asm.o
@@ -107,14 +107,17 @@ PURE_SRC := $(filter-out hv/lib/string.c hv/console/log.c,$(HV_SRC)) boot/multib
 	drivers/acpi_fadt.c drivers/acpi_dmar.c \
 	drivers/acpi_ivrs.c $(sort $(wildcard drivers/iommu.c drivers/vtd*.c drivers/amdvi*.c)) \
 	drivers/rtc_epoch.c drivers/pci.c drivers/pci_reset.c drivers/hpet.c
+# The files of the UEFI loader that call the firmware, for test_efi_firmware's.
+EFI_CALL_SRC := $(addprefix boot/efi/,files.c leave.c machine.c pages.c say.c)
 FAKE_SRC := $(sort $(wildcard tests/fake/*.c))
-HOST_OBJ := $(PURE_SRC:%.c=$(B)/host/%.o) $(FAKE_SRC:%.c=$(B)/host/%.o) $(ZYDIS_SRC:%=$(B)/host/zydis/%.o)
+HOST_OBJ := $(PURE_SRC:%.c=$(B)/host/%.o) $(EFI_CALL_SRC:%.c=$(B)/host/%.o) $(FAKE_SRC:%.c=$(B)/host/%.o) $(ZYDIS_SRC:%=$(B)/host/zydis/%.o)
 TEST_SRC := $(sort $(wildcard tests/host/test_*.c))
 TESTS := $(TEST_SRC:tests/host/%.c=$(B)/host/%)
 
 $(B)/host/%.o: %.c $(ZYDIS_DIR)/.fetched
 	@mkdir -p $(@D)
 	$(CC) $(HOST_FLAGS) $(WARN) -MMD -MP -I. -I$(B)/gen $(ZYDIS_DEFS) $(ZYDIS_INC) -c $< -o $@
+$(EFI_CALL_SRC:%.c=$(B)/host/%.o) $(B)/host/tests/host/test_efi_firmware.o: HOST_FLAGS += $(EFI_CALL_FLAGS)
 $(B)/host/zydis/%.o: $(ZYDIS_DIR)/src/%.c
 	@mkdir -p $(@D)
 	$(CC) $(HOST_FLAGS) -I. $(ZYDIS_DEFS) -I$(ZYDIS_DIR)/include -I$(ZYDIS_DIR)/src -c $< -o $@

@@ -20,11 +20,14 @@ struct boot_module {
 	char name[MAX_FILE]; /* first word of the module's string, without its directory */
 };
 
+/* The multiboot2 specification's numbers. */
+enum boot_framebuffer_type { FRAMEBUFFER_INDEXED = 0, FRAMEBUFFER_RGB = 1, FRAMEBUFFER_TEXT = 2 };
+
 struct boot_framebuffer {
 	hpa_t base;
 	uint32_t pitch, width, height;
 	uint8_t bpp;
-	uint8_t type; /* 0 indexed, 1 RGB, 2 EGA text */
+	uint8_t type; /* enum boot_framebuffer_type; text: width and height in characters */
 	uint8_t red_pos, red_size, green_pos, green_size, blue_pos, blue_size;
 	bool present;
 };

@@ -305,7 +305,7 @@ static bool take_framebuffer(struct parser *s, const struct tag *t)
 	f->height = get_le32(t->p + 24);
 	f->bpp = t->p[28];
 	f->type = t->p[29];
-	if (f->type == 1) {
+	if (f->type == FRAMEBUFFER_RGB) {
 		if (t->size < 38) {
 			return refuse_tag(s, t, "too short for a framebuffer's colours");
 		}

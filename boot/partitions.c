@@ -16,6 +16,7 @@
 #include "boot/report.h"
 #include "boot/screen.h"
 #include "boot/stage.h"
+#include "boot/warm.h"
 #include "drivers/power.h"
 #include "drivers/tsc.h"
 #include "hv/console/console.h"
@@ -436,9 +437,10 @@ static NORETURN void report_only(const struct boot_info *b, const struct acpi_in
 	for (;;) {
 		int typed;
 
-		host_console_watch(false);
+		host_timer_set(host_console_watch(false));
 		while ((typed = host_console_get()) >= 0) {
 			if (typed == 'r') {
+				warm_ended();
 				power_reset();
 			} else if (typed == ' ') {
 				report_print(b, a, true);

@@ -32,10 +32,10 @@ static unsigned rows;
 
 static void wait_key(void)
 {
-	host_console_watch(false);
+	host_timer_set(host_console_watch(false));
 	while (host_console_get() < 0) {
 		host_wait();
-		host_console_watch(false);
+		host_timer_set(host_console_watch(false));
 	}
 }
 
@@ -204,7 +204,7 @@ static void report_consoles(const struct boot_info *b)
 	for (unsigned i = 0; console_name(i); i++) {
 		say("console: serial %s", console_name(i));
 	}
-	if (f->present && f->type == 2) {
+	if (f->present && f->type == FRAMEBUFFER_TEXT) {
 		say("console: text mode, %u x %u characters, at 0x%lx", f->width, f->height,
 		    f->base.v);
 	} else if (f->present) {

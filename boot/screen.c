@@ -43,7 +43,7 @@ void screen_begin(const struct boot_info *b)
 		return;
 	}
 	place = b->framebuffer;
-	kind = place.type == 2 ? SCREEN_TEXT : SCREEN_PIXELS;
+	kind = place.type == FRAMEBUFFER_TEXT ? SCREEN_TEXT : SCREEN_PIXELS;
 	if (place.base.v + place_size() <= GIB(4)) {
 		/* start.asm's tables map it one to one. */
 		start((void *)place.base.v);

@@ -8,7 +8,6 @@
 #include "hv/console/font.h"
 #include "hv/pci.h"
 
-enum { TYPE_INDEXED = 0, TYPE_RGB = 1, TYPE_TEXT = 2 };
 enum { COLS_MIN = 40, ROWS_MIN = 10, SIDE_MAX = 16384, PITCH_MAX = 1 << 17 };
 enum { TEXT_LOW = 0xa0000, TEXT_HIGH = 0xc0000, CLASS_DISPLAY = 0x03 };
 #define ADDRESS_END BIT(52)
@@ -90,9 +89,9 @@ static bool check_framebuffer(const struct boot_info *b, struct framebuffer_mode
 bool screen_check(const struct boot_info *b, struct framebuffer_mode *m, struct refusal *r)
 {
 	switch (b->framebuffer.type) {
-	case TYPE_RGB: return check_framebuffer(b, m, r);
-	case TYPE_TEXT: return check_text(b, r);
-	case TYPE_INDEXED: return refuse(r, "it has indexed colours");
+	case FRAMEBUFFER_RGB: return check_framebuffer(b, m, r);
+	case FRAMEBUFFER_TEXT: return check_text(b, r);
+	case FRAMEBUFFER_INDEXED: return refuse(r, "it has indexed colours");
 	default: return refuse(r, "it is of type %u", b->framebuffer.type);
 	}
 }
@@ -109,7 +108,7 @@ static bool meets(const struct boot_framebuffer *f, uint64_t base, uint64_t size
 static bool function_meets(const struct boot_framebuffer *f, const struct pci_function *p)
 {
 	/* VGA text has no BAR: it is the display's, whichever that is. */
-	bool has = f->type == TYPE_TEXT && p->class_revision >> 24 == CLASS_DISPLAY;
+	bool has = f->type == FRAMEBUFFER_TEXT && p->class_revision >> 24 == CLASS_DISPLAY;
 
 	for (unsigned i = 0; i < PCI_BARS; i++) {
 		has |= p->bar[i].size && !p->bar[i].io && meets(f, p->bar[i].base, p->bar[i].size);

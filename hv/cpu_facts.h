@@ -43,8 +43,8 @@ static inline uint32_t cpu_facts_thread(const struct cpu_facts *f)
 }
 
 /*
- * Where this CPU's physical addresses end: a power of two. What firmware says to be beyond cannot be
- * mapped.
+ * Where this CPU's physical addresses end: a power of two. What firmware says to be beyond
+ * cannot be mapped.
  */
 static inline uint64_t cpu_address_limit(void)
 {

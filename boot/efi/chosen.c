@@ -127,7 +127,7 @@ bool chosen_read(struct chosen *c, struct refusal *r)
 	static const struct config_machine machine = {.file_exists = file_exists,
 						      .machine_name = "this machine"};
 
-	config = memory_take(sizeof(*config), PAGE_SIZE, GIB(4), MEMORY_FOR_DATA);
+	config = pages_take(sizeof(*config), PAGE_SIZE, GIB(4), PAGES_FOR_DATA);
 	if (!config) {
 		return refuse(r, "no memory is left to read the configuration");
 	}

@@ -32,11 +32,11 @@ const char *status_words(struct status_text *t, EFI_STATUS status);
 
 /*
  * Pages from the firmware, below `below`, at a multiple of `align` (a power of two), zeroed; NULL:
- * there are none. memory_give_back returns all of them.
+ * there are none. pages_give_back returns all of them.
  */
-enum memory_use { MEMORY_FOR_DATA = EfiLoaderData, MEMORY_FOR_CODE = EfiLoaderCode };
-void *memory_take(uint64_t size, uint64_t align, uint64_t below, enum memory_use use);
-void memory_give_back(void);
+enum pages_use { PAGES_FOR_DATA = EfiLoaderData, PAGES_FOR_CODE = EfiLoaderCode };
+void *pages_take(uint64_t size, uint64_t align, uint64_t below, enum pages_use use);
+void pages_give_back(void);
 
 /* Leaves boot services. The memory map that held then is in *map. */
 struct memory_map {
@@ -44,8 +44,8 @@ struct memory_map {
 	UINTN room, size, stride;
 	UINT32 version;
 };
-bool memory_map_prepare(struct memory_map *map, struct refusal *r);
-bool memory_leave_firmware(struct memory_map *map, struct refusal *r);
+bool leave_prepare(struct memory_map *map, struct refusal *r);
+bool leave_firmware(struct memory_map *map, struct refusal *r);
 
 /*
  * Files of the loader's own medium, by paths such as "files/bzImage". What files_read gives lies

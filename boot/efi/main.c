@@ -44,8 +44,8 @@ static bool load_image(struct start *s, struct refusal *r)
 	    !image_open(&image, HYPERVISOR, f.data, f.size, r)) {
 		return false;
 	}
-	memory = memory_take(image.high - image.low, image.align, (uint64_t)image.max + 1,
-			     MEMORY_FOR_CODE);
+	memory = pages_take(image.high - image.low, image.align, (uint64_t)image.max + 1,
+			    PAGES_FOR_CODE);
 	s->image_base = (uint64_t)memory;
 	if (!memory || s->image_base < image.min) {
 		return refuse(
@@ -59,7 +59,7 @@ static bool load_image(struct start *s, struct refusal *r)
 static bool begin_information(struct start *s, struct refusal *r)
 {
 	uint64_t room = INFORMATION + tags_memory_map_room(s->map.room, s->map.stride);
-	void *block = memory_take(room, PAGE_SIZE, GIB(4), MEMORY_FOR_DATA);
+	void *block = pages_take(room, PAGE_SIZE, GIB(4), PAGES_FOR_DATA);
 
 	if (!block) {
 		return refuse(r, "no memory below 4 GiB is left for the boot information");
@@ -100,7 +100,7 @@ static void add_information(struct start *s)
 
 static bool prepare_enter(struct start *s, struct refusal *r)
 {
-	s->enter_page = memory_take(PAGE_SIZE, PAGE_SIZE, GIB(4), MEMORY_FOR_CODE);
+	s->enter_page = pages_take(PAGE_SIZE, PAGE_SIZE, GIB(4), PAGES_FOR_CODE);
 	if (!s->enter_page) {
 		return refuse(r, "no memory below 4 GiB is left for the way out");
 	}
@@ -125,7 +125,7 @@ static bool start(struct start *s, struct refusal *r)
 {
 	firmware.boot->SetWatchdogTimer(0, 0, 0, NULL);
 	if (!files_open(r) || !files_check_trust(r) || !chosen_read(&s->chosen, r) ||
-	    !load_image(s, r) || !memory_map_prepare(&s->map, r) || !begin_information(s, r) ||
+	    !load_image(s, r) || !leave_prepare(&s->map, r) || !begin_information(s, r) ||
 	    !prepare_enter(s, r)) {
 		return false;
 	}
@@ -134,7 +134,7 @@ static bool start(struct start *s, struct refusal *r)
 	if (s->tags.full) {
 		return refuse(r, "the boot information is larger than %u KiB", INFORMATION >> 10);
 	}
-	if (!memory_leave_firmware(&s->map, r)) {
+	if (!leave_firmware(&s->map, r)) {
 		return false;
 	}
 	enter(s);
@@ -154,6 +154,6 @@ EFI_STATUS efi_main(EFI_HANDLE self, EFI_SYSTEM_TABLE *table)
 	start(&state, &r);
 	say_refusal(r.text, WAIT_SECONDS);
 	files_close();
-	memory_give_back();
+	pages_give_back();
 	return EFI_LOAD_ERROR;
 }

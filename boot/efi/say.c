@@ -93,7 +93,8 @@ static const struct {
 	const char *words;
 } known[] = {
 	{EFI_LOAD_ERROR, "the firmware could not load it (EFI_LOAD_ERROR)"},
-	{EFI_INVALID_PARAMETER, "the firmware takes no such name (EFI_INVALID_PARAMETER)"},
+	{EFI_INVALID_PARAMETER,
+	 "the firmware takes no such name or argument (EFI_INVALID_PARAMETER)"},
 	{EFI_UNSUPPORTED, "the firmware cannot do that (EFI_UNSUPPORTED)"},
 	{EFI_BAD_BUFFER_SIZE, "the size is wrong (EFI_BAD_BUFFER_SIZE)"},
 	{EFI_BUFFER_TOO_SMALL, "its name is too long (EFI_BUFFER_TOO_SMALL)"},

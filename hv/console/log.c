@@ -73,11 +73,14 @@ static void print_rest(void)
 	}
 }
 
-static void emit(const char *text, size_t len)
+/* keep: what of the text the next boot shows after a reset; NULL: none of it. */
+static void emit(const char *text, size_t len, const char *keep)
 {
 	bool mine = enter();
 
-	host_log_keep(text + sizeof(prefix) - 1, len - sizeof(prefix));
+	if (keep) {
+		host_log_keep(keep, (size_t)(text + len - 1 - keep)); /* without the newline */
+	}
 	for (size_t i = 0; i < len; i++) {
 		ring.text[ring.end++ % LOG_RING] = text[i];
 	}
@@ -104,12 +107,12 @@ void log_line(const char *fmt, ...)
 		len = sizeof(text) - 2;
 	}
 	text[len++] = '\n';
-	emit(text, len);
+	emit(text, len, text + sizeof(prefix) - 1);
 }
 
 void log_text(const char *text)
 {
-	emit(text, strlen(text));
+	emit(text, strlen(text), NULL);
 }
 
 void log_defer(bool on)

@@ -19,8 +19,8 @@ enum {
 
 enum stage { NO_SCREEN, LOG, TILES };
 
-static _Atomic uint32_t
-	stage; /* enum stage; LOG after TILES takes the screen from the console CPU */
+/* enum stage; LOG after TILES takes the screen from the console CPU. */
+static _Atomic uint32_t stage;
 static struct screen screen;
 static struct pane log_only; /* the pane of LOG */
 static uint64_t log_shown;   /* bytes of the log's ring that log_only has */
@@ -62,8 +62,12 @@ void view_log(void)
 		screen_forget(&screen);
 		begin_log();
 	}
-	for (; log_shown < ring->end; log_shown++) {
-		pane_write(&log_only, &ring->text[log_shown % LOG_RING], 1);
+	while (log_shown < ring->end) {
+		uint64_t from = log_shown % LOG_RING, n = ring->end - log_shown;
+
+		n = n < LOG_RING - from ? n : LOG_RING - from;
+		log_shown += n;
+		pane_write(&log_only, &ring->text[from], n);
 	}
 	screen_draw(&screen, UINT32_MAX);
 }

@@ -33,7 +33,7 @@ static void put(unsigned at, uint32_t v)
 	put_le32(fake_host.mmio + REGISTERS + at, v);
 }
 
-/* Three comparators: one in legacy mode, one by message, one off. */
+/* Three comparators: one in legacy mode, one by message, one by a pin. */
 static void machine(void)
 {
 	fake_host_reset();
@@ -49,7 +49,7 @@ static void machine(void)
 	put(0x010, 3);
 	put(0x100, 0x0000003c);
 	put(0x120, 0x0000c004);
-	put(0x140, 0x00008030);
+	put(0x140, 0x00008034);
 	put(0x160, 4); /* of no comparator */
 }
 

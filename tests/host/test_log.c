@@ -77,6 +77,11 @@ TEST(each_line_is_kept_for_the_next_boot)
 	CHECK_EQ(kept_lines, 1);
 	CHECK_EQ(kept_len, 6);
 	CHECK(!memcmp(kept, "4 CPUs", 6));
+	log_text("\n"); /* no line of the log's own */
+	CHECK_EQ(kept_lines, 1);
+	log_line("%s", "");
+	CHECK_EQ(kept_lines, 2);
+	CHECK_EQ(kept_len, 0);
 }
 
 TEST(a_long_line_is_cut_and_still_ends)

@@ -1,9 +1,9 @@
 /*
  * EPT entries (Intel SDM vol. 3, "Format of an EPT Page-Table Entry" and the like). Accessed and
  * dirty flags are off. The type here takes the place of the MTRRs, which EPT leaves out of account;
- * the guest's PAT is combined with it: RAM is write-back unless the guest says otherwise (and RAM that
- * firmware's MTRRs do not have write-back is nobody's, see memory.h), registers are uncached unless the
- * guest says WC.
+ * the guest's PAT is combined with it: RAM is write-back unless the guest says otherwise (RAM that
+ * firmware's MTRRs do not have write-back is nobody's, see boot/memory.h), registers are uncached
+ * unless the guest says WC.
  */
 #pragma once
 
