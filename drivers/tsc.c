@@ -20,7 +20,7 @@ enum {
 	PORT_B_GATE = BIT(0),
 	PORT_B_SPEAKER = BIT(1),
 	RUNS = 5,
-	RUN_DIVISOR = 50, /* a run lasts 1/50 s: the 8254 wraps after 1/18 s */
+	RUN_DIVISOR = 100, /* a run lasts 1/100 s; the 8254 wraps after 1/18 s */
 	READS = 8,
 	PATIENCE = 10000000, /* reads of a timer that may stand still */
 };

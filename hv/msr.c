@@ -92,6 +92,16 @@ bool msr_passed(uint32_t msr, bool write)
 	return action(find(msr), write) == PASS;
 }
 
+uint32_t msr_next(uint32_t msr)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		if (table[i].last >= msr) {
+			return table[i].first > msr ? table[i].first : msr;
+		}
+	}
+	return MSR_NONE;
+}
+
 /* One line per MSR and direction, whoever it was: a guest cannot flood the log. */
 static void log_refused(struct vcpu *v, uint32_t msr, bool write)
 {

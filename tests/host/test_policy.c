@@ -99,6 +99,30 @@ TEST(features_without_their_control_are_not_shown)
 	CHECK(!msr_passed(MSR_TSC_AUX, true));
 }
 
+static bool passed(uint32_t msr)
+{
+	return msr_passed(msr, false) || msr_passed(msr, true);
+}
+
+TEST(every_passed_msr_is_among_the_named)
+{
+	static const uint32_t base[] = {0, 0xc0000000, 0xc0010000};
+	unsigned all = 0, named = 0;
+
+	for (unsigned n = 0; n < ARRAY_SIZE(base); n++) {
+		for (uint32_t i = 0; i < 0x2000; i++) {
+			all += passed(base[n] + i);
+		}
+	}
+	for (uint32_t msr = msr_next(0), next; msr != MSR_NONE; msr = next) {
+		named += passed(msr);
+		next = msr_next(msr + 1);
+		CHECK(next > msr);
+	}
+	CHECK(all > 10);
+	CHECK_EQ(named, all);
+}
+
 TEST(topology_tells_one_core_per_vcpu)
 {
 	struct vcpu *v = vcpu(3), *last = v->part->vcpu[2];

@@ -48,11 +48,16 @@ static bool make_msr_map(hpa_t *out)
 		}
 		map = host_ptr(shared);
 		memset(map, 0xff, MSRPM_BYTES);
-		for (uint32_t i = 0; i < ARRAY_SIZE(range) * RANGE; i++) {
-			uint32_t msr = range[i / RANGE] + i % RANGE;
+		for (uint32_t msr = msr_next(0); msr != MSR_NONE; msr = msr_next(msr + 1)) {
+			uint32_t i = msr % RANGE, n = 0;
 
-			if (msr == MSR_EFER) {
-				continue; /* SVME is not the guest's to see, and must stay set */
+			while (n < ARRAY_SIZE(range) && msr - range[n] >= RANGE) {
+				n++;
+			}
+			i += n * RANGE;
+			/* EFER: SVME is not the guest's to see, and must stay set. */
+			if (n == ARRAY_SIZE(range) || msr == MSR_EFER) {
+				continue;
 			}
 			if (msr_passed(msr, false)) {
 				bitmap_clear(map, 2 * i);

@@ -77,15 +77,17 @@ static bool make_msr_bitmap(hpa_t *out)
 		}
 		map = host_ptr(shared);
 		memset(map, 0xff, PAGE_SIZE);
-		for (uint32_t i = 0; i < 2 * RANGE; i++) {
-			uint32_t msr = i < RANGE ? i : 0xc0000000 + i - RANGE;
-			uint8_t *half = i < RANGE ? map : map + HIGH;
+		for (uint32_t msr = msr_next(0); msr != MSR_NONE; msr = msr_next(msr + 1)) {
+			uint8_t *half = msr < RANGE ? map : map + HIGH;
 
+			if (msr >= RANGE && msr - 0xc0000000 >= RANGE) {
+				continue; /* never passed: these always exit */
+			}
 			if (msr_passed(msr, false)) {
-				bitmap_clear(half + READ, i % RANGE);
+				bitmap_clear(half + READ, msr % RANGE);
 			}
 			if (msr_passed(msr, true)) {
-				bitmap_clear(half + WRITE, i % RANGE);
+				bitmap_clear(half + WRITE, msr % RANGE);
 			}
 		}
 	}
