@@ -4,7 +4,8 @@ import re
 import time
 
 import pytest
-from vehicle import (EPYC, GUESTS, HASWELL, LINUX, MAX, SKYLAKE, SYSTEM, ZAMBEZI, boot, elf, guest)
+from vehicle import (BROADWELL, EPYC, GUESTS, HASWELL, LINUX, MAX, SANDY_BRIDGE, SKYLAKE, SYSTEM,
+                     ZAMBEZI, boot, elf, guest)
 
 DEFAULT = "console=ttyS0 quiet cryptomgr.notests mullion.test=poweroff"
 BOCHS_CLOCK = 1700000000  # as run-bochs sets it
@@ -120,8 +121,9 @@ def test_32_bit_kernel(tmp_path, vehicle):
     assert facts(result)["init"] == "32"
 
 
-@pytest.mark.parametrize("vehicle", [ZAMBEZI], ids=str)
-def test_zambezi(tmp_path, vehicle):
+@pytest.mark.parametrize("vehicle", [BROADWELL, SANDY_BRIDGE, ZAMBEZI], ids=str)
+def test_other_models(tmp_path, vehicle):
+    """The rest of those in Bochs that run Linux natively."""
     check(linux(vehicle, tmp_path, 1), vehicle, 1)
 
 

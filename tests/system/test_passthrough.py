@@ -131,7 +131,8 @@ def test_linux_nvme(tmp_path, iommu):
     config = config.replace('"console=ttyS0"', '"console=ttyS0 quiet nokaslr mitigations=off tsc=reliable '
                             'no_timer_check cryptomgr.notests mullion.test=nvme"')
     config += "" if iommu else "dma = unsafe-identity\n"
-    result = boot(EPYC, tmp_path, SYSTEM + config, [LINUX / "bzImage", LINUX / "initrd.img"], smp=4, memory=768,
+    config += guest("ticker", "ticker.elf", cpus="3", memory="8M", cmdline="seconds=5")
+    result = boot(EPYC, tmp_path, SYSTEM + config, [LINUX / "bzImage", LINUX / "initrd.img", elf("ticker")], smp=4, memory=768,
                   timeout=120, options=["--", *iommu, *devices[2:]])
     assert set(told if iommu == VTD else told[-1:]) <= set(result.log())
     sums = [line.split("=")[1] for line in result.guest("linux") if line.startswith("fact: nvme=")]
@@ -139,7 +140,8 @@ def test_linux_nvme(tmp_path, iommu):
     result.expect("reset: ", result.log())
     _, _, orphans = counts(result, "linux")
     assert orphans == 0
-    result.ended(1, 0)
+    result.expect(r"ticks, lost 0$", result.guest("ticker"))
+    result.ended(2, 0)
 
 
 @pytest.mark.parametrize("vehicle", [SKYLAKE, ZAMBEZI], ids=str)

@@ -41,11 +41,13 @@ class Vehicle:
 
     @property
     def svm(self):
-        return not self.name.startswith(("skylake", "haswell"))
+        return not self.cpu.startswith(("corei7_", "broadwell_"))
 
 
 SKYLAKE = Vehicle("skylake", "run-bochs", "corei7_skylake_x")
 HASWELL = Vehicle("haswell", "run-bochs", "corei7_haswell_4770")
+BROADWELL = Vehicle("broadwell", "run-bochs", "broadwell_ult")
+SANDY_BRIDGE = Vehicle("sandy_bridge", "run-bochs", "corei7_sandy_bridge_2600k")
 ZAMBEZI = Vehicle("zambezi", "run-bochs", "zambezi")
 EPYC = Vehicle("epyc", "run-qemu", "EPYC")
 MAX = Vehicle("max", "run-qemu", "max")
