@@ -1,5 +1,5 @@
 /*
- * From a bootable machine to running guests: configuration, backend, partitions, start.
+ * From a bootable machine to running guests: backend, partitions, start.
  *
  * Called once by main.c on the boot CPU when all CPUs are up and parked. Everything is checked and
  * built before anything starts; the first cause against it is printed and nothing is started.
@@ -8,231 +8,23 @@
 #include "arch/x86_64/percpu.h"
 #include "arch/x86_64/svm/svm.h"
 #include "arch/x86_64/vmx/vmx.h"
-#include "boot/console.h"
+#include "boot/configuration.h"
 #include "boot/keyboard.h"
 #include "boot/main.h"
-#include "boot/memory.h"
-#include "boot/ram.h"
 #include "boot/report.h"
 #include "boot/screen.h"
 #include "boot/stage.h"
 #include "boot/warm.h"
 #include "drivers/power.h"
-#include "drivers/tsc.h"
 #include "hv/console/console.h"
 #include "hv/cpu_facts.h"
 #include "hv/cpuid.h"
 #include "hv/host.h"
-#include "hv/iommu.h"
-#include "hv/lib/string.h"
 #include "hv/log.h"
 #include "hv/partition.h"
 #include "hv/passthrough.h"
-#include "hv/pci.h"
 
-static struct config config;
 static struct partition partition[MAX_GUESTS];
-
-/* --- files of the boot image --- */
-
-static const struct boot_module *find_module(const struct boot_info *b, const char *name)
-{
-	for (unsigned i = 0; i < b->modules; i++) {
-		if (strcmp(b->module[i].name, config_file_base(name)) == 0) {
-			return &b->module[i];
-		}
-	}
-	return NULL;
-}
-
-struct found {
-	const struct boot_info *boot;
-	const struct acpi_info *acpi;
-};
-
-static bool file_exists(void *ctx, const char *name, uint64_t *size)
-{
-	const struct found *f = ctx;
-	const struct boot_module *m = find_module(f->boot, name);
-
-	if (m) {
-		*size = m->size;
-	}
-	return m != NULL;
-}
-
-static struct load_file load_file(const struct boot_info *b, const struct config_file *f)
-{
-	const struct boot_module *m = f->name[0] ? find_module(b, f->name) : NULL;
-
-	if (!m) {
-		return (struct load_file){NULL, 0, f->name, f->args};
-	}
-	return (struct load_file){host_ptr(m->start), m->size, f->name, f->args};
-}
-
-/* --- configuration --- */
-
-static bool open_config(void *ctx, const char *name, const char **text, size_t *len,
-			struct refusal *r)
-{
-	const struct boot_module *m = find_module(ctx, name);
-
-	if (!m) {
-		return refuse(r,
-			      "the boot image has no module %s; add `module2 FILE %s` to grub.cfg",
-			      name, name);
-	}
-	*text = host_ptr(m->start);
-	*len = m->size;
-	return true;
-}
-
-/* `config=NAME` on the loader's command line chooses another module than mullion.conf. */
-static bool read_config(const struct boot_info *b, struct refusal *r)
-{
-	const struct config_source source = {open_config, (void *)(uintptr_t)b};
-	char name[MAX_FILE] = CONFIG_DEFAULT;
-	const char *given = boot_option_value(b, "config=");
-	size_t len = 0;
-
-	while (given && given[len] && given[len] != ' ') {
-		len++;
-	}
-	if (len >= sizeof(name)) {
-		return refuse(r, "config= names a file that is longer than %u bytes", MAX_FILE - 1);
-	}
-	if (len) {
-		memcpy(name, given, len);
-		name[len] = 0;
-	}
-	return config_choose(&config, name, &source, r);
-}
-
-/* Of what the configuration says, the least that can run: one guest, and no device of the machine.
- */
-static void make_safe(void)
-{
-	struct config_guest *g = &config.guest[0];
-
-	log_line("safe mode: only guest '%s', the first of %u, is started; `pci`, `ports` and "
-		 "`mmio` are left out",
-		 g->name, config.guests);
-	config.guests = 1;
-	g->pcis = 0;
-	g->ports = 0;
-	g->mmios = 0;
-	g->dma = DMA_REMAPPED;
-}
-
-/* `console =` in [system] holds unless the loader's command line said something. */
-static void use_consoles(const struct boot_info *b)
-{
-	const struct config_console *c = &config.system.console;
-	struct console_list used, wanted = {.ports = c->ports};
-
-	for (unsigned i = 0; i < config.guests; i++) {
-		for (unsigned n = 0; n < config.guest[i].pcis; n++) {
-			const struct config_pci *f = &config.guest[i].pci[n];
-
-			console_withdraw(pci_bdf(f->bus, f->device, f->function));
-		}
-	}
-	if (boot_option(b, "console=")) {
-		return;
-	}
-	for (unsigned i = 0; i < c->ports; i++) {
-		wanted.port[i] = c->port[i];
-	}
-	wanted.screen = c->framebuffer;
-	console_use(&wanted);
-	if (wanted.screen && config.system.present && !screen_present()) {
-		log_line("console: this machine has no screen that can be drawn on");
-	}
-	console_used(&used);
-	/* Rather than nowhere, the log goes to the screen. */
-	if (!wanted.screen && (c->none || used.ports)) {
-		screen_end("mullion: `console` does not list framebuffer: nothing more is shown "
-			   "here\n");
-	}
-}
-
-static bool any_pci(void)
-{
-	bool any = false;
-
-	for (unsigned i = 0; i < config.guests; i++) {
-		any |= config.guest[i].pcis != 0;
-	}
-	return any;
-}
-
-static bool meets_page(uint64_t base, uint64_t size, hpa_t page)
-{
-	return page.v < base + size && base < page.v + PAGE_SIZE;
-}
-
-static bool meets_iommu(uint64_t base, uint64_t size)
-{
-	uint64_t at, bytes;
-
-	for (unsigned i = 0; iommu && iommu->registers(i, &at, &bytes); i++) {
-		if (at < base + size && base < at + bytes) {
-			return true;
-		}
-	}
-	return false;
-}
-
-static const char *mmio_taken(void *ctx, uint64_t base, uint64_t size)
-{
-	const struct found *f = ctx;
-
-	if (meets_page(base, size, f->acpi->lapic)) {
-		return "the local APIC";
-	}
-	for (unsigned i = 0; i < f->acpi->ioapics; i++) {
-		if (meets_page(base, size, f->acpi->ioapic[i].base)) {
-			return "an I/O APIC";
-		}
-	}
-	if (meets_iommu(base, size)) {
-		return "an IOMMU";
-	}
-	return memory_meets(f->boot, base, size);
-}
-
-static const char *cpu_unusable(void *ctx, unsigned cpu)
-{
-	const char *why = cpu_facts[cpu].unusable.text;
-
-	(void)ctx;
-	return why[0] ? why : NULL;
-}
-
-static bool check_machine(const struct boot_info *b, const struct acpi_info *a, struct refusal *r)
-{
-	struct found found = {.boot = b, .acpi = a};
-	struct config_machine machine = {
-		.cpus = host_cpu_count(),
-		.memory = ram_free(),
-		.file_exists = file_exists,
-		.mmio_taken = mmio_taken,
-		.cpu_unusable = cpu_unusable,
-		.ctx = &found,
-		.machine_name = "this machine",
-	};
-
-	if (tsc_problem() && config.system.tsc != TSC_TRUST) {
-		return refuse(r, "%s; `tsc = trust` in [system] starts them all the same",
-			      tsc_problem());
-	}
-	if (tsc_problem()) {
-		log_line("warning: %s", tsc_problem());
-	}
-	return config_check_machine(&config, &machine, r) &&
-	       passthrough_check(&config, &machine, r);
-}
 
 /* --- virtualization --- */
 
@@ -286,6 +78,16 @@ static void choose_features(void)
 
 /* --- partitions --- */
 
+static bool any_pci(void)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < config.guests; i++) {
+		any |= config.guest[i].pcis != 0;
+	}
+	return any;
+}
+
 static bool create_partition(const struct boot_info *b, unsigned i, struct refusal *r)
 {
 	struct config_guest *g = &config.guest[i];
@@ -295,8 +97,8 @@ static bool create_partition(const struct boot_info *b, unsigned i, struct refus
 	p->file = &config;
 	p->index = i;
 	p->image = (struct load_image){
-		.kernel = load_file(b, &g->kernel),
-		.initrd = load_file(b, &g->initrd),
+		.kernel = configuration_file(b, &g->kernel),
+		.initrd = configuration_file(b, &g->initrd),
 		.modules = g->modules,
 		.cmdline = g->cmdline,
 		.flat = g->flat,
@@ -305,7 +107,7 @@ static bool create_partition(const struct boot_info *b, unsigned i, struct refus
 		.memory = g->memory,
 	};
 	for (unsigned n = 0; n < g->modules; n++) {
-		p->image.module[n] = load_file(b, &g->module[n]);
+		p->image.module[n] = configuration_file(b, &g->module[n]);
 	}
 	return partition_create(p, virt->npt_format, r);
 }
@@ -418,9 +220,9 @@ static NORETURN void report_only(const struct boot_info *b, const struct acpi_in
 {
 	struct refusal r = {""};
 
-	if (read_config(b, &r)) {
+	if (configuration_read(b, &r)) {
 		config.system.console.framebuffer = true;
-		use_consoles(b);
+		configuration_use_consoles(b);
 	}
 	r.text[0] = 0;
 	if (choose_backend(&r)) {
@@ -461,13 +263,14 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	if (boot_option(b, "report")) {
 		report_only(b, a);
 	}
-	if (!read_config(b, &r)) {
+	if (!configuration_read(b, &r)) {
 		refused(&r);
 	}
 	if (safe) {
-		make_safe(); /* first: a serial card that a guest would have stays a console */
+		configuration_make_safe(); /* first: a serial card that a guest would have stays a
+					      console */
 	}
-	use_consoles(b);
+	configuration_use_consoles(b);
 	boot_stage(STAGE_VIRT);
 	able = choose_backend(&r);
 	if (able) {
@@ -478,7 +281,7 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	} else if (config.system.report) {
 		report_print(b, a, false);
 	}
-	if (!able || !check_machine(b, a, &r)) {
+	if (!able || !configuration_check(b, a, &r)) {
 		refused(&r);
 	}
 	cpu_facts_warn_siblings(cpu_facts, host_cpu_count(), &config);
