@@ -14,15 +14,16 @@
 #include "hv/lib/printf.h"
 #include "hv/lib/string.h"
 #include "hv/log.h"
+#include "hv/pci.h"
 
 enum { OFFERS = 8, POLLS_PER_SECOND = 100 };
 
 struct serial {
 	struct uart uart;
 	char name[40];
-	uint16_t bdf; /* of an offer; 0: no PCI function */
-	bool greeted; /* it has seen the log from its beginning */
-	bool has_irq; /* else it is written to with waiting, and looked at now and then */
+	uint64_t base; /* of an offer: its first register, a port or a physical address */
+	bool greeted;  /* it has seen the log from its beginning */
+	bool has_irq;  /* else it is written to with waiting, and looked at now and then */
 };
 
 static struct serial used[CONSOLES], offer[OFFERS];
@@ -163,7 +164,7 @@ void console_use(const struct console_list *c)
 	choose();
 }
 
-void console_offer(const struct uart *u, const char *name, uint16_t bdf)
+void console_offer(const struct uart *u, const char *name, uint64_t base)
 {
 	struct serial *p = &offer[offers], next[1];
 	unsigned n = 0;
@@ -171,7 +172,7 @@ void console_offer(const struct uart *u, const char *name, uint16_t bdf)
 	if (offers == OFFERS) {
 		return;
 	}
-	*p = (struct serial){.uart = *u, .bdf = bdf};
+	*p = (struct serial){.uart = *u, .base = base};
 	fmt_print(p->name, sizeof(p->name), "%s", name);
 	offers++;
 	if (!uses && wanted.ports) {
@@ -180,18 +181,36 @@ void console_offer(const struct uart *u, const char *name, uint16_t bdf)
 	}
 }
 
+/* Are these the registers of a PCI function? Firmware's tables name such ports, too. */
+static bool is_function(const struct serial *p, uint16_t bdf)
+{
+	const struct pci_function *f = pci_find(bdf);
+
+	for (unsigned i = 0; f && i < PCI_BARS; i++) {
+		const struct pci_bar *b = &f->bar[i];
+
+		if (b->io == !p->uart.mmio && p->base >= b->base && p->base - b->base < b->size) {
+			return true;
+		}
+	}
+	return false;
+}
+
 void console_withdraw(uint16_t bdf)
 {
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < offers; i++) {
-		if (bdf && offer[i].bdf == bdf) {
+		if (is_function(&offer[i], bdf)) {
 			log_line("console: %s goes to a guest", offer[i].name);
 		} else {
 			offer[kept++] = offer[i];
 		}
 	}
-	offers = kept;
+	if (kept != offers) {
+		offers = kept;
+		choose(); /* the command line may have had the last word on ports */
+	}
 }
 
 void console_drain(void)

@@ -28,10 +28,10 @@ bool console_parse(struct console_list *c, const char *cmdline, char bad[32]);
 void console_use(const struct console_list *c);
 /*
  * A serial port that tables or PCI name: it is used when ports are wanted, but none of them answers.
- * bdf: its PCI function, 0 for none. Boot CPU.
+ * base: its first register, a port or a physical address. Boot CPU.
  */
-void console_offer(const struct uart *u, const char *name, uint16_t bdf);
-/* A guest gets this PCI function: it is no console any more. Boot CPU, before console_use. */
+void console_offer(const struct uart *u, const char *name, uint64_t base);
+/* A guest gets this PCI function: it is no console any more. Boot CPU. */
 void console_withdraw(uint16_t bdf);
 /* The ports that are in use, but for those in memory. */
 void console_used(struct console_list *c);

@@ -46,7 +46,7 @@ void serials_of_tables(const struct boot_info *b, const struct acpi_info *a)
 		} else {
 			u.mmio = host_map_mmio(hpa(f->base), UART_REGISTERS * u.stride);
 		}
-		console_offer(&u, name, 0);
+		console_offer(&u, name, f->base);
 	}
 }
 
@@ -60,7 +60,7 @@ static void offer_function(const struct pci_function *f)
 	fmt_print(name, sizeof(name), "port 0x%x (PCI %02x:%02x.%x)", u.port, f->bdf >> 8,
 		  f->bdf >> 3 & 31, f->bdf & 7);
 	pci_write(f->bdf, PCI_COMMAND, 2, command | PCI_COMMAND_IO);
-	console_offer(&u, name, f->bdf);
+	console_offer(&u, name, u.port);
 }
 
 void serials_of_pci(void)

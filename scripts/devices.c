@@ -118,9 +118,9 @@ static void read_function(struct entry *e)
 	e->f.vendor = (uint16_t)read_number(e, "vendor");
 	e->f.device = (uint16_t)read_number(e, "device");
 	e->f.class_revision = (uint32_t)read_number(e, "class") << 8;
-	e->f.line = (uint8_t)read_number(e, "irq");
 	e->config_bytes = read_file(e, "config", e->config, CONFIG);
 	if (e->config_bytes >= HEADER) {
+		e->f.line = e->config[PCI_LINE]; /* Linux's own number is another one */
 		e->f.header_type = e->config[PCI_HEADER_TYPE] & 0x7f;
 		e->f.pin = e->config[PCI_PIN] <= 4 ? e->config[PCI_PIN] : 0;
 		e->f.secondary = e->config[PCI_BUSES + 1];

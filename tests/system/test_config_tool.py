@@ -152,7 +152,7 @@ def fake_function(sysfs, name, device_class, config, group=None, driver=None, ba
     (path / "vendor").write_text("0x8086\n")
     (path / "device").write_text("0x10d3\n")
     (path / "class").write_text(f"{device_class:#08x}\n")
-    (path / "irq").write_text("11\n")
+    (path / "irq").write_text("18\n")
     lines = [f"0x{a:016x} 0x{b:016x} 0x{flags:016x}" for a, b, flags in bars]
     lines += ["0x0000000000000000 " * 2 + "0x0000000000000000"] * (13 - len(lines))
     (path / "resource").write_text("\n".join(lines) + "\n")
@@ -181,7 +181,7 @@ def test_devices(tmp_path, conf):
     fake_function(tmp_path, "0000:03:00.1", 0x020000, with_capabilities(), group=12, driver="e1000e",
                   bars=[(0xfeb80000, 0xfeb9ffff, 0x40200), (0xc040, 0xc05f, 0x40101)])
     short = bytearray(64)
-    short[0x3d] = 2
+    short[0x3c:0x3e] = 11, 2
     fake_function(tmp_path, "0000:03:00.0", 0x0c0330, short, bars=[(0, 0, 0), (0x1000, 0x1fff, 0x40200)])
     fake_function(tmp_path, "0001:00:00.0", 0x020000, bytes(256))
     status, out, err = run("devices", "--sysfs", str(tmp_path))

@@ -64,10 +64,12 @@ def test_names_and_room(tmp_path):
 @pytest.mark.parametrize("names,why", [
     (["a.elf", "A.elf"], "differs in upper and lower case"),
     (["a."], "has a character"),
+    (["data/Mullion.conf"], "only the image's own configuration is named mullion.conf"),
 ])
 def test_names_that_fat_cannot_hold(tmp_path, names, why):
     config = SYSTEM
     for i, name in enumerate(names):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
         config += guest(f"g{i}", name, cpus=str(i))
     (tmp_path / "test.conf").write_text(config, encoding="ascii")

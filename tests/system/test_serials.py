@@ -36,3 +36,13 @@ def test_port_of_spcr(tmp_path):
     table.write_bytes(spcr(0x2f0))
     check(tmp_path, r"port 0x2f0 \(SPCR\)",
           ["-device", "isa-serial,iobase=0x2f0,irq=5,chardev=console", "-acpitable", f"file={table}"])
+
+
+def test_given_to_a_guest(tmp_path):
+    """A card that a guest gets is no console any more, whoever named it and whatever the command line says."""
+    image = make_image(tmp_path, CONFIG + "pci = 00:05.0\n", [elf("spin")],
+                       cmdline="console=com1,framebuffer")
+    with Machine(image, serial=False, options=["-device", "pci-serial,chardev=console,addr=5"]) as m:
+        m.wait(r"^mullion: console: port 0x\w+ \(PCI 00:05\.0\) goes to a guest\n")
+        m.shows("mullion: spin: started on CPU 0")
+        assert "started on CPU 0" not in m.text()
