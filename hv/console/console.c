@@ -30,6 +30,7 @@ enum {
 	SHARED_ROUNDS = 2, /* beside a guest; the second mostly finds nothing */
 	SHARED_TURNS_PER_SECOND = 1000,
 	PAUSE_PER_SECOND = 50, /* a prompt shows after 1/50 s of silence */
+	TYPED_MOST = 256,      /* bytes of one turn: a broken port always has one */
 	LOG_ROOM = 2,	       /* bytes of the terminal's room that only the log may take */
 };
 
@@ -259,23 +260,34 @@ static bool move(void)
 	return true;
 }
 
-void console_run(void)
+/* True: there may be more than one turn takes. */
+static bool take_typed(void)
 {
-	bool more, all_out;
-	int byte;
+	for (unsigned i = 0; i < TYPED_MOST; i++) {
+		int byte = host_console_get();
 
-	atomic_store(&pending, false);
-	while ((byte = host_console_get()) >= 0) {
+		if (byte < 0) {
+			return false;
+		}
 		type((uint8_t)byte);
 		view_switch();
 	}
+	return true;
+}
+
+void console_run(void)
+{
+	bool more_typed, more, all_out;
+
+	atomic_store(&pending, false);
+	more_typed = take_typed();
 	check_end();
 	more = move();
 	reveal();
 	all_out = flush();
 	console_deadline = earlier(console_deadline, host_console_watch(!all_out));
 	console_deadline = earlier(console_deadline, view_turn(console_vcpu != NULL));
-	if (more) {
+	if (more || more_typed) {
 		uint64_t pause = console_vcpu ? host_tsc_hz / SHARED_TURNS_PER_SECOND : 0;
 
 		console_deadline = earlier(console_deadline, host_tsc() + pause);
