@@ -46,13 +46,13 @@ static struct vcpu *vcpu_on(unsigned cpu)
 	return NULL;
 }
 
-/* What the log has said so far can be shown again. */
+/* What the log has said so far can be shown again; log_take gives what follows. */
 static void remember_log(void)
 {
 	const struct log_ring *ring = log_ring();
+	uint64_t end = ring->printed;
 
-	for (uint64_t at = ring->end > TERMINAL_HISTORY ? ring->end - TERMINAL_HISTORY : 0;
-	     at < ring->end; at++) {
+	for (uint64_t at = end > TERMINAL_HISTORY ? end - TERMINAL_HISTORY : 0; at < end; at++) {
 		terminal_remember(&terminal, TERMINAL_LOG,
 				  (const uint8_t *)&ring->text[at % LOG_RING], 1);
 	}
@@ -70,13 +70,14 @@ void console_init(const struct config_system *system, unsigned cpu)
 			terminal_name(&terminal, i, partitions[i]->config->name);
 		}
 	}
+	log_defer(true); /* a line that is printed at once takes the screen back */
 	remember_log();
 	view_start(&terminal);
 	if (console_vcpu) {
 		console_vcpu->console_deadline = view_turn(console_vcpu != NULL);
 	}
 	atomic_store(&ready, true);
-	log_defer(true);
+	console_wake(); /* for lines since log_defer */
 }
 
 void console_wake(void)
