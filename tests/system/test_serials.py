@@ -1,5 +1,6 @@
 """Machines without COM1: the log, and the keys, on a serial port that PCI or the firmware's tables name."""
 
+import os
 import struct
 
 from machine import Machine
@@ -47,3 +48,22 @@ def test_given_to_a_guest(tmp_path):
         m.wait(r"^mullion: console: port 0x\w+ \(PCI 00:05\.0\) goes to a guest\n")
         m.shows("mullion: spin: started on CPU 0")
         assert "started on CPU 0" not in m.text()
+
+
+def test_port_that_takes_nothing(tmp_path):
+    """Nobody reads COM2's full pipe, so that its UART is never ready: COM1 and the end do not wait for it."""
+    pipe = tmp_path / "stuck"
+    for end in ".in", ".out":
+        os.mkfifo(f"{pipe}{end}")
+    full = os.open(f"{pipe}.out", os.O_RDWR | os.O_NONBLOCK)
+    try:
+        while os.write(full, bytes(4096)):
+            pass
+    except BlockingIOError:
+        pass
+    image = make_image(tmp_path, CONFIG.replace("[system]", "[system]\nconsole = com1, com2"), [elf("spin")])
+    with Machine(image, options=["-chardev", f"pipe,id=stuck,path={pipe}", "-serial", "chardev:stuck"]) as m:
+        m.wait(r"^mullion: 1 guest on SVM.*^mullion: console: port 0x2f8 takes nothing; it is not waited for\n")
+        m.type(b"\x01x")
+        m.wait(r"^mullion: ended from the console\n")
+    os.close(full)
