@@ -396,6 +396,42 @@ TEST(requests_that_carry_a_bridges_id)
 	pci_function_count = 0;
 }
 
+/* 02:02.0 sends as 03:00.0, as 03:01.0 does, and 02:02.1 as 00:03.0, which is there itself. */
+TEST(an_id_is_one_guests)
+{
+	struct iommu_domain *d, *other;
+
+	pci_functions[0] = (struct pci_function){.bdf = 0x210, .requester = 0x300};
+	pci_functions[1] = (struct pci_function){.bdf = 0x211, .requester = 0x18};
+	pci_function_count = 2;
+	start();
+	d = domain_of(&rig_guest);
+	other = domain_of(&rig_other);
+	CHECK(iommu->attach(0x308, d, &why) && iommu->attach(0x18, d, &why));
+	CHECK(!iommu->attach(0x210, other, &why));
+	CHECK_STR(why.text, "devices 02:02.0 and 03:01.0 send with one id, and another guest has "
+			    "the second");
+	why.text[0] = 0;
+	CHECK(!iommu->attach(0x211, other, &why));
+	CHECK_STR(why.text, "devices 02:02.1 and 00:03.0 send with one id, and another guest has "
+			    "the second");
+	CHECK_EQ(walk(0x300, 0), RIG_RAM + 1);
+	CHECK_EQ(walk(0x18, 0), RIG_RAM + 1);
+	CHECK_EQ(walk(0x210, 0), 0);
+	CHECK(iommu->attach(0x308, d, &why)); /* as at its guest's restart */
+	CHECK(iommu->attach(0x210, d, &why)); /* of the same guest */
+	CHECK(iommu->attach(0x308, NULL, &why));
+	CHECK_EQ(walk(0x300, 0), RIG_RAM + 1);
+	CHECK(iommu->attach(0x210, NULL, &why));
+	CHECK_EQ(walk(0x300, 0), 0);
+	CHECK(iommu->attach(0x308, other, &why)); /* nobody has it any more */
+	/* The other way round: an id that somebody sends with is no other guest's device. */
+	CHECK(iommu->attach(0x18, NULL, &why) && iommu->attach(0x211, other, &why));
+	CHECK(!iommu->attach(0x18, d, &why));
+	CHECK_EQ(walk(0x18, 0), RIG_OTHER + 1);
+	pci_function_count = 0;
+}
+
 TEST(pins)
 {
 	const uint32_t *remap;
