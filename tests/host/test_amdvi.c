@@ -556,8 +556,13 @@ TEST(event_interrupt)
 	CHECK_EQ(fake_host.port_value, BIT(23) | BIT(16) | 5);
 	iommu->fault_interrupt(0, 0);
 	CHECK(!(reg(AMDVI_CONTROL) & AMDVI_EVENT_INTERRUPT));
+	fake_host.port_value = 0x1234;
+	iommu->fault_interrupt(3, 0xe2); /* again: while others use config space */
+	CHECK(reg(AMDVI_CONTROL) & AMDVI_EVENT_INTERRUPT);
+	CHECK_EQ(fake_host.port_value, 0x1234);
+	iommu->fault_interrupt(0, 0);
 	msi_config[0x40 / 4] = 0x400f; /* a list that goes round */
-	iommu->fault_interrupt(3, 0xe2);
+	iommu->fault_interrupt(4, 0xe2);
 	CHECK(!(reg(AMDVI_CONTROL) & AMDVI_EVENT_INTERRUPT));
 }
 
