@@ -5,6 +5,7 @@
  */
 #include "boot/console.h"
 #include "arch/x86_64/percpu.h"
+#include "boot/iommu.h"
 #include "boot/keyboard.h"
 #include "drivers/ioapic.h"
 #include "hv/console/console.h"
@@ -275,7 +276,7 @@ static void route_all(void)
 
 uint64_t host_console_watch(bool output)
 {
-	uint64_t look = UINT64_MAX;
+	uint64_t look = iommu_watch(); /* a place that every machine comes by now and then */
 
 	if (watcher != host_cpu()) {
 		route_all();
@@ -284,7 +285,9 @@ uint64_t host_console_watch(bool output)
 		if (used[i].has_irq) {
 			uart_irq_enable(&used[i].uart, output);
 		} else {
-			look = host_tsc() + host_tsc_hz / POLLS_PER_SECOND;
+			uint64_t poll = host_tsc() + host_tsc_hz / POLLS_PER_SECOND;
+
+			look = poll < look ? poll : look;
 		}
 	}
 	return look;

@@ -858,15 +858,7 @@ TEST(irq_9_is_another_one_of_the_8259s)
 
 /* --- faults --- */
 
-static bool fault(uint16_t bdf, bool interrupt)
-{
-	struct iommu_fault x = {.bdf = bdf, .address = 0x12345000, .write = true, .owned = true};
-
-	x.interrupt = interrupt;
-	return passthrough_dma_fault(&x);
-}
-
-static unsigned attached;
+static unsigned attached, quieted;
 
 static bool count_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r)
 {
@@ -875,10 +867,36 @@ static bool count_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r
 	return true;
 }
 
+/* Once the guest is stopped, it may start and attach its devices at any moment. */
+static void count_quiet(uint16_t bdf)
+{
+	(void)bdf;
+	quieted += p->end == END_NONE;
+}
+
+static const struct iommu_ops counting = {.attach = count_attach, .quiet = count_quiet};
+
+static bool fault_of(uint16_t bdf, bool interrupt, bool many)
+{
+	struct iommu_fault x = {.bdf = bdf, .address = 0x12345000, .write = true, .owned = true};
+	bool stopped;
+
+	x.interrupt = interrupt;
+	quieted = 0;
+	iommu = &counting;
+	stopped = passthrough_dma_fault(&x, many);
+	iommu = NULL;
+	CHECK(!stopped || quieted == 1);
+	return stopped;
+}
+
+static bool fault(uint16_t bdf, bool interrupt)
+{
+	return fault_of(bdf, interrupt, false);
+}
+
 TEST(a_fault_stops_the_guest_that_says_so)
 {
-	static const struct iommu_ops counting = {.attach = count_attach};
-
 	start();
 	CHECK(!fault(0x18, false)); /* only told */
 	CHECK_EQ(p->end, END_NONE);
@@ -887,6 +905,7 @@ TEST(a_fault_stops_the_guest_that_says_so)
 	start_with("pci = 00:03.0\non-dma-fault = stop\non-crash = restart");
 	CHECK(!fault(0x20, false)); /* another's */
 	CHECK(!fault(0x18, true));  /* an interrupt is no DMA */
+	CHECK(!fault_of(0x20, true, true));
 	CHECK_EQ(p->end, END_NONE);
 	CHECK(fault(0x18, false));
 	CHECK_EQ(p->end, END_ERROR);
@@ -909,6 +928,19 @@ TEST(a_fault_stops_the_guest_that_says_so)
 	atomic_store(&p->generation, 0); /* not started yet: its vCPUs would not notice */
 	atomic_store(&p->end, END_NONE);
 	CHECK(!fault(0x18, false));
+}
+
+TEST(many_interrupt_requests_stop_it_too)
+{
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 11);
+	start_with("pci = 00:03.0\non-dma-fault = stop");
+	CHECK(fault_of(0x18, true, true));
+	CHECK_EQ(p->end, END_ERROR);
+	CHECK_STR(p->end_reason, "PCI 00:03.0 sent many interrupts that are not the guest's "
+				 "(`on-dma-fault = stop`)");
+	start_with("pci = 00:03.0");
+	CHECK(!fault_of(0x18, true, true));
 }
 
 TEST(a_fault_with_a_bridges_id_is_that_of_the_function_behind)
