@@ -41,18 +41,18 @@ static void config_write16(unsigned reg, uint16_t value)
 static void on_msi(struct frame *f)
 {
 	(void)f;
-	taken++;
 	by_cpu[lapic_id() & 1]++;
 	mmio_write(bar + ACK, mmio_read(bar + 0x24));
+	taken++; /* the other CPU may be waiting for it, to look at the rest */
 	lapic_eoi();
 }
 
 static void on_other(struct frame *f)
 {
 	(void)f;
-	other++;
 	by_cpu[lapic_id() & 1]++;
 	mmio_write(bar + ACK, mmio_read(bar + 0x24));
+	other++;
 	lapic_eoi();
 }
 

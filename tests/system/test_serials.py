@@ -42,7 +42,8 @@ def test_given_to_a_guest(tmp_path):
     """A card that a guest gets is no console any more, whoever named it and whatever the command line says."""
     image = make_image(tmp_path, CONFIG + "pci = 00:05.0\n", [elf("spin")],
                        cmdline="console=com1,framebuffer")
-    with Machine(image, serial=False, options=["-device", "pci-serial,chardev=console,addr=5"]) as m:
+    with Machine(image, serial=False, options=["-device", "intel-iommu,intremap=on",
+                                               "-device", "pci-serial,chardev=console,addr=5"]) as m:
         m.wait(r"^mullion: console: port 0x\w+ \(PCI 00:05\.0\) goes to a guest\n")
         m.shows("mullion: spin: started on CPU 0")
         assert "started on CPU 0" not in m.text()
