@@ -58,8 +58,8 @@ void pci_enumerate(const struct acpi_info *a);
 const struct pci_function *pci_find(uint16_t bdf);
 
 /*
- * Bus mastering off, then the strongest reset there is (FLR, AF FLR, D3hot, secondary bus), BARs and
- * header restored. False: the function does not answer or has none. Bounded waits.
+ * Bus mastering off, then the strongest reset there is (FLR, AF FLR, D3hot, secondary bus), BARs,
+ * header, payload size and access control services restored. False: the function does not answer or has none. Bounded waits.
  */
 bool pci_reset_function(const struct pci_function *f);
 
@@ -103,7 +103,8 @@ enum { MSIX_CONTROL = 2, MSIX_TABLE = 4, MSIX_PBA = 8, MSIX_ENABLE = BIT(15),
 enum pcie_type { PCIE_ENDPOINT = 0, PCIE_LEGACY = 1, PCIE_ROOT_PORT = 4, PCIE_UPSTREAM = 5,
 		 PCIE_DOWNSTREAM = 6, PCIE_TO_PCI = 7, PCI_TO_PCIE = 8, PCIE_INTEGRATED = 9 };
 enum { PCIE_FLAGS = 2, PCIE_TYPE = FIELD(7, 4), PCIE_DEVICE_CAPS = 4, PCIE_DEVICE_CONTROL = 8, PCIE_DEVICE_STATUS = 10,
-       PCIE_FLR_CAPABLE = BIT(28), PCIE_FLR = BIT(15), PCIE_PENDING = BIT(5) };
+       PCIE_FLR_CAPABLE = BIT(28), PCIE_FLR = BIT(15), PCIE_PAYLOAD = FIELD(7, 5) /* Max_Payload_Size */,
+       PCIE_PENDING = BIT(5) };
 
 /* "Access Control Services": what a port or function does with requests to its neighbours. */
 enum { ACS_CAPS = 4, ACS_CONTROL = 6, ACS_SOURCE_VALIDATION = BIT(0), ACS_REQUEST_REDIRECT = BIT(2),

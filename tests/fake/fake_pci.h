@@ -16,6 +16,7 @@ struct fake_function {
 	unsigned dies_after;	/* accesses until it reads ones for ever; 0: never */
 	unsigned accesses;
 	uint16_t pcie, pm, af; /* where resets are noticed */
+	uint16_t acs;	       /* its control register is cleared by them; 0: none */
 };
 
 enum { FAKE_FUNCTIONS = 300 };
