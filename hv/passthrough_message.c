@@ -152,7 +152,7 @@ static void disable_msi(struct vpci_function *f)
 
 	pci_write(f->pci->bdf, control, 2,
 		  pci_read(f->pci->bdf, control, 2) & ~(uint32_t)(MSI_ENABLE | MSI_COUNT));
-	f->message[0].armed = false;
+	f->msi.armed = false;
 }
 
 /* Vectors in a row for what is enabled now; more than last time needs a new row. */
@@ -176,7 +176,7 @@ static void arm_msi(struct vpci_function *f, unsigned count, const struct physic
 	unsigned control = pci->cap_msi + MSI_CONTROL;
 	uint32_t v = pci_read(pci->bdf, control, 2) & ~(uint32_t)MSI_COUNT;
 
-	if (!f->message[0].armed) {
+	if (!f->msi.armed) {
 		pci_write(pci->bdf, control, 2, v & ~(uint32_t)MSI_ENABLE);
 		if (pci->msi_64) {
 			pci_write(pci->bdf, pci->cap_msi + MSI_ADDRESS + 4u, 4,
@@ -185,20 +185,20 @@ static void arm_msi(struct vpci_function *f, unsigned count, const struct physic
 		pci_write(pci->bdf, pci_msi_data(pci), 2, to->data);
 	}
 	/* Alone, this is one store that redirects a running interrupt. */
-	if (!f->message[0].armed || f->message[0].armed_address != to->address) {
+	if (!f->msi.armed || f->msi.address != to->address) {
 		pci_write(pci->bdf, pci->cap_msi + MSI_ADDRESS, 4, (uint32_t)to->address);
 	}
 	if (pci->msi_maskable) {
 		pci_write(pci->bdf, pci_msi_mask(pci), 4,
 			  vpci_function_get(f, pci_msi_mask(pci), 4));
 	}
-	if (!f->message[0].armed) {
+	if (!f->msi.armed) {
 		pci_write(pci->bdf, control, 2,
 			  v | MSI_ENABLE | (uint32_t)__builtin_ctz(count) << 4);
 	}
-	f->message[0].armed = true;
-	f->message[0].armed_address = to->address;
-	f->message[0].armed_data = to->data;
+	f->msi.armed = true;
+	f->msi.address = to->address;
+	f->msi.data = to->data;
 }
 
 /* All of a row go to one CPU: MSI has one address. False: it stays off. */
@@ -231,7 +231,7 @@ static void update_msi(struct partition *p, struct vpci_function *f)
 		disable_msi(f);
 		return;
 	}
-	if (f->message[0].armed && f->armed_count != count) {
+	if (f->msi.armed && f->msi.count != count) {
 		disable_msi(f);
 	}
 	if (!take_row(p, f, count)) {
@@ -250,14 +250,14 @@ static void update_msi(struct partition *p, struct vpci_function *f)
 		passthrough_bind(p->devices, f->message[i].vector, packed);
 		any = packed;
 	}
-	f->armed_count = count;
+	f->msi.count = count;
 	if (!any) { /* all are masked */
-		to = (struct physical){f->message[0].armed_address, f->message[0].armed_data};
+		to = (struct physical){f->msi.address, f->msi.data};
 	} else if (!translate_row(p, f, count, any, &to)) {
 		disable_msi(f);
 		return;
 	}
-	if (any || f->message[0].armed) {
+	if (any || f->msi.armed) {
 		arm_msi(f, count, &to);
 	}
 }

@@ -59,7 +59,8 @@ const struct pci_function *pci_find(uint16_t bdf);
 
 /*
  * Bus mastering off, then the strongest reset there is (FLR, AF FLR, D3hot, secondary bus), BARs,
- * header, payload size and access control services restored. False: the function does not answer or has none. Bounded waits.
+ * header, payload size and access control services restored. False: the function does not answer or
+ * has none. Bounded waits.
  */
 bool pci_reset_function(const struct pci_function *f);
 

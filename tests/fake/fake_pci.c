@@ -144,17 +144,20 @@ static void notice(struct fake_function *f, unsigned offset, uint32_t value)
 void pci_write(uint16_t bdf, unsigned offset, unsigned size, uint32_t value)
 {
 	struct fake_function *f = find(bdf);
+	uint32_t before;
 
 	if (!f) {
 		return;
 	}
 	f->writes++;
+	before = fake_pci_get(f, f->watched, 2);
 	for (unsigned i = 0; i < size; i++) {
 		uint8_t mask = f->writable[offset + i];
 
 		f->config[offset + i] = (uint8_t)((f->config[offset + i] & ~mask) |
 						  ((value >> 8 * i) & mask));
 	}
+	f->changes += fake_pci_get(f, f->watched, 2) != before;
 	notice(f, offset, value);
 }
 

@@ -434,6 +434,44 @@ TEST(msi_takes_a_row_of_vectors)
 	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2) & PCI_COMMAND_INTX_OFF, PCI_COMMAND_INTX_OFF);
 }
 
+/* The card has both; the guest uses one, and what it does with that is not undone by the other. */
+TEST(msi_is_kept_apart_from_msix)
+{
+	start();
+	out(0xd4, 4, 0xfee01000);
+	out(0xdc, 2, 0x60);
+	out(0xe0, 4, 0);
+	out(0xd2, 2, MSI_ENABLE);
+	CHECK_EQ(fake_pci_get(hw, 0xd2, 2) & MSI_ENABLE, MSI_ENABLE);
+	hw->watched = 0xd2;
+	out(0xd4, 4, 0xfee00000); /* to another CPU: a message is not lost meanwhile */
+	CHECK_EQ(fake_pci_get(hw, 0xd4, 4), 0xfee10000);
+	CHECK_EQ(hw->changes, 0);
+	out(0xe0, 4, 1); /* the only one */
+	CHECK_EQ(fake_pci_get(hw, 0xe0, 4), 1);
+	CHECK_EQ(fake_pci_get(hw, 0xd4, 4), 0xfee10000);
+	out(0xe0, 4, 0);
+	CHECK_EQ(fake_pci_get(hw, 0xe0, 4), 0);
+	CHECK_EQ(hw->changes, 0);
+	p->vcpus = 1;
+	partition_end(p, END_RESET, "test");
+	vcpu_turn(v);
+	vcpu_turn(v);
+	p->vcpus = 2;
+	CHECK(!f->msi.armed);
+}
+
+TEST(msix_is_kept_apart_from_msi)
+{
+	start();
+	out(0xb2, 2, MSIX_ENABLE);
+	write_entry(0, 0xfee01000, 0x55, 0);
+	out(0xb2, 2, MSIX_ENABLE); /* once more: MSI is told that it stays off */
+	CHECK_EQ(entry(0, 3) & 1, 0);
+	memory_out(BAR0 + TABLE + 0x10 + 12, 4, 1);
+	CHECK_EQ(entry(0, 3) & 1, 1);
+}
+
 TEST(when_vectors_are_gone_entries_stay_masked)
 {
 	start();
