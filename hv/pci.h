@@ -84,6 +84,7 @@ enum pci_register {
 enum { PCI_COMMAND_IO = BIT(0), PCI_COMMAND_MEMORY = BIT(1), PCI_COMMAND_MASTER = BIT(2),
        PCI_COMMAND_PARITY = BIT(6), PCI_COMMAND_SERR = BIT(8), PCI_COMMAND_INTX_OFF = BIT(10) };
 enum { PCI_CLASS_BRIDGE = 0x06 }; /* in the highest byte of the class register */
+enum { PCI_CLASS_IOMMU = 0x0806 }; /* in the two highest bytes: AMD's are functions themselves */
 enum { PCI_STATUS_CAPABILITIES = BIT(4) };
 /* The low bits of a BAR. */
 enum { PCI_BAR_IO = BIT(0), PCI_BAR_WIDE = BIT(2), PCI_BAR_PREFETCHABLE = BIT(3) };

@@ -3,6 +3,7 @@
  */
 #include "drivers/pci_access.h"
 #include "hv/passthrough_part.h"
+#include "hv/pci_text.h"
 #include "test.h"
 #include "tests/fake/fake_guest.h"
 #include "tests/fake/fake_host.h"
@@ -674,7 +675,9 @@ static const char *check(const char *text, bool msi)
 			fake_pci_set(i ? other : hw, PCI_STATUS, 2, 0);
 		}
 	}
-	fake_pci_add(pci_bdf(0, 0, 0), 0x29c08086, 0x06000000);
+	fake_pci_set(fake_pci_add(pci_bdf(0, 0, 0), 0x29c08086, 0x06000000), PCI_HEADER_TYPE, 1,
+		     0x80);
+	fake_pci_add(pci_bdf(0, 0, 2), 0x14191022, 0x08060000);
 	pci_enumerate(&no_acpi);
 	r.text[0] = 0;
 	if (!config_parse(&c, "a.conf", text, strlen(text), &r)) {
@@ -709,6 +712,8 @@ TEST(what_cannot_be_passed_is_refused)
 	CHECK_STR(check(G("a", "1", "pci = 00:00.0"), true),
 		  "a.conf:5:7: error: guest a: PCI 00:00.0 is a bridge; only devices are passed "
 		  "through");
+	CHECK_STR(check(G("a", "1", "pci = 00:00.2"), true),
+		  "a.conf:5:7: error: guest a: PCI 00:00.2 is an IOMMU, which is Mullion's");
 	CHECK(strstr(check(G("a", "1", "pci = 00:03.0"), true), "`dma = unsafe-identity`"));
 	CHECK_STR(check(G("a", "1", "pci = 00:03.0" UNSAFE), true), "");
 	CHECK_STR(check(G("a", "1", "pci = 00:03.0" UNSAFE) G("b", "2", "pci = 00:04.0" UNSAFE),
@@ -819,6 +824,31 @@ TEST(the_end_silences_and_resets)
 	CHECK_EQ(p->devices->orphans, 1);
 	CHECK_EQ(p->devices->taken, 0);
 	p->vcpus = 2;
+}
+
+/* An IOMMU that is a function tells of faults by messages: writes of its own. */
+TEST(what_nobody_owns_is_silenced_but_for_bridges_and_iommus)
+{
+	static const uint32_t class[] = {0x02000000, 0x06010000, 0x08060000, 0x08050100};
+	static const bool silent[] = {true, false, false, true};
+	struct fake_function *other[ARRAY_SIZE(class)];
+	struct pci_line line;
+
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 11);
+	for (unsigned i = 0; i < ARRAY_SIZE(class); i++) {
+		other[i] = fake_pci_add(pci_bdf(0, 8 + i, 0), 0x14191022, class[i]);
+		fake_pci_set(other[i], PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+	}
+	start_with("pci = 00:03.0");
+	out(PCI_COMMAND, 2, 7);
+	passthrough_silence_rest();
+	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2), 7);
+	for (unsigned i = 0; i < ARRAY_SIZE(class); i++) {
+		CHECK_EQ(fake_pci_get(other[i], PCI_COMMAND, 2),
+			 silent[i] ? PCI_COMMAND_INTX_OFF : PCI_COMMAND_MASTER);
+	}
+	CHECK_STR(pci_line(&line, pci_find(pci_bdf(0, 10, 0))), "PCI   00:0a.0  # 1022:1419 IOMMU");
 }
 
 /* All that a guest does with a device, and its end and next start, whenever the device dies. */
