@@ -84,8 +84,7 @@ void passthrough_start(struct partition *p)
 
 static void silence(const struct partition *p, const struct pci_function *pci)
 {
-	pci_write(pci->bdf, PCI_COMMAND, 2,
-		  PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
+	pci_write(pci->bdf, PCI_COMMAND, 2, passthrough_decoding(pci) | PCI_COMMAND_INTX_OFF);
 	if (pci->cap_msi) {
 		pci_write(pci->bdf, pci->cap_msi + MSI_CONTROL, 2, 0);
 	}

@@ -57,6 +57,12 @@ static inline uint16_t passthrough_bdf(const struct config_pci *c)
 /* The partition's function with this id; NULL: it is not its. */
 struct vpci_function *passthrough_owned(const struct partition *p, uint16_t bdf);
 
+/*
+ * The bits of the command register for what the function has to decode. Not more: an I/O BAR to
+ * which firmware has given no ports would be at port 0.
+ */
+uint32_t passthrough_decoding(const struct pci_function *f);
+
 /* --- passthrough_check.c --- */
 /* Has the function no other interrupt than its line? */
 bool passthrough_needs_line(const struct pci_function *f);

@@ -157,6 +157,7 @@ void pci_write(uint16_t bdf, unsigned offset, unsigned size, uint32_t value)
 		f->config[offset + i] = (uint8_t)((f->config[offset + i] & ~mask) |
 						  ((value >> 8 * i) & mask));
 	}
+	f->seen |= fake_pci_get(f, PCI_COMMAND, 2);
 	f->changes += fake_pci_get(f, f->watched, 2) != before;
 	notice(f, offset, value);
 }

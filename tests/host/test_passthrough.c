@@ -173,6 +173,32 @@ TEST(command_bits_that_count_reach_the_device)
 	CHECK(mapped(BAR0));
 }
 
+/* At port 0 there are others; and what is not decoded at the end is not at the next start. */
+TEST(an_io_bar_without_ports_is_not_decoded)
+{
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 11);
+	fake_pci_set(hw, PCI_BAR0 + 8, 4, PCI_BAR_IO);
+	fake_pci_set(hw, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	start_with("pci = 00:03.0");
+	hw->seen = 0;
+	out(PCI_COMMAND, 2, 7);
+	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2), PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	p->vcpus = 1;
+	partition_end(p, END_RESET, "test");
+	vcpu_turn(v);
+	vcpu_turn(v);
+	p->vcpus = 2;
+	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2), PCI_COMMAND_MEMORY);
+	CHECK_EQ(hw->seen & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY), PCI_COMMAND_MEMORY);
+	/* And the other way round. */
+	fake_pci_reset();
+	hw = fake_pci_add(pci_bdf(0, 3, 0), 0x10d38086, 0x02000000);
+	fake_pci_bar(hw, 2, 0x20, PCI_BAR_IO, 0xc040);
+	start_with("pci = 00:03.0");
+	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2) & 3, PCI_COMMAND_IO);
+}
+
 TEST(foreign_functions_are_not_there_and_writes_are_told_once)
 {
 	const char *told;
