@@ -75,7 +75,8 @@ void passthrough_start(struct partition *p)
 	}
 	passthrough_close_interrupts(p);
 	for (unsigned i = 0; i < d->functions; i++) {
-		passthrough_intx(p, &d->function[i]);
+		passthrough_intx(p, &d->function[i]); /* turns decoding on */
+		passthrough_disarm(&d->function[i]);
 	}
 	/* All vCPUs stand still, and flush before they run. */
 	passthrough_remap(p);

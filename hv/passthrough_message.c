@@ -262,6 +262,34 @@ static void update_msi(struct partition *p, struct vpci_function *f)
 	}
 }
 
+/* --- the start --- */
+
+/* Whoever is gone, or decodes no memory, is not written to. */
+static bool decodes_memory(const struct pci_function *pci)
+{
+	uint32_t command = pci_read(pci->bdf, PCI_COMMAND, 2);
+
+	return command != 0xffff && (command & PCI_COMMAND_MEMORY);
+}
+
+void passthrough_disarm(const struct vpci_function *f)
+{
+	const struct pci_function *pci = f->pci;
+
+	if (pci->cap_msi) {
+		pci_write(pci->bdf, pci->cap_msi + MSI_CONTROL, 2, 0);
+	}
+	if (!pci->cap_msix) {
+		return;
+	}
+	pci_write(pci->bdf, pci->cap_msix + MSIX_CONTROL, 2, 0);
+	if (decodes_memory(pci)) {
+		for (unsigned i = 0; i < pci->msix_entries; i++) {
+			mask_entry(f, i, true);
+		}
+	}
+}
+
 void passthrough_message(void *partition, struct vpci_function *f, unsigned first, unsigned count)
 {
 	struct partition *p = partition;

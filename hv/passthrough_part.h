@@ -88,6 +88,8 @@ void passthrough_close_interrupts(struct partition *p);
 
 /* --- passthrough_message.c, passthrough_line.c --- */
 void passthrough_message(void *partition, struct vpci_function *f, unsigned first, unsigned count);
+/* At a start: no message of before is left, even where there was no reset. Decoding is on. */
+void passthrough_disarm(const struct vpci_function *f);
 bool passthrough_open_lines(struct partition *p, struct refusal *r);
 void passthrough_intx(void *partition, struct vpci_function *f);
 void passthrough_line_interrupt(struct partition *p, struct device_line *l);

@@ -852,6 +852,46 @@ TEST(the_end_silences_and_resets)
 	p->vcpus = 2;
 }
 
+/* Of firmware, then of the guest's last run. */
+TEST(without_a_reset_no_message_is_left)
+{
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 11);
+	fake_pci_set(hw, 0x74, 4, 0);
+	fake_pci_set(hw, 0xc4, 2, PM_NO_SOFT_RESET);
+	fake_pci_set(hw, 0xb2, 2, MSIX_ENABLE | (ENTRIES - 1));
+	fake_pci_set(hw, 0xd2, 2, MSI_64 | MSI_MASKABLE | 2 << 1 | MSI_ENABLE);
+	start_with("pci = 00:03.0");
+	CHECK(strstr(fake_log, "it has no reset"));
+	CHECK_EQ(fake_pci_get(hw, 0xb2, 2) & MSIX_ENABLE, 0);
+	CHECK_EQ(fake_pci_get(hw, 0xd2, 2) & MSI_ENABLE, 0);
+	for (unsigned i = 0; i < ENTRIES; i++) {
+		CHECK_EQ(entry(i, 3) & 1, 1);
+	}
+	CHECK_EQ(entry(ENTRIES, 3), 0); /* the device's own registers */
+	out(0xb2, 2, MSIX_ENABLE);
+	write_entry(1, 0xfee00000, 0x55, 0);
+	CHECK_EQ(entry(1, 3) & 1, 0);
+	p->vcpus = 1;
+	partition_end(p, END_RESET, "test");
+	vcpu_turn(v);
+	vcpu_turn(v);
+	p->vcpus = 2;
+	CHECK_EQ(entry(1, 3) & 1, 1);
+	out(0xb2, 2, MSIX_ENABLE);
+	CHECK_EQ(entry(1, 3) & 1, 1);
+}
+
+TEST(what_does_not_decode_is_not_written_to)
+{
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 11);
+	fake_pci_set(hw, PCI_COMMAND, 2, 0);
+	hw->writable[PCI_COMMAND] = 0;
+	start_with("pci = 00:03.0");
+	CHECK_EQ(entry(0, 3), 0);
+}
+
 /* An IOMMU that is a function tells of faults by messages: writes of its own. */
 TEST(what_nobody_owns_is_silenced_but_for_bridges_and_iommus)
 {
