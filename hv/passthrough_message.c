@@ -155,12 +155,25 @@ static void disable_msi(struct vpci_function *f)
 	f->msi.armed = false;
 }
 
+/* MSI-X takes them one by one. */
+static bool has_row(const struct vpci_function *f, unsigned count)
+{
+	unsigned first = f->message[0].vector;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (!first || f->message[i].vector != first + i) {
+			return false;
+		}
+	}
+	return !(first & (count - 1));
+}
+
 /* Vectors in a row for what is enabled now; more than last time needs a new row. */
 static bool take_row(struct partition *p, struct vpci_function *f, unsigned count)
 {
 	uint8_t first;
 
-	if (f->message[0].vector && (count == 1 || f->message[count - 1].vector)) {
+	if (has_row(f, count)) {
 		return true;
 	}
 	first = passthrough_take_vectors(p, count);

@@ -105,7 +105,7 @@ enum { MSIX_CONTROL = 2, MSIX_TABLE = 4, MSIX_PBA = 8, MSIX_ENABLE = BIT(15),
 enum pcie_type { PCIE_ENDPOINT = 0, PCIE_LEGACY = 1, PCIE_ROOT_PORT = 4, PCIE_UPSTREAM = 5,
 		 PCIE_DOWNSTREAM = 6, PCIE_TO_PCI = 7, PCI_TO_PCIE = 8, PCIE_INTEGRATED = 9 };
 enum { PCIE_FLAGS = 2, PCIE_TYPE = FIELD(7, 4), PCIE_DEVICE_CAPS = 4, PCIE_DEVICE_CONTROL = 8, PCIE_DEVICE_STATUS = 10,
-       PCIE_FLR_CAPABLE = BIT(28), PCIE_FLR = BIT(15), PCIE_PAYLOAD = FIELD(7, 5) /* Max_Payload_Size */,
+       PCIE_FLR_CAPABLE = BIT(28), PCIE_FLR = BIT(15), PCIE_PAYLOAD = FIELD(7, 5),
        PCIE_PENDING = BIT(5) };
 
 /* "Access Control Services": what a port or function does with requests to its neighbours. */

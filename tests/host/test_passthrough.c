@@ -488,6 +488,28 @@ TEST(msi_is_kept_apart_from_msix)
 	CHECK(!f->msi.armed);
 }
 
+/* MSI-X took a vector for each entry by itself: those are no row. */
+TEST(msi_after_msix_takes_a_row_of_its_own)
+{
+	uint32_t first;
+
+	start();
+	out(0xb2, 2, MSIX_ENABLE);
+	for (unsigned i = 4; i-- > 0;) {
+		write_entry(i, 0xfee00000, 0x30 + i, 0);
+	}
+	out(0xb2, 2, 0);
+	out(0xd4, 4, 0xfee01000);
+	out(0xdc, 2, 0x60);
+	out(0xd2, 2, MSI_ENABLE | 2 << 4);
+	CHECK_EQ(fake_pci_get(hw, 0xd2, 2) & 0x71, MSI_ENABLE | 2 << 4);
+	first = fake_pci_get(hw, 0xdc, 2);
+	CHECK_EQ(first % 4, 0);
+	for (unsigned i = 0; i < 4; i++) {
+		CHECK_EQ(f->message[i].vector, first + i);
+	}
+}
+
 TEST(msix_is_kept_apart_from_msi)
 {
 	start();
