@@ -89,7 +89,8 @@ void passthrough_start(struct partition *p)
 	}
 	passthrough_close_interrupts(p);
 	for (unsigned i = 0; i < d->functions; i++) {
-		passthrough_intx(p, &d->function[i]);
+		passthrough_intx(p, &d->function[i]); /* turns decoding on */
+		passthrough_disarm(&d->function[i]);
 	}
 	/* All vCPUs stand still, and flush before they run. */
 	passthrough_remap(p);
@@ -98,8 +99,7 @@ void passthrough_start(struct partition *p)
 
 static void silence(const struct partition *p, const struct pci_function *pci)
 {
-	pci_write(pci->bdf, PCI_COMMAND, 2,
-		  PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
+	pci_write(pci->bdf, PCI_COMMAND, 2, passthrough_decoding(pci) | PCI_COMMAND_INTX_OFF);
 	if (pci->cap_msi) {
 		pci_write(pci->bdf, pci->cap_msi + MSI_CONTROL, 2, 0);
 	}

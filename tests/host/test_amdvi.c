@@ -97,6 +97,21 @@ static uint32_t config(uint16_t port, unsigned size)
 	return (fake_host.port_value >> 8 & 0xffff) == UNIT_BDF ? msi_config[at / 4] : UINT32_MAX;
 }
 
+/* The status register, in the upper half of the second, is cleared by ones. */
+static void config_write(uint16_t port, unsigned size, uint32_t value)
+{
+	uint32_t at = fake_host.port_value & 0xff; /* written before */
+
+	if (port != 0xcfc || (fake_host.port_value >> 8 & 0xffff) != UNIT_BDF) {
+		return;
+	}
+	CHECK_EQ(size, 4);
+	if (at == 4) {
+		value = (msi_config[1] & ~value & 0xffff0000) | (value & 0xffff);
+	}
+	msi_config[at / 4] = value;
+}
+
 /* 00:02.0 is the unit; 00:03.0; 02:00.0-02:ff.7; 03:01.0 sends as 03:00.0; I/O APIC 5. */
 static const uint8_t ivhd[] = {
 	0x10, 0, 52, 0, UNIT_BDF, 0, 0x40, 0, 0, 0, 0xd8,	0xfe,	    0, 0, 0,	0, 0, 0,  0,
@@ -112,6 +127,7 @@ static void machine(uint64_t ext)
 	memset(msi_config, 0, sizeof(msi_config));
 	fake_host.mmio_write = unit_write;
 	fake_host.port_in = config;
+	fake_host.port_out = config_write;
 	fake_host.tsc_step = 1000000;
 	rig_append(ivhd, sizeof(ivhd));
 	rig_append(ivmd, sizeof(ivmd));
@@ -541,19 +557,21 @@ TEST(quiet_until_attached_again)
 	CHECK_EQ(device(0x18)->domain, 1);
 }
 
-/* Writes reach only the last port; this sees that the unit's interrupt is turned on and off. */
 TEST(event_interrupt)
 {
 	start();
 	iommu->fault_interrupt(3, 0xe2); /* no MSI capability */
 	CHECK(!(reg(AMDVI_CONTROL) & AMDVI_EVENT_INTERRUPT));
-	msi_config[1] = BIT(20);
+	msi_config[1] = 0x20100402; /* an abort was received; firmware left Bus Master off */
 	msi_config[0x34 / 4] = 0x40;
 	msi_config[0x40 / 4] = 0x500f;
 	msi_config[0x50 / 4] = BIT(23) | 5;
 	iommu->fault_interrupt(3, 0xe2);
 	CHECK(reg(AMDVI_CONTROL) & AMDVI_EVENT_INTERRUPT);
-	CHECK_EQ(fake_host.port_value, BIT(23) | BIT(16) | 5);
+	CHECK_EQ(msi_config[0x50 / 4], BIT(23) | BIT(16) | 5);
+	CHECK_EQ(msi_config[0x54 / 4], 0xfee03000);
+	CHECK_EQ(msi_config[0x5c / 4] & 0xff, 0xe2);
+	CHECK_EQ(msi_config[1], 0x20100406); /* it may write the message; the abort is still told */
 	iommu->fault_interrupt(0, 0);
 	CHECK(!(reg(AMDVI_CONTROL) & AMDVI_EVENT_INTERRUPT));
 	fake_host.port_value = 0x1234;
