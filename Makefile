@@ -103,7 +103,7 @@ HOST_FLAGS := -std=c17 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefin
 PURE_SRC := $(filter-out hv/lib/string.c hv/console/log.c,$(HV_SRC)) boot/multiboot2.c boot/memory.c \
 	$(addprefix boot/efi/,digests.c image.c options.c sha256.c tags.c) \
 	boot/screen_check.c drivers/framebuffer.c \
-	boot/console_parse.c boot/warm_place.c drivers/acpi_serial.c drivers/uart16550.c drivers/acpi.c \
+	boot/console_pace.c boot/console_parse.c boot/warm_place.c drivers/acpi_serial.c drivers/uart16550.c drivers/acpi.c \
 	drivers/acpi_fadt.c drivers/acpi_dmar.c \
 	drivers/acpi_ivrs.c $(sort $(wildcard drivers/iommu.c drivers/vtd*.c drivers/amdvi*.c)) \
 	drivers/rtc_epoch.c drivers/pci.c drivers/pci_reset.c drivers/hpet.c

@@ -5,6 +5,7 @@
  */
 #include "boot/console.h"
 #include "arch/x86_64/percpu.h"
+#include "boot/console_pace.h"
 #include "boot/iommu.h"
 #include "boot/keyboard.h"
 #include "drivers/ioapic.h"
@@ -17,7 +18,13 @@
 #include "hv/log.h"
 #include "hv/pci.h"
 
-enum { OFFERS = 8, POLLS_PER_SECOND = 100 };
+enum {
+	OFFERS = 8,
+	POLLS_PER_SECOND = 100,
+	STUCK_SECONDS = 2, /* a port that takes nothing for so long does not hold up the others */
+	READS_MOST = 48,   /* bytes of a port in one turn: no serial line has as many, but a port
+			      that is stuck, which must not keep the others' from being read */
+};
 
 struct serial {
 	struct uart uart;
@@ -25,6 +32,9 @@ struct serial {
 	uint64_t base; /* of an offer: its first register, a port or a physical address */
 	bool greeted;  /* it has seen the log from its beginning */
 	bool has_irq;  /* else it is written to with waiting, and looked at now and then */
+	bool told;     /* that it takes nothing */
+	struct pace pace;
+	unsigned reads; /* bytes read since it was last watched */
 };
 
 static struct serial used[CONSOLES], offer[OFFERS];
@@ -50,27 +60,37 @@ const char *console_name(unsigned i)
 
 /* --- writing, waiting --- */
 
-static void write_one(const struct uart *u, const char *s, size_t n)
+static bool put_lines(const struct uart *u, const char *s, size_t n)
 {
 	size_t from = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		if (s[i] == '\n') {
 			if (!uart_put(u, s + from, i - from) || !uart_put(u, "\r", 1)) {
-				return;
+				return false;
 			}
 			from = i;
 		}
 	}
-	if (uart_put(u, s + from, n - from)) {
-		uart_drain(u);
+	return uart_put(u, s + from, n - from);
+}
+
+static void write_one(struct serial *p, const char *s, size_t n)
+{
+	if (p->pace.stuck && !uart_ready(&p->uart)) {
+		return; /* each line would be waited for */
+	}
+	if (put_lines(&p->uart, s, n)) {
+		uart_drain(&p->uart);
+	} else {
+		pace_give_up(&p->pace, host_tsc());
 	}
 }
 
 void host_console_write(const char *s, size_t n)
 {
 	for (unsigned i = 0; i < uses; i++) {
-		write_one(&used[i].uart, s, n);
+		write_one(&used[i], s, n);
 	}
 	view_log();
 }
@@ -85,7 +105,7 @@ static void greet(struct serial *p)
 		uint64_t from = at % LOG_RING, n = log->end - at;
 
 		n = n < LOG_RING - from ? n : LOG_RING - from;
-		write_one(&p->uart, log->text + from, n);
+		write_one(p, log->text + from, n);
 		at += n;
 	}
 	p->greeted = true;
@@ -282,9 +302,14 @@ uint64_t host_console_watch(bool output)
 		route_all();
 	}
 	for (unsigned i = 0; i < uses; i++) {
-		if (used[i].has_irq) {
-			uart_irq_enable(&used[i].uart, output);
-		} else {
+		struct serial *p = &used[i];
+		bool floods = p->reads >= READS_MOST; /* its interrupt would come at once */
+
+		if (p->has_irq && !floods) {
+			uart_irq_enable(&p->uart, output);
+		}
+		p->reads = 0;
+		if (!p->has_irq || floods || p->pace.since) {
 			uint64_t poll = host_tsc() + host_tsc_hz / POLLS_PER_SECOND;
 
 			look = poll < look ? poll : look;
@@ -293,17 +318,41 @@ uint64_t host_console_watch(bool output)
 	return look;
 }
 
+static enum pace_answer ask(struct serial *p)
+{
+	uint64_t now = host_tsc();
+	enum pace_answer answer;
+
+	if (!p->has_irq && !p->pace.stuck) {
+		return PACE_WRITE;
+	}
+	answer = pace_ask(&p->pace, uart_ready(&p->uart), now, STUCK_SECONDS * host_tsc_hz);
+	if (answer == PACE_SKIP && !p->told) {
+		p->told = true;
+		log_line("console: %s takes nothing; it is not waited for", p->name);
+	}
+	return answer;
+}
+
 unsigned host_console_put(const char *s, unsigned n)
 {
+	bool takes[CONSOLES], wait = false;
+
 	n = n < UART_FIFO ? n : UART_FIFO;
-	/* All consoles take the same bytes: the slowest sets the pace. */
+	/* All consoles take the same bytes: the slowest sets the pace, unless it is stuck. */
 	for (unsigned i = 0; i < uses; i++) {
-		if (used[i].has_irq && !uart_ready(&used[i].uart)) {
-			return 0;
-		}
+		enum pace_answer answer = ask(&used[i]);
+
+		takes[i] = answer == PACE_WRITE;
+		wait |= answer == PACE_WAIT;
+	}
+	if (wait) {
+		return 0;
 	}
 	for (unsigned i = 0; i < uses; i++) {
-		uart_put(&used[i].uart, s, n);
+		if (takes[i] && !uart_put(&used[i].uart, s, n)) {
+			pace_give_up(&used[i].pace, host_tsc());
+		}
 	}
 	return n;
 }
@@ -311,9 +360,10 @@ unsigned host_console_put(const char *s, unsigned n)
 int host_console_get(void)
 {
 	for (unsigned i = 0; i < uses; i++) {
-		int byte = uart_read(&used[i].uart);
+		int byte = used[i].reads < READS_MOST ? uart_read(&used[i].uart) : -1;
 
 		if (byte >= 0) {
+			used[i].reads++;
 			return byte;
 		}
 	}

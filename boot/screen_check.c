@@ -6,17 +6,18 @@
 #include "boot/memory.h"
 #include "boot/screen.h"
 #include "hv/console/font.h"
+#include "hv/cpu_facts.h"
 #include "hv/pci.h"
 
 enum { COLS_MIN = 40, ROWS_MIN = 10, SIDE_MAX = 16384, PITCH_MAX = 1 << 17 };
 enum { TEXT_LOW = 0xa0000, TEXT_HIGH = 0xc0000, CLASS_DISPLAY = 0x03 };
-#define ADDRESS_END BIT(52)
 
 static bool check_place(const struct boot_info *b, uint64_t base, uint64_t size, struct refusal *r)
 {
+	uint64_t end = cpu_address_limit();
 	const char *what;
 
-	if (base < TEXT_LOW || base >= ADDRESS_END || size > ADDRESS_END - base) {
+	if (base < TEXT_LOW || base >= end || size > end - base) {
 		return refuse(r, "its address 0x%lx cannot be", base);
 	}
 	what = memory_meets(b, base, size);

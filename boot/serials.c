@@ -7,6 +7,7 @@
 #include "boot/console.h"
 #include "boot/memory.h"
 #include "drivers/acpi_serial.h"
+#include "hv/cpu_facts.h"
 #include "hv/host.h"
 #include "hv/lib/printf.h"
 #include "hv/log.h"
@@ -28,6 +29,7 @@ static void tell(const char *line)
 
 void serials_of_tables(const struct boot_info *b, const struct acpi_info *a)
 {
+	uint64_t end = cpu_address_limit();
 	struct acpi_serial found[ACPI_SERIALS];
 	unsigned n = acpi_find_serials(found, a, map, NULL, tell);
 
@@ -40,6 +42,9 @@ void serials_of_tables(const struct boot_info *b, const struct acpi_info *a)
 			  (unsigned long long)f->base, f->table);
 		if (!f->memory) {
 			u.port = (uint16_t)f->base;
+		} else if (f->base >= end || UART_REGISTERS * u.stride > end - f->base) {
+			log_line("console: %s is beyond this CPU's addresses", name);
+			continue;
 		} else if (memory_meets(b, f->base, UART_REGISTERS * u.stride)) {
 			log_line("console: %s is memory", name);
 			continue;

@@ -32,6 +32,20 @@ static bool is_amd(void)
 	return r[ECX] == 0x444d4163 || r[ECX] == 0x656e6975; /* "cAMD", "uine" */
 }
 
+/*
+ * AMD, "Software Techniques for Managing Speculation", names the bit. On AMD's CPUs without the
+ * register and on Intel's, LFENCE does it anyway.
+ */
+void cpu_make_lfence_serialize(void)
+{
+	enum { LFENCE_SERIALIZES = BIT(1) };
+	uint64_t v;
+
+	if (is_amd() && host_rdmsr(MSR_AMD_DE_CFG, &v) && !(v & LFENCE_SERIALIZES)) {
+		host_wrmsr(MSR_AMD_DE_CFG, v | LFENCE_SERIALIZES);
+	}
+}
+
 /* Bits that number n things. */
 static unsigned bits_for(unsigned n)
 {

@@ -14,10 +14,10 @@
 
 struct cpu_facts {
 	uint32_t apic_id;
-	unsigned thread_shift;	 /* APIC id >> this: one number for all threads of a core */
-	unsigned package_shift;	 /* the same for a package */
-	uint32_t signature;	 /* CPUID 1 EAX: family, model, stepping */
-	uint32_t microcode;	 /* revision; 0: the CPU does not say */
+	unsigned thread_shift;	/* APIC id >> this: one number for all threads of a core */
+	unsigned package_shift; /* the same for a package */
+	uint32_t signature;	/* CPUID 1 EAX: family, model, stepping */
+	uint32_t microcode;	/* revision; 0: the CPU does not say */
 	bool other_mtrrs;	/* than the boot CPU: firmware's mistake, memory is slow or worse */
 	struct refusal unusable; /* why it cannot run guests; empty: it can */
 };
@@ -26,6 +26,12 @@ extern struct cpu_facts cpu_facts[MAX_CPUS];
 
 /* On the CPU itself. */
 void cpu_facts_read(struct cpu_facts *f);
+
+/*
+ * Makes LFENCE wait for all instructions before it, as guests are told that it does and as the TSC
+ * check needs. On the CPU itself, where faults of host_rdmsr are caught.
+ */
+void cpu_make_lfence_serialize(void);
 
 static inline uint32_t cpu_facts_core(const struct cpu_facts *f)
 {

@@ -193,7 +193,11 @@ void smp_start(const struct acpi_info *a, hpa_t low)
 		if (!start(p, id, (uint8_t)(low.v >> PAGE_SHIFT))) {
 			log_line("CPU with APIC id %u did not start (%s); skipped", id,
 				 how_far(t, p));
-			p = p->state == CPU_GIVEN_UP ? p : NULL; /* a stack in use is not reused */
+			if (p->state != CPU_GIVEN_UP) {
+				/* It may yet run, on the stacks of the next index. */
+				log_line("no further CPUs are started");
+				break;
+			}
 			continue;
 		}
 		percpu_of[cpus++] = p;

@@ -25,8 +25,8 @@ static bool missed;	     /* boot CPU: somebody did not come */
 
 static uint64_t tsc_in_order(void)
 {
-	/* Not before the lock is ours. */
-	__asm__ volatile("lfence" : : : "memory");
+	/* Not before the lock is ours; on some of AMD's CPUs only MFENCE makes RDTSC wait. */
+	__asm__ volatile("mfence; lfence" : : : "memory");
 	return rdtsc();
 }
 

@@ -56,20 +56,6 @@ const uint8_t *machine_smbios(uint32_t *size)
 
 /* --- framebuffer --- */
 
-static EFI_GRAPHICS_OUTPUT_PROTOCOL *find_graphics(void)
-{
-	EFI_GUID guid = EFI_GRAPHICS_OUTPUT_PROTOCOL_GUID;
-	EFI_GRAPHICS_OUTPUT_PROTOCOL *gop = NULL;
-
-	/* First the one that the console is on. */
-	if (!EFI_ERROR(firmware.boot->HandleProtocol(firmware.table->ConsoleOutHandle, &guid,
-						     (void **)&gop)) ||
-	    !EFI_ERROR(firmware.boot->LocateProtocol(&guid, NULL, (void **)&gop))) {
-		return gop;
-	}
-	return NULL;
-}
-
 static void take_mask(uint32_t mask, uint8_t *pos, uint8_t *size)
 {
 	if (mask) {
@@ -92,6 +78,42 @@ static EFI_PIXEL_BITMASK pixel_masks(const EFI_GRAPHICS_OUTPUT_MODE_INFORMATION 
 	}
 }
 
+static EFI_GRAPHICS_OUTPUT_PROTOCOL *with_framebuffer(EFI_HANDLE handle)
+{
+	EFI_GUID guid = EFI_GRAPHICS_OUTPUT_PROTOCOL_GUID;
+	EFI_GRAPHICS_OUTPUT_PROTOCOL *gop = NULL;
+	EFI_PIXEL_BITMASK mask;
+
+	if (EFI_ERROR(firmware.boot->HandleProtocol(handle, &guid, (void **)&gop)) || !gop ||
+	    !gop->Mode || !gop->Mode->Info || !gop->Mode->FrameBufferBase) {
+		return NULL;
+	}
+	mask = pixel_masks(gop->Mode->Info);
+	return mask.RedMask | mask.GreenMask | mask.BlueMask | mask.ReservedMask ? gop : NULL;
+}
+
+/*
+ * First the one that the console is on. With several displays that one draws on all of them and has
+ * no framebuffer of its own: then the first display that has one.
+ */
+static EFI_GRAPHICS_OUTPUT_PROTOCOL *find_graphics(void)
+{
+	EFI_GUID guid = EFI_GRAPHICS_OUTPUT_PROTOCOL_GUID;
+	EFI_GRAPHICS_OUTPUT_PROTOCOL *gop = with_framebuffer(firmware.table->ConsoleOutHandle);
+	EFI_HANDLE *handles = NULL;
+	UINTN n = 0;
+
+	if (gop ||
+	    EFI_ERROR(firmware.boot->LocateHandleBuffer(ByProtocol, &guid, NULL, &n, &handles))) {
+		return gop;
+	}
+	for (UINTN i = 0; i < n && !gop; i++) {
+		gop = with_framebuffer(handles[i]);
+	}
+	firmware.boot->FreePool(handles);
+	return gop;
+}
+
 void machine_framebuffer(struct boot_framebuffer *f)
 {
 	enum { RGB = 1 };
@@ -101,15 +123,12 @@ void machine_framebuffer(struct boot_framebuffer *f)
 	uint32_t all;
 
 	memset(f, 0, sizeof(*f));
-	if (!gop || !gop->Mode || !gop->Mode->Info || !gop->Mode->FrameBufferBase) {
+	if (!gop) {
 		return;
 	}
 	info = gop->Mode->Info;
 	mask = pixel_masks(info);
 	all = mask.RedMask | mask.GreenMask | mask.BlueMask | mask.ReservedMask;
-	if (!all) {
-		return;
-	}
 	f->base = hpa(gop->Mode->FrameBufferBase);
 	f->width = info->HorizontalResolution;
 	f->height = info->VerticalResolution;

@@ -30,6 +30,7 @@ enum {
 	SHARED_ROUNDS = 2, /* beside a guest; the second mostly finds nothing */
 	SHARED_TURNS_PER_SECOND = 1000,
 	PAUSE_PER_SECOND = 50, /* a prompt shows after 1/50 s of silence */
+	TYPED_MOST = 256,      /* bytes of one turn: a broken port always has one */
 	LOG_ROOM = 2,	       /* bytes of the terminal's room that only the log may take */
 };
 
@@ -45,13 +46,13 @@ static struct vcpu *vcpu_on(unsigned cpu)
 	return NULL;
 }
 
-/* What the log has said so far can be shown again. */
+/* What the log has said so far can be shown again; log_take gives what follows. */
 static void remember_log(void)
 {
 	const struct log_ring *ring = log_ring();
+	uint64_t end = ring->printed;
 
-	for (uint64_t at = ring->end > TERMINAL_HISTORY ? ring->end - TERMINAL_HISTORY : 0;
-	     at < ring->end; at++) {
+	for (uint64_t at = end > TERMINAL_HISTORY ? end - TERMINAL_HISTORY : 0; at < end; at++) {
 		terminal_remember(&terminal, TERMINAL_LOG,
 				  (const uint8_t *)&ring->text[at % LOG_RING], 1);
 	}
@@ -69,13 +70,14 @@ void console_init(const struct config_system *system, unsigned cpu)
 			terminal_name(&terminal, i, partitions[i]->config->name);
 		}
 	}
+	log_defer(true); /* a line that is printed at once takes the screen back */
 	remember_log();
 	view_start(&terminal);
 	if (console_vcpu) {
 		console_vcpu->console_deadline = view_turn(console_vcpu != NULL);
 	}
 	atomic_store(&ready, true);
-	log_defer(true);
+	console_wake(); /* for lines since log_defer */
 }
 
 void console_wake(void)
@@ -259,23 +261,34 @@ static bool move(void)
 	return true;
 }
 
-void console_run(void)
+/* True: there may be more than one turn takes. */
+static bool take_typed(void)
 {
-	bool more, all_out;
-	int byte;
+	for (unsigned i = 0; i < TYPED_MOST; i++) {
+		int byte = host_console_get();
 
-	atomic_store(&pending, false);
-	while ((byte = host_console_get()) >= 0) {
+		if (byte < 0) {
+			return false;
+		}
 		type((uint8_t)byte);
 		view_switch();
 	}
+	return true;
+}
+
+void console_run(void)
+{
+	bool more_typed, more, all_out;
+
+	atomic_store(&pending, false);
+	more_typed = take_typed();
 	check_end();
 	more = move();
 	reveal();
 	all_out = flush();
 	console_deadline = earlier(console_deadline, host_console_watch(!all_out));
 	console_deadline = earlier(console_deadline, view_turn(console_vcpu != NULL));
-	if (more) {
+	if (more || more_typed) {
 		uint64_t pause = console_vcpu ? host_tsc_hz / SHARED_TURNS_PER_SECOND : 0;
 
 		console_deadline = earlier(console_deadline, host_tsc() + pause);

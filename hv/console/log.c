@@ -21,7 +21,6 @@ static const char prefix[] = "mullion: ";
 static _Atomic unsigned holder = NOBODY;
 static _Atomic bool deferred;
 static struct log_ring ring;
-static uint64_t printed; /* bytes of the ring that reached a console, or were lost */
 
 /* True: this call took the lock and must drop it. */
 static bool enter(void)
@@ -54,11 +53,11 @@ static unsigned take(char *buf, unsigned n)
 {
 	unsigned got = 0;
 
-	if (ring.end - printed > LOG_RING) {
-		printed = ring.end - LOG_RING;
+	if (ring.end - ring.printed > LOG_RING) {
+		ring.printed = ring.end - LOG_RING;
 	}
-	while (got < n && printed < ring.end) {
-		buf[got++] = ring.text[printed++ % LOG_RING];
+	while (got < n && ring.printed < ring.end) {
+		buf[got++] = ring.text[ring.printed++ % LOG_RING];
 	}
 	return got;
 }

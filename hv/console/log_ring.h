@@ -8,7 +8,8 @@
 enum { LOG_RING = 65536 };
 
 struct log_ring {
-	uint64_t end; /* bytes ever written; byte n stands at n % LOG_RING */
+	uint64_t end;	  /* bytes ever written; byte n stands at n % LOG_RING */
+	uint64_t printed; /* bytes that reached a console, or log_take, or were lost */
 	char text[LOG_RING];
 };
 

@@ -16,6 +16,15 @@ enum state {
 	ONE_MORE,      /* ESC ( and the like take one more byte */
 };
 
+/*
+ * What of a pane_write's text is still to come. It is no part of the pane: when a CPU stops, its
+ * last words may meet another's on the same pane, and neither may run past its text.
+ */
+struct rest {
+	const char *next;
+	size_t left;
+};
+
 static struct screen_cell cell(const struct pane *p, uint8_t ch)
 {
 	uint8_t fore = (uint8_t)(p->foreground | (p->bright ? SCREEN_BRIGHT : 0));
@@ -50,33 +59,33 @@ static unsigned less(unsigned a, unsigned b)
 }
 
 /* Lines that will surely begin, so that they need not be scrolled in one by one. */
-static unsigned lines_ahead(const struct pane *p)
+static unsigned lines_ahead(const struct pane *p, const struct rest *r)
 {
 	unsigned lines = 0;
 
-	for (size_t i = 0; i < p->left && p->next[i] != ESCAPE && p->state == TEXT; i++) {
-		lines += p->next[i] == '\n';
+	for (size_t i = 0; i < r->left && r->next[i] != ESCAPE && p->state == TEXT; i++) {
+		lines += r->next[i] == '\n';
 	}
 	return lines;
 }
 
-static void new_line(struct pane *p)
+static void new_line(struct pane *p, const struct rest *r)
 {
 	unsigned lines;
 
 	p->x = 0;
 	p->y++;
 	if (p->y >= p->area.rows) {
-		lines = less(1 + lines_ahead(p), p->area.rows);
+		lines = less(1 + lines_ahead(p, r), p->area.rows);
 		screen_scroll(p->screen, &p->area, lines, blank);
 		p->y = p->area.rows - lines;
 	}
 }
 
-static void put(struct pane *p, uint8_t ch)
+static void put(struct pane *p, uint8_t ch, const struct rest *r)
 {
 	if (p->x >= p->area.cols) {
-		new_line(p);
+		new_line(p, r);
 	}
 	screen_put(p->screen, p->area.col + p->x, p->area.row + p->y, cell(p, ch));
 	p->x++;
@@ -89,11 +98,11 @@ static void put_tab(struct pane *p)
 	p->x = stop < p->area.cols ? stop : p->area.cols - 1;
 }
 
-static void text(struct pane *p, uint8_t byte)
+static void text(struct pane *p, uint8_t byte, const struct rest *r)
 {
 	switch (byte) {
 	case '\r': p->x = 0; return;
-	case '\n': new_line(p); return;
+	case '\n': new_line(p, r); return;
 	case '\b': p->x -= p->x > 0; return;
 	case '\t': put_tab(p); return;
 	case ESCAPE: p->state = AFTER_ESCAPE; return;
@@ -102,7 +111,7 @@ static void text(struct pane *p, uint8_t byte)
 	if (byte < ' ' || byte == 0x7f || (byte >= 0x80 && byte < 0xc0)) {
 		return; /* the rest of a UTF-8 character is shown by its first byte */
 	}
-	put(p, byte < 0x80 ? byte : (uint8_t)FONT_OTHER);
+	put(p, byte < 0x80 ? byte : (uint8_t)FONT_OTHER, r);
 }
 
 /* --- control sequences --- */
@@ -194,7 +203,7 @@ static void control(struct pane *p, uint8_t final)
 	}
 }
 
-static void control_byte(struct pane *p, uint8_t byte)
+static void control_byte(struct pane *p, uint8_t byte, const struct rest *r)
 {
 	if (byte >= '0' && byte <= '9') {
 		uint16_t *v = &p->parameter[p->parameters - 1];
@@ -212,11 +221,11 @@ static void control_byte(struct pane *p, uint8_t byte)
 		control(p, byte);
 	} else if (byte < ' ') {
 		p->state = TEXT; /* cut short */
-		text(p, byte);
+		text(p, byte, r);
 	}
 }
 
-static void begin_sequence(struct pane *p, uint8_t byte)
+static void begin_sequence(struct pane *p, uint8_t byte, const struct rest *r)
 {
 	p->state = TEXT;
 	switch (byte) {
@@ -240,27 +249,27 @@ static void begin_sequence(struct pane *p, uint8_t byte)
 		if (byte >= ' ' && byte < '0') {
 			p->state = ONE_MORE;
 		} else if (byte < ' ') {
-			text(p, byte);
+			text(p, byte, r);
 		}
 	}
 }
 
-static void feed(struct pane *p, uint8_t byte)
+static void feed(struct pane *p, uint8_t byte, const struct rest *r)
 {
 	if (byte == CANCEL || byte == SUBSTITUTE) {
 		p->state = TEXT;
 		return;
 	}
 	switch (p->state) {
-	case TEXT: text(p, byte); break;
-	case AFTER_ESCAPE: begin_sequence(p, byte); break;
-	case CONTROL: control_byte(p, byte); break;
+	case TEXT: text(p, byte, r); break;
+	case AFTER_ESCAPE: begin_sequence(p, byte, r); break;
+	case CONTROL: control_byte(p, byte, r); break;
 	case STRING:
 		if (byte == BELL || byte == ESCAPE) {
 			p->state = byte == BELL ? TEXT : STRING_ESCAPE;
 		} else if (byte == '\n') {
 			p->state = TEXT; /* no string holds one: its end was lost */
-			text(p, byte);
+			text(p, byte, r);
 		}
 		break;
 	default: p->state = TEXT; break; /* the byte that ends ONE_MORE or STRING_ESCAPE */
@@ -269,12 +278,15 @@ static void feed(struct pane *p, uint8_t byte)
 
 void pane_write(struct pane *p, const char *s, size_t n)
 {
+	struct rest r = {s, n};
+
 	if (!p->area.rows) {
 		return;
 	}
-	p->next = s;
-	for (p->left = n; p->left;) {
-		p->left--;
-		feed(p, (uint8_t)*p->next++);
+	while (r.left) {
+		uint8_t byte = (uint8_t)*r.next++;
+
+		r.left--;
+		feed(p, byte, &r);
 	}
 }

@@ -21,8 +21,6 @@ struct pane {
 	uint16_t parameter[PANE_PARAMETERS];
 	unsigned parameters;
 	bool private_sequence; /* begins with one of < = > ? */
-	const char *next;      /* while pane_write runs: what follows */
-	size_t left;
 };
 
 /* Makes it empty, the cursor at its top left. */

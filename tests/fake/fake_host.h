@@ -58,5 +58,7 @@ extern char fake_log[65536];
 void fake_log_reset(void);
 /* Puts text into the log's ring only. */
 void fake_log_keep(const char *text);
+/* A line of another CPU while log_defer is called, printed at once; NULL: none. */
+extern const char *fake_log_at_defer;
 /* What log_take gives next. */
 void fake_log_offer(const char *text);

@@ -2,6 +2,7 @@
  * log.h on the test host: lines go to a buffer that tests read.
  */
 #include "hv/console/log_ring.h"
+#include "hv/console/view.h"
 #include "hv/lib/printf.h"
 #include "hv/log.h"
 #include "tests/fake/fake_host.h"
@@ -10,12 +11,14 @@
 #include <string.h>
 
 char fake_log[65536];
+const char *fake_log_at_defer;
 static struct log_ring ring;
 
 void fake_log_reset(void)
 {
 	fake_log[0] = 0;
-	ring.end = 0;
+	ring.end = ring.printed = 0;
+	fake_log_at_defer = NULL;
 }
 
 void log_line(const char *fmt, ...)
@@ -38,7 +41,10 @@ void log_text(const char *text)
 
 void log_defer(bool on)
 {
-	(void)on;
+	if (on && fake_log_at_defer) {
+		fake_log_keep(fake_log_at_defer);
+		view_log();
+	}
 }
 
 const struct log_ring *log_ring(void)
@@ -51,6 +57,7 @@ void fake_log_keep(const char *text)
 	for (; *text; text++) {
 		ring.text[ring.end++ % LOG_RING] = *text;
 	}
+	ring.printed = ring.end;
 }
 
 static const char *offered = "";

@@ -162,6 +162,29 @@ TEST(typed_bytes_reach_the_guest)
 	CHECK_EQ(rbr.value, 'x');
 }
 
+/* A port that always has a byte: each turn ends, and the console CPU comes back; so does the end.
+ */
+TEST(a_port_that_never_stops_does_not_keep_the_cpu)
+{
+	static char bytes[1001];
+	static struct config_system system;
+	struct partition *p = two_guests();
+
+	memset(bytes, 'x', sizeof(bytes) - 1);
+	console_init(&system, p->vcpu[0]->cpu);
+	fake_host.typed = bytes;
+	fake_host.tsc = 1000000;
+	console_run();
+	CHECK_EQ(strlen(fake_host.typed), 1000 - 256);
+	CHECK_EQ(p->vcpu[0]->console_deadline, 1000000 + host_tsc_hz / 1000);
+	for (int i = 0; i < 3; i++) {
+		console_run();
+	}
+	CHECK_EQ(*fake_host.typed, 0);
+	console_run();
+	CHECK_EQ(p->vcpu[0]->console_deadline, UINT64_MAX);
+}
+
 /* A port without an interrupt: the console CPU comes back by itself. */
 TEST(a_port_without_interrupt_is_polled)
 {

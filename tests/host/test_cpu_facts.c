@@ -19,6 +19,9 @@ static unsigned answers;
 static uint64_t sign_id, capabilities;
 static bool sign_id_there, sign_id_cleared;
 static uint64_t mtrr_default;
+static uint64_t de_cfg;
+static bool de_cfg_there;
+static unsigned de_cfg_writes;
 
 void machine_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
@@ -37,12 +40,18 @@ bool machine_rdmsr(uint32_t msr, uint64_t *value)
 	case MSR_ARCH_CAPABILITIES: *value = capabilities; return true;
 	case MSR_MTRRCAP: *value = 0; return true;
 	case MSR_MTRR_DEF_TYPE: *value = mtrr_default; return true;
+	case MSR_AMD_DE_CFG: *value = de_cfg; return de_cfg_there;
 	default: *value = 0; return false;
 	}
 }
 
 bool machine_wrmsr(uint32_t msr, uint64_t value)
 {
+	if (msr == MSR_AMD_DE_CFG) {
+		de_cfg_writes++;
+		de_cfg = value;
+		return true;
+	}
 	sign_id_cleared |= msr == MSR_BIOS_SIGN_ID && !value;
 	return sign_id_there;
 }
@@ -163,6 +172,28 @@ TEST(microcode)
 	sign_id = 0x8001250;
 	CHECK_EQ(read_facts().microcode, 0x8001250);
 	CHECK(!sign_id_cleared);
+}
+
+TEST(lfence_serializes_on_amd)
+{
+	de_cfg = 0x100;
+	de_cfg_there = true;
+	vendor(false, 1, 0x80000008);
+	cpu_make_lfence_serialize();
+	CHECK_EQ(de_cfg_writes, 0);
+	vendor(true, 1, 0x80000008);
+	cpu_make_lfence_serialize();
+	CHECK_EQ(de_cfg, 0x102);
+	cpu_make_lfence_serialize();
+	CHECK_EQ(de_cfg_writes, 1);
+	answer[0].out[ECX] = 0x656e6975; /* Hygon */
+	de_cfg = 0;
+	cpu_make_lfence_serialize();
+	CHECK_EQ(de_cfg, 2);
+	de_cfg = 0;
+	de_cfg_there = false;
+	cpu_make_lfence_serialize();
+	CHECK_EQ(de_cfg, 0);
 }
 
 TEST(mtrrs_that_differ_from_the_boot_cpu)

@@ -161,17 +161,45 @@ static EFI_GRAPHICS_OUTPUT_PROTOCOL_MODE graphics_mode = {.Info = &graphics_info
 static EFI_GRAPHICS_OUTPUT_PROTOCOL graphics = {.Mode = &graphics_mode};
 static int screen_handle;
 
+/* Displays beside the one that the console is on. */
+static EFI_GRAPHICS_OUTPUT_PROTOCOL display[3];
+static UINTN displays;
+static int lists_out;
+
 static EFI_STATUS EFIAPI handle_protocol(EFI_HANDLE handle, EFI_GUID *guid, void **out)
 {
 	(void)guid;
 	*out = handle == &screen_handle ? (void *)&graphics : (void *)&volume;
+	for (UINTN i = 0; i < displays; i++) {
+		*out = handle == &display[i] ? handle : *out;
+	}
 	return handle ? EFI_SUCCESS : EFI_UNSUPPORTED;
 }
 
-static EFI_STATUS EFIAPI locate_protocol(EFI_GUID *guid, void *key, void **out)
+static EFI_STATUS EFIAPI locate_handle_buffer(EFI_LOCATE_SEARCH_TYPE type, EFI_GUID *guid,
+					      void *key, UINTN *n, EFI_HANDLE **handles)
 {
-	(void)guid, (void)key, (void)out;
-	return EFI_NOT_FOUND;
+	static EFI_HANDLE list[ARRAY_SIZE(display)];
+
+	(void)guid, (void)key;
+	CHECK_EQ(type, ByProtocol);
+	if (!displays) {
+		return EFI_NOT_FOUND;
+	}
+	for (UINTN i = 0; i < displays; i++) {
+		list[i] = &display[i];
+	}
+	*n = displays;
+	*handles = list;
+	lists_out++;
+	return EFI_SUCCESS;
+}
+
+static EFI_STATUS EFIAPI free_pool(void *p)
+{
+	CHECK(p != NULL);
+	lists_out--;
+	return EFI_SUCCESS;
 }
 
 /* --- variables and the screen --- */
@@ -221,7 +249,8 @@ static EFI_BOOT_SERVICES boot = {
 	.GetMemoryMap = get_memory_map,
 	.ExitBootServices = exit_boot_services,
 	.HandleProtocol = handle_protocol,
-	.LocateProtocol = locate_protocol,
+	.LocateHandleBuffer = locate_handle_buffer,
+	.FreePool = free_pool,
 };
 static EFI_RUNTIME_SERVICES runtime = {.GetVariable = get_variable};
 static EFI_SYSTEM_TABLE table = {.RuntimeServices = &runtime, .ConOut = &screen};
@@ -522,6 +551,34 @@ TEST(no_framebuffer)
 	table.ConsoleOutHandle = NULL;
 	machine_framebuffer(&fb);
 	CHECK(!fb.present);
+}
+
+/* The console's handle draws on all displays and has no framebuffer; a display has. */
+TEST(several_displays)
+{
+	EFI_GRAPHICS_OUTPUT_MODE_INFORMATION info = {
+		.HorizontalResolution = 800, .VerticalResolution = 600, .PixelsPerScanLine = 800};
+	EFI_GRAPHICS_OUTPUT_PROTOCOL_MODE mode = {.Info = &info, .FrameBufferBase = 0xc0000000};
+
+	display[0].Mode = &graphics_mode;
+	display[1].Mode = NULL;
+	display[2].Mode = &mode;
+	displays = 3;
+	show(PixelBltOnly, 0, 0, 0);
+	CHECK(fb.present);
+	CHECK_EQ(fb.base.v, 0xc0000000);
+	CHECK_EQ(fb.width, 800);
+	show(PixelRedGreenBlueReserved8BitPerColor, 0, 0, 0);
+	check_pixel(32, 0, 8, 16); /* the console's is preferred */
+	displays = 2;
+	show(PixelBltOnly, 0, 0, 0);
+	CHECK(!fb.present);
+	table.ConsoleOutHandle = NULL;
+	displays = 3;
+	machine_framebuffer(&fb);
+	CHECK_EQ(fb.base.v, 0xc0000000);
+	displays = 0;
+	CHECK_EQ(lists_out, 0);
 }
 
 TEST(tables)

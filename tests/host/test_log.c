@@ -50,7 +50,7 @@ void console_wake(void)
 static void reset(void)
 {
 	memset(&ring, 0, sizeof(ring));
-	printed = 0;
+	ring.printed = 0;
 	shown = 0;
 	screen[0] = 0;
 	cpu = 0;

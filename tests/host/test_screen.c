@@ -518,6 +518,8 @@ TEST(bad_screens_are_refused)
 	REFUSED("its address 0x0 cannot be", f->base = hpa(0));
 	REFUSED("its address 0xfffffffffffff000 cannot be", f->base = hpa(0xfffffffffffff000));
 	REFUSED("its address 0xffffffffff000 cannot be", f->base = hpa(0xffffffffff000));
+	REFUSED("its address 0x8000000000 cannot be", f->base = hpa(0x8000000000));
+	REFUSED("its address 0x7ffffff000 cannot be", f->base = hpa(0x7ffffff000));
 	REFUSED("0x7ff00000-0x801fffff meets RAM", f->base = hpa(0x7ff00000));
 	REFUSED("0xfff00000-0x1001fffff meets RAM", f->base = hpa(0xfff00000));
 	REFUSED("4095 bytes a line for 1024 pixels of 4", f->pitch = 4095);

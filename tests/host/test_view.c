@@ -117,6 +117,20 @@ TEST(a_tile_for_each_guest_and_the_log)
 	CHECK(strstr(fake_host.console, "other| second\r\n") != NULL); /* and on serial ports */
 }
 
+/* The last line that is printed at once does not take the screen from the tiles. */
+TEST(a_line_while_the_tiles_begin)
+{
+	begin(80, 25);
+	fake_log_at_defer = "mullion: of another CPU\n";
+	run(3);
+	turns(40);
+	CHECK_STR(line(0), "1>test  running  CPUs 0-1  0 exits/s");
+	CHECK_STR(line(20), "mullion: one line");
+	CHECK_STR(line(22), "mullion: of another CPU");
+	CHECK_STR(line(23), "");
+	fake_log_at_defer = NULL;
+}
+
 TEST(the_switch_keys)
 {
 	struct partition *p = begin(80, 25);
