@@ -6,6 +6,7 @@
 #include "boot/console.h"
 #include "arch/x86_64/percpu.h"
 #include "boot/console_pace.h"
+#include "boot/iommu.h"
 #include "boot/keyboard.h"
 #include "drivers/ioapic.h"
 #include "hv/console/console.h"
@@ -295,7 +296,7 @@ static void route_all(void)
 
 uint64_t host_console_watch(bool output)
 {
-	uint64_t look = UINT64_MAX;
+	uint64_t look = iommu_watch(); /* a place that every machine comes by now and then */
 
 	if (watcher != host_cpu()) {
 		route_all();
@@ -309,7 +310,9 @@ uint64_t host_console_watch(bool output)
 		}
 		p->reads = 0;
 		if (!p->has_irq || floods || p->pace.since) {
-			look = host_tsc() + host_tsc_hz / POLLS_PER_SECOND;
+			uint64_t poll = host_tsc() + host_tsc_hz / POLLS_PER_SECOND;
+
+			look = poll < look ? poll : look;
 		}
 	}
 	return look;

@@ -8,6 +8,9 @@
 #include "boot/memory.h"
 #include "drivers/iommu.h"
 #include "drivers/lapic.h"
+#include "hv/console/console.h"
+#include "hv/host.h"
+#include "hv/iommu_faults.h"
 #include "hv/log.h"
 #include "hv/passthrough.h"
 
@@ -24,73 +27,89 @@ static const char *memory_at(void *ctx, uint64_t base, uint64_t size)
 
 /* --- faults --- */
 
-/* After TOLD of them a device is quiet; after LOST more, from whatever device, the machine is. */
-enum { TOLD = 8, LOST = 64, DEVICES = 64 };
+static struct iommu_faults faults;
+static uint32_t boot_apic_id;
+/* No fault is taken before this TSC, after a storm of them; 0: none is on. Boot CPU writes. */
+static _Atomic uint64_t deaf_until;
 
-static struct {
-	uint16_t bdf;
-	bool owned; /* what a device did before a guest had it does not count for the guest */
-	unsigned faults;
-} faulty[DEVICES];
-static unsigned faulty_devices, lost;
-
-/* How many faults this device has had, with this one. */
-static unsigned count_fault(const struct iommu_fault *f)
+static void tell(const struct iommu_fault *f, bool last)
 {
-	for (unsigned i = 0; i < faulty_devices; i++) {
-		if (faulty[i].bdf == f->bdf && faulty[i].owned == f->owned) {
-			return ++faulty[i].faults;
-		}
-	}
-	if (faulty_devices == DEVICES) {
-		return TOLD + 1;
-	}
-	faulty[faulty_devices].bdf = f->bdf;
-	faulty[faulty_devices].owned = f->owned;
-	return faulty[faulty_devices++].faults = 1;
-}
+	unsigned bus = f->bdf >> 8, device = f->bdf >> 3 & 31, function = f->bdf & 7;
 
-static void tell(const struct iommu_fault *f)
-{
-	log_line("%s: device %02x:%02x.%x: %s of 0x%lx blocked: %s", iommu->name, f->bdf >> 8,
-		 f->bdf >> 3 & 31, f->bdf & 7, f->write ? "write" : "read", f->address, f->reason);
-}
-
-/*
- * A guest that is stopped for it ends soon, and its device is told to be quiet until it starts
- * again: that happens once a second at most, and is none of those that are lost.
- */
-static void take_fault(const struct iommu_fault *f)
-{
-	unsigned faults = count_fault(f);
-	bool stopped = f->owned && passthrough_dma_fault(f);
-
-	if (faults <= TOLD) {
-		tell(f);
-	} else if (!stopped) {
-		lost++;
-	}
-	if (faults == TOLD) {
+	log_line("%s: device %02x:%02x.%x: %s of 0x%lx blocked: %s", iommu->name, bus, device,
+		 function, f->write ? "write" : "read", f->address, f->reason);
+	if (last) {
 		log_line("%s: device %02x:%02x.%x: more of its faults will not be told",
-			 iommu->name, f->bdf >> 8, f->bdf >> 3 & 31, f->bdf & 7);
-	}
-	if (faults >= TOLD || stopped) {
-		iommu->quiet(f->bdf); /* again, if it was given to another guest meanwhile */
+			 iommu->name, bus, device, function);
 	}
 }
 
+/* Quiet first: a guest that is stopped may start anew at once, and its device is heard again. */
+static bool take_fault(const struct iommu_fault *f)
+{
+	struct iommu_fault_verdict v = iommu_faults_judge(&faults, f, host_tsc());
+
+	if (v.quiet) {
+		iommu->quiet(f->bdf);
+	}
+	if (v.told) {
+		tell(f, v.last);
+	}
+	if (f->owned) {
+		passthrough_dma_fault(f, v.many);
+	}
+	return !v.storm;
+}
+
+static void turn_deaf(void)
+{
+	static unsigned storms;
+
+	iommu->fault_interrupt(0, 0);
+	atomic_store(&deaf_until, host_tsc() + host_tsc_hz);
+	if (storms < IOMMU_FAULTS_TOLD) {
+		storms++;
+		log_line("%s: too many faults; none is taken for a second%s", iommu->name,
+			 storms == IOMMU_FAULTS_TOLD ? ", and the next time that is not told" : "");
+	}
+	console_wake(); /* calls iommu_watch */
+}
+
+/* A unit's interrupt, or iommu_watch's. Devices that are as fast as this loop do not keep it. */
 static void fault_interrupt(uint8_t vector)
 {
+	uint64_t limit = host_tsc() + host_tsc_hz / 10;
 	struct iommu_fault f;
 
 	(void)vector;
-	while (lost < LOST && iommu->take_fault(&f)) {
-		take_fault(&f);
+	if (atomic_load(&deaf_until)) {
+		if (host_tsc() < atomic_load(&deaf_until)) {
+			return;
+		}
+		atomic_store(&deaf_until, 0);
+		iommu->fault_interrupt(boot_apic_id, VECTOR_IOMMU);
 	}
-	if (lost == LOST) {
-		log_line("%s: too many faults; more will not be told", iommu->name);
-		iommu->fault_interrupt(0, 0);
+	while (iommu->take_fault(&f)) {
+		if (!take_fault(&f) || host_tsc() > limit) {
+			turn_deaf();
+			return;
+		}
 	}
+}
+
+/* The boot CPU does it, as everything with faults: nothing of it is locked. */
+uint64_t iommu_watch(void)
+{
+	uint64_t until = atomic_load(&deaf_until), now = host_tsc();
+
+	if (!until) {
+		return UINT64_MAX;
+	}
+	if (now < until) {
+		return until;
+	}
+	lapic_send_fixed(boot_apic_id, VECTOR_IOMMU);
+	return now + host_tsc_hz / 10; /* its TSC may be behind this CPU's */
 }
 
 /* --- bring-up --- */
@@ -117,6 +136,7 @@ bool iommu_start(const struct boot_info *b, const struct acpi_info *a, struct re
 		return false;
 	}
 	irq_handle(VECTOR_IOMMU, fault_interrupt);
-	iommu->fault_interrupt(lapic_id(), VECTOR_IOMMU);
+	boot_apic_id = lapic_id();
+	iommu->fault_interrupt(boot_apic_id, VECTOR_IOMMU);
 	return true;
 }

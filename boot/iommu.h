@@ -13,3 +13,10 @@
  * wrongly, goes on: it can pass no device that masters the bus.
  */
 bool iommu_start(const struct boot_info *b, const struct acpi_info *a, struct refusal *r);
+
+/*
+ * After a storm of faults the units' interrupts are off for a second; this has the boot CPU turn
+ * them on again when it is over. Returns the TSC at which to call it again, UINT64_MAX: no need.
+ * The console CPU calls it whenever it looks after the consoles.
+ */
+uint64_t iommu_watch(void);

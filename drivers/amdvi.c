@@ -219,10 +219,25 @@ static bool take_fault(struct iommu_fault *f)
 	return false;
 }
 
+/* The first time is at boot; later other CPUs use config space, and the MSI is there already. */
+static void route(struct amdvi_unit *u, uint32_t apic_id, uint8_t vector)
+{
+	uint64_t to = (uint64_t)apic_id << 8 | vector;
+
+	if (vector && u->routed == to) {
+		amdvi_write(u, AMDVI_CONTROL, amdvi_read(u, AMDVI_CONTROL) | AMDVI_EVENT_INTERRUPT);
+		return;
+	}
+	amdvi_event_route(u, apic_id, vector);
+	if (vector) {
+		u->routed = amdvi_read(u, AMDVI_CONTROL) & AMDVI_EVENT_INTERRUPT ? to : 0;
+	}
+}
+
 static void fault_interrupt(uint32_t apic_id, uint8_t vector)
 {
 	for (unsigned i = 0; i < amdvi.ivrs.units; i++) {
-		amdvi_event_route(&amdvi.unit[i], apic_id, vector);
+		route(&amdvi.unit[i], apic_id, vector);
 	}
 }
 

@@ -101,6 +101,7 @@ struct amdvi_unit {
 	struct amdvi_pair *events;
 	uint64_t *done;
 	unsigned tail;
+	uint64_t routed; /* where its MSI goes: APIC id 39:8, vector 7:0; 0: nowhere */
 };
 
 /* What holds for all units; but for the table, nothing of it changes after enable. */

@@ -158,6 +158,28 @@ static bool is_shared(const struct amdvi_function *f)
 	return false;
 }
 
+/*
+ * An entry of the device table is one guest's. Functions behind a bridge are given away together,
+ * but that an IVRS has two functions send with one id is known here only.
+ */
+static bool check_alias(const struct amdvi_function *f, const struct iommu_domain *d,
+			struct refusal *r)
+{
+	for (unsigned i = 0; d && i < amdvi.functions; i++) {
+		const struct amdvi_function *o = &function[i];
+
+		if (o != f && o->domain && o->domain != d &&
+		    (o->alias == f->alias || o->bdf == f->alias || o->alias == f->bdf)) {
+			return refuse(r,
+				      "devices %02x:%02x.%x and %02x:%02x.%x send with one id, "
+				      "and another guest has the second",
+				      f->bdf >> 8, f->bdf >> 3 & 31, f->bdf & 7, o->bdf >> 8,
+				      o->bdf >> 3 & 31, o->bdf & 7);
+		}
+	}
+	return true;
+}
+
 bool amdvi_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r)
 {
 	struct amdvi_function *f = find(bdf);
@@ -166,7 +188,7 @@ bool amdvi_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r)
 	if (!f && !d) {
 		return true; /* as it is from the start */
 	}
-	if ((!f && !(f = enter(bdf, r))) || !honour_ranges(f, d, r)) {
+	if ((!f && !(f = enter(bdf, r))) || !check_alias(f, d, r) || !honour_ranges(f, d, r)) {
 		return false;
 	}
 	before = f->domain ? f->domain->id : 0;

@@ -94,14 +94,20 @@ bool amdvi_take_event(struct amdvi_unit *u, struct iommu_fault *f)
 
 /* --- the interrupt: PCI Local Bus Specification 3.0, "MSI Capability Structure" --- */
 
-enum { CONFIG_STATUS = 0x04, CONFIG_CAPABILITIES = 0x34, CAPABILITY_MSI = 5, CAPABILITIES = 48 };
+enum {
+	CONFIG_COMMAND = 0x04 /* and the status register above it */,
+	CONFIG_CAPABILITIES = 0x34,
+	CAPABILITY_MSI = 5,
+	CAPABILITIES = 48
+};
 enum { MSI_ENABLE = BIT(16), MSI_64 = BIT(23), STATUS_CAPABILITIES = BIT(20) };
+enum { COMMAND = FIELD(15, 0), COMMAND_MASTER = BIT(2) };
 
 static unsigned find_msi(uint16_t bdf)
 {
 	unsigned at = iommu_config_read(bdf, CONFIG_CAPABILITIES) & 0xfc;
 
-	if (!(iommu_config_read(bdf, CONFIG_STATUS) & STATUS_CAPABILITIES)) {
+	if (!(iommu_config_read(bdf, CONFIG_COMMAND) & STATUS_CAPABILITIES)) {
 		return 0;
 	}
 	for (unsigned i = 0; at && i < CAPABILITIES; i++) {
@@ -113,6 +119,14 @@ static unsigned find_msi(uint16_t bdf)
 		at = header >> 8 & 0xfc;
 	}
 	return 0;
+}
+
+/* A message is a write of the function's. Bits of the status register are cleared by ones. */
+static void let_master(uint16_t bdf)
+{
+	uint32_t command = iommu_config_read(bdf, CONFIG_COMMAND) & COMMAND;
+
+	iommu_config_write(bdf, CONFIG_COMMAND, command | COMMAND_MASTER);
 }
 
 static bool route_msi(uint16_t bdf, uint32_t apic_id, uint8_t vector)
@@ -130,6 +144,7 @@ static bool route_msi(uint16_t bdf, uint32_t apic_id, uint8_t vector)
 		iommu_config_write(bdf, at + 8, 0);
 	}
 	iommu_config_write(bdf, at + (header & MSI_64 ? 12 : 8), data);
+	let_master(bdf);
 	iommu_config_write(bdf, at, header | MSI_ENABLE);
 	return true;
 }

@@ -145,9 +145,30 @@ static bool reset(const struct pci_function *f)
 	return bridge && reset_bus(f, bridge) && was_reset(f, command);
 }
 
+/* Max_Payload_Size must fit the bridges above; a register of all ones is of a device that is gone.
+ */
+static void restore_payload(const struct pci_function *f, uint32_t saved)
+{
+	unsigned at = f->cap_pcie + PCIE_DEVICE_CONTROL;
+	uint32_t v = f->cap_pcie ? pci_read(f->bdf, at, 2) : ABSENT;
+
+	if (v != ABSENT && saved != ABSENT) {
+		v &= ~(uint32_t)(PCIE_PAYLOAD | PCIE_FLR);
+		pci_write(f->bdf, at, 2, v | (saved & PCIE_PAYLOAD));
+	}
+}
+
+/* Groups were made of what was on at boot: without it neighbours reach each other. */
+static void restore_acs(const struct pci_function *f)
+{
+	if (f->cap_acs) {
+		pci_write(f->bdf, f->cap_acs + ACS_CONTROL, 2, f->acs_on);
+	}
+}
+
 bool pci_reset_function(const struct pci_function *f)
 {
-	uint32_t saved[ARRAY_SIZE(header)], command;
+	uint32_t saved[ARRAY_SIZE(header)], command, control;
 	bool done;
 
 	if (!answers(f)) {
@@ -161,6 +182,7 @@ bool pci_reset_function(const struct pci_function *f)
 	for (unsigned i = 0; i < ARRAY_SIZE(header); i++) {
 		saved[i] = pci_read(f->bdf, header[i].offset, header[i].size);
 	}
+	control = f->cap_pcie ? pci_read(f->bdf, f->cap_pcie + PCIE_DEVICE_CONTROL, 2) : 0;
 	pci_write(f->bdf, PCI_COMMAND, 2, command);
 	wait_transactions(f);
 	done = reset(f);
@@ -170,6 +192,8 @@ bool pci_reset_function(const struct pci_function *f)
 	for (unsigned i = 0; i < ARRAY_SIZE(header); i++) {
 		pci_write(f->bdf, header[i].offset, header[i].size, saved[i]);
 	}
+	restore_payload(f, control);
+	restore_acs(f);
 	pci_write(f->bdf, PCI_COMMAND, 2, command);
 	return done && answers(f);
 }

@@ -36,7 +36,8 @@ static const char *const serial_words[] = {"none", "com1", "com2", "com3", "com4
 
 /* Words are stored as their index; config.h orders the enums the same way. */
 _Static_assert(sizeof(enum config_end) == sizeof(unsigned), "enums are stored as unsigned");
-_Static_assert(CONFIG_HALT == 2 && TSC_TRUST == 1 && DMA_UNSAFE_IDENTITY == 1 && DMA_FAULT_STOP == 1 && CONFIG_STOP == 1 && SERIAL_COM4 == 4,
+_Static_assert(CONFIG_HALT == 2 && TSC_TRUST == 1 && DMA_UNSAFE_IDENTITY == 1 &&
+		       DMA_FAULT_STOP == 1 && CONFIG_STOP == 1 && SERIAL_COM4 == 4,
 	       "the order of the words");
 
 #define SYSTEM(f) offsetof(struct config_system, f)
@@ -55,7 +56,8 @@ static const struct config_key system_key[] = {
 		.room = 4,
 		.fallback = "com1, framebuffer",
 		.field = SYSTEM(console),
-		.help = "Where the log and the guests' serial output go. `framebuffer` is the screen, be it in "
+		.help = "Where the log and the guests' serial output go. `framebuffer` is the "
+			"screen, be it in "
 			"graphics or text mode, and the keyboard. `none` stands alone.",
 	},
 	{
@@ -265,9 +267,11 @@ static const struct config_key guest_key[] = {
 		.words = dma_fault_words,
 		.fallback = "report",
 		.field = GUEST(on_dma_fault),
-		.help = "What follows when the IOMMU blocks DMA of one of the guest's PCI functions. "
-			"It is told in any case. `stop` also stops the guest as an error does, so "
-			"that `on-crash` says what comes next.",
+		.help = "What follows when the IOMMU blocks DMA of one of the guest's PCI "
+			"functions. "
+			"It is told in any case. `stop` also stops the guest as an error does, and "
+			"for more than eight blocked interrupts within a second, so that "
+			"`on-crash` says what comes next.",
 	},
 	{
 		.name = "on-crash",

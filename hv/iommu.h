@@ -63,8 +63,10 @@ struct iommu_ops {
 	 * driven to it faults at its own pace. Boot CPU.
 	 */
 	void (*quiet)(uint16_t bdf);
-	/* Has faults raise this physical vector on this LAPIC; vector 0: silence. Any CPU, as
-	 * above. */
+	/*
+	 * Has faults raise this physical vector on this LAPIC; vector 0: silence, until it is
+	 * called with the same again. Boot CPU; another vector or LAPIC before other CPUs run.
+	 */
 	void (*fault_interrupt)(uint32_t apic_id, uint8_t vector);
 	/* False: a device can raise any vector on any CPU by writing to the LAPICs' addresses. */
 	bool (*remaps_interrupts)(void);

@@ -23,6 +23,18 @@ struct vpci_function *passthrough_owned(const struct partition *p, uint16_t bdf)
 	return NULL;
 }
 
+uint32_t passthrough_decoding(const struct pci_function *f)
+{
+	uint32_t command = 0;
+
+	for (unsigned i = 0; i < PCI_BARS; i++) {
+		if (f->bar[i].size) {
+			command |= f->bar[i].io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
+		}
+	}
+	return command;
+}
+
 static bool configured(const struct config_guest *g, uint16_t bdf)
 {
 	for (unsigned i = 0; i < g->pcis; i++) {

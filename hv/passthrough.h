@@ -33,11 +33,12 @@ void passthrough_stop(struct partition *p);
 void passthrough_flush(struct vcpu *v);
 
 /*
- * The IOMMU has blocked DMA of a partition's function. True: its guest is stopped for that, by this
- * call. Any CPU.
+ * The IOMMU has blocked DMA of a partition's function, or an interrupt request; `many` of those in
+ * a short time are as bad as DMA, as units cannot be quiet about them. True: its guest is stopped
+ * for that, by this call, and the function's faults are quiet until it starts again. Boot CPU.
  */
 struct iommu_fault;
-bool passthrough_dma_fault(const struct iommu_fault *f);
+bool passthrough_dma_fault(const struct iommu_fault *f, bool many);
 
 /* A physical interrupt in HOST_VECTOR_DEVICE_FIRST..LAST, on the CPU of v (NULL: of nobody). */
 void passthrough_interrupt(struct vcpu *v, uint8_t vector);

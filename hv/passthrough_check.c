@@ -107,6 +107,9 @@ static bool check_function(const struct config *c, const struct config_machine *
 	if (!f) {
 		return refuse_at(r, c, g, at, "is not there; the log lists what this machine has");
 	}
+	if (f->class_revision >> 16 == PCI_CLASS_IOMMU) {
+		return refuse_at(r, c, g, at, "is an IOMMU, which is Mullion's");
+	}
 	if (!pci_is_device(f)) {
 		return refuse_at(r, c, g, at, "is a bridge; only devices are passed through");
 	}

@@ -74,6 +74,7 @@ void passthrough_close_interrupts(struct partition *p)
 		passthrough_bind(d, d->line[i].vector, PACK_USED | PACK_LINE | i);
 	}
 	for (unsigned n = 0; n < d->functions; n++) {
+		d->function[n].msi.armed = false;
 		for (unsigned i = 0; i < d->function[n].messages; i++) {
 			d->function[n].message[i].vector = 0;
 			d->function[n].message[i].armed = false;

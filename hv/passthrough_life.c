@@ -19,20 +19,34 @@ static const struct vpci_function *requester(const struct partition *p, uint16_t
 	return f;
 }
 
-bool passthrough_dma_fault(const struct iommu_fault *fault)
+static bool stop(struct partition *p, const struct pci_function *pci, const struct iommu_fault *f)
 {
-	for (unsigned i = 0; !fault->interrupt && i < partition_count; i++) {
+	unsigned bus = pci->bdf >> 8, device = pci->bdf >> 3 & 31, function = pci->bdf & 7;
+
+	/* First: once it is stopped it may start at once, and then its faults count again. */
+	iommu->quiet(f->bdf);
+	if (f->interrupt) {
+		return partition_end(p, END_ERROR,
+				     "PCI %02x:%02x.%x sent many interrupts that are not the "
+				     "guest's (`on-dma-fault = stop`)",
+				     bus, device, function);
+	}
+	return partition_end(p, END_ERROR,
+			     "PCI %02x:%02x.%x tried to %s 0x%lx, which is not the "
+			     "guest's (`on-dma-fault = stop`)",
+			     bus, device, function, f->write ? "write" : "read",
+			     (unsigned long)f->address);
+}
+
+bool passthrough_dma_fault(const struct iommu_fault *fault, bool many)
+{
+	for (unsigned i = 0; (!fault->interrupt || many) && i < partition_count; i++) {
 		struct partition *p = partitions[i];
 		const struct vpci_function *f = requester(p, fault->bdf);
 
 		/* Before its first start nothing of a guest's drives the device. */
 		if (f && p->config->on_dma_fault == DMA_FAULT_STOP && atomic_load(&p->generation)) {
-			return partition_end(p, END_ERROR,
-					     "PCI %02x:%02x.%x tried to %s 0x%lx, which is not the "
-					     "guest's (`on-dma-fault = stop`)",
-					     f->pci->bdf >> 8, f->pci->bdf >> 3 & 31,
-					     f->pci->bdf & 7, fault->write ? "write" : "read",
-					     (unsigned long)fault->address);
+			return stop(p, f->pci, fault);
 		}
 	}
 	return false;
@@ -75,7 +89,8 @@ void passthrough_start(struct partition *p)
 	}
 	passthrough_close_interrupts(p);
 	for (unsigned i = 0; i < d->functions; i++) {
-		passthrough_intx(p, &d->function[i]);
+		passthrough_intx(p, &d->function[i]); /* turns decoding on */
+		passthrough_disarm(&d->function[i]);
 	}
 	/* All vCPUs stand still, and flush before they run. */
 	passthrough_remap(p);
@@ -84,8 +99,7 @@ void passthrough_start(struct partition *p)
 
 static void silence(const struct partition *p, const struct pci_function *pci)
 {
-	pci_write(pci->bdf, PCI_COMMAND, 2,
-		  PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
+	pci_write(pci->bdf, PCI_COMMAND, 2, passthrough_decoding(pci) | PCI_COMMAND_INTX_OFF);
 	if (pci->cap_msi) {
 		pci_write(pci->bdf, pci->cap_msi + MSI_CONTROL, 2, 0);
 	}

@@ -92,7 +92,7 @@ static bool shares_line(const struct passthrough *d, unsigned index)
  */
 static void write_command(struct partition *p, struct vpci_function *f, unsigned index)
 {
-	uint32_t guest = vpci_command(f), command = PCI_COMMAND_IO | PCI_COMMAND_MEMORY;
+	uint32_t guest = vpci_command(f), command = passthrough_decoding(f->pci);
 	bool on = shares_line(p->devices, index) ? wants_intx(p, f) : may_intx(f);
 
 	/* Decoding stays on: the device answers to us where firmware has put it. */

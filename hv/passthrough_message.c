@@ -152,7 +152,20 @@ static void disable_msi(struct vpci_function *f)
 
 	pci_write(f->pci->bdf, control, 2,
 		  pci_read(f->pci->bdf, control, 2) & ~(uint32_t)(MSI_ENABLE | MSI_COUNT));
-	f->message[0].armed = false;
+	f->msi.armed = false;
+}
+
+/* MSI-X takes them one by one. */
+static bool has_row(const struct vpci_function *f, unsigned count)
+{
+	unsigned first = f->message[0].vector;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (!first || f->message[i].vector != first + i) {
+			return false;
+		}
+	}
+	return !(first & (count - 1));
 }
 
 /* Vectors in a row for what is enabled now; more than last time needs a new row. */
@@ -160,7 +173,7 @@ static bool take_row(struct partition *p, struct vpci_function *f, unsigned coun
 {
 	uint8_t first;
 
-	if (f->message[0].vector && (count == 1 || f->message[count - 1].vector)) {
+	if (has_row(f, count)) {
 		return true;
 	}
 	first = passthrough_take_vectors(p, count);
@@ -176,7 +189,7 @@ static void arm_msi(struct vpci_function *f, unsigned count, const struct physic
 	unsigned control = pci->cap_msi + MSI_CONTROL;
 	uint32_t v = pci_read(pci->bdf, control, 2) & ~(uint32_t)MSI_COUNT;
 
-	if (!f->message[0].armed) {
+	if (!f->msi.armed) {
 		pci_write(pci->bdf, control, 2, v & ~(uint32_t)MSI_ENABLE);
 		if (pci->msi_64) {
 			pci_write(pci->bdf, pci->cap_msi + MSI_ADDRESS + 4u, 4,
@@ -185,20 +198,20 @@ static void arm_msi(struct vpci_function *f, unsigned count, const struct physic
 		pci_write(pci->bdf, pci_msi_data(pci), 2, to->data);
 	}
 	/* Alone, this is one store that redirects a running interrupt. */
-	if (!f->message[0].armed || f->message[0].armed_address != to->address) {
+	if (!f->msi.armed || f->msi.address != to->address) {
 		pci_write(pci->bdf, pci->cap_msi + MSI_ADDRESS, 4, (uint32_t)to->address);
 	}
 	if (pci->msi_maskable) {
 		pci_write(pci->bdf, pci_msi_mask(pci), 4,
 			  vpci_function_get(f, pci_msi_mask(pci), 4));
 	}
-	if (!f->message[0].armed) {
+	if (!f->msi.armed) {
 		pci_write(pci->bdf, control, 2,
 			  v | MSI_ENABLE | (uint32_t)__builtin_ctz(count) << 4);
 	}
-	f->message[0].armed = true;
-	f->message[0].armed_address = to->address;
-	f->message[0].armed_data = to->data;
+	f->msi.armed = true;
+	f->msi.address = to->address;
+	f->msi.data = to->data;
 }
 
 /* All of a row go to one CPU: MSI has one address. False: it stays off. */
@@ -231,7 +244,7 @@ static void update_msi(struct partition *p, struct vpci_function *f)
 		disable_msi(f);
 		return;
 	}
-	if (f->message[0].armed && f->armed_count != count) {
+	if (f->msi.armed && f->msi.count != count) {
 		disable_msi(f);
 	}
 	if (!take_row(p, f, count)) {
@@ -250,15 +263,43 @@ static void update_msi(struct partition *p, struct vpci_function *f)
 		passthrough_bind(p->devices, f->message[i].vector, packed);
 		any = packed;
 	}
-	f->armed_count = count;
+	f->msi.count = count;
 	if (!any) { /* all are masked */
-		to = (struct physical){f->message[0].armed_address, f->message[0].armed_data};
+		to = (struct physical){f->msi.address, f->msi.data};
 	} else if (!translate_row(p, f, count, any, &to)) {
 		disable_msi(f);
 		return;
 	}
-	if (any || f->message[0].armed) {
+	if (any || f->msi.armed) {
 		arm_msi(f, count, &to);
+	}
+}
+
+/* --- the start --- */
+
+/* Whoever is gone, or decodes no memory, is not written to. */
+static bool decodes_memory(const struct pci_function *pci)
+{
+	uint32_t command = pci_read(pci->bdf, PCI_COMMAND, 2);
+
+	return command != 0xffff && (command & PCI_COMMAND_MEMORY);
+}
+
+void passthrough_disarm(const struct vpci_function *f)
+{
+	const struct pci_function *pci = f->pci;
+
+	if (pci->cap_msi) {
+		pci_write(pci->bdf, pci->cap_msi + MSI_CONTROL, 2, 0);
+	}
+	if (!pci->cap_msix) {
+		return;
+	}
+	pci_write(pci->bdf, pci->cap_msix + MSIX_CONTROL, 2, 0);
+	if (decodes_memory(pci)) {
+		for (unsigned i = 0; i < pci->msix_entries; i++) {
+			mask_entry(f, i, true);
+		}
 	}
 }
 

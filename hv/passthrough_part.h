@@ -57,6 +57,12 @@ static inline uint16_t passthrough_bdf(const struct config_pci *c)
 /* The partition's function with this id; NULL: it is not its. */
 struct vpci_function *passthrough_owned(const struct partition *p, uint16_t bdf);
 
+/*
+ * The bits of the command register for what the function has to decode. Not more: an I/O BAR to
+ * which firmware has given no ports would be at port 0.
+ */
+uint32_t passthrough_decoding(const struct pci_function *f);
+
 /* --- passthrough_check.c --- */
 /* Has the function no other interrupt than its line? */
 bool passthrough_needs_line(const struct pci_function *f);
@@ -82,6 +88,8 @@ void passthrough_close_interrupts(struct partition *p);
 
 /* --- passthrough_message.c, passthrough_line.c --- */
 void passthrough_message(void *partition, struct vpci_function *f, unsigned first, unsigned count);
+/* At a start: no message of before is left, even where there was no reset. Decoding is on. */
+void passthrough_disarm(const struct vpci_function *f);
 bool passthrough_open_lines(struct partition *p, struct refusal *r);
 void passthrough_intx(void *partition, struct vpci_function *f);
 void passthrough_line_interrupt(struct partition *p, struct device_line *l);

@@ -58,8 +58,9 @@ void pci_enumerate(const struct acpi_info *a);
 const struct pci_function *pci_find(uint16_t bdf);
 
 /*
- * Bus mastering off, then the strongest reset there is (FLR, AF FLR, D3hot, secondary bus), BARs and
- * header restored. False: the function does not answer or has none. Bounded waits.
+ * Bus mastering off, then the strongest reset there is (FLR, AF FLR, D3hot, secondary bus), BARs,
+ * header, payload size and access control services restored. False: the function does not answer or
+ * has none. Bounded waits.
  */
 bool pci_reset_function(const struct pci_function *f);
 
@@ -83,6 +84,7 @@ enum pci_register {
 enum { PCI_COMMAND_IO = BIT(0), PCI_COMMAND_MEMORY = BIT(1), PCI_COMMAND_MASTER = BIT(2),
        PCI_COMMAND_PARITY = BIT(6), PCI_COMMAND_SERR = BIT(8), PCI_COMMAND_INTX_OFF = BIT(10) };
 enum { PCI_CLASS_BRIDGE = 0x06 }; /* in the highest byte of the class register */
+enum { PCI_CLASS_IOMMU = 0x0806 }; /* in the two highest bytes: AMD's are functions themselves */
 enum { PCI_STATUS_CAPABILITIES = BIT(4) };
 /* The low bits of a BAR. */
 enum { PCI_BAR_IO = BIT(0), PCI_BAR_WIDE = BIT(2), PCI_BAR_PREFETCHABLE = BIT(3) };
@@ -103,7 +105,8 @@ enum { MSIX_CONTROL = 2, MSIX_TABLE = 4, MSIX_PBA = 8, MSIX_ENABLE = BIT(15),
 enum pcie_type { PCIE_ENDPOINT = 0, PCIE_LEGACY = 1, PCIE_ROOT_PORT = 4, PCIE_UPSTREAM = 5,
 		 PCIE_DOWNSTREAM = 6, PCIE_TO_PCI = 7, PCI_TO_PCIE = 8, PCIE_INTEGRATED = 9 };
 enum { PCIE_FLAGS = 2, PCIE_TYPE = FIELD(7, 4), PCIE_DEVICE_CAPS = 4, PCIE_DEVICE_CONTROL = 8, PCIE_DEVICE_STATUS = 10,
-       PCIE_FLR_CAPABLE = BIT(28), PCIE_FLR = BIT(15), PCIE_PENDING = BIT(5) };
+       PCIE_FLR_CAPABLE = BIT(28), PCIE_FLR = BIT(15), PCIE_PAYLOAD = FIELD(7, 5),
+       PCIE_PENDING = BIT(5) };
 
 /* "Access Control Services": what a port or function does with requests to its neighbours. */
 enum { ACS_CAPS = 4, ACS_CONTROL = 6, ACS_SOURCE_VALIDATION = BIT(0), ACS_REQUEST_REDIRECT = BIT(2),

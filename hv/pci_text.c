@@ -26,6 +26,9 @@ const char *pci_class_name(uint32_t class_revision)
 	};
 	unsigned class = class_revision >> 24;
 
+	if (class_revision >> 16 == PCI_CLASS_IOMMU) {
+		return "IOMMU";
+	}
 	if (class_revision >> 16 == 0x0c03) {
 		return "USB controller";
 	}
@@ -34,7 +37,8 @@ const char *pci_class_name(uint32_t class_revision)
 
 bool pci_is_device(const struct pci_function *f)
 {
-	return f->header_type == 0 && f->class_revision >> 24 != PCI_CLASS_BRIDGE;
+	return f->header_type == 0 && f->class_revision >> 24 != PCI_CLASS_BRIDGE &&
+	       f->class_revision >> 16 != PCI_CLASS_IOMMU;
 }
 
 void pci_line_add(struct pci_line *l, const char *fmt, ...)

@@ -12,7 +12,7 @@ struct pci_line {
 
 /* What the class code says, in words: "network controller". */
 const char *pci_class_name(uint32_t class_revision);
-/* Neither a bridge nor what only firmware understands: a guest could have it. */
+/* Neither a bridge, nor an IOMMU, nor what only firmware understands: a guest could have it. */
 bool pci_is_device(const struct pci_function *f);
 /*
  * "pci = 00:04.0  # 1b36:0010 storage controller, MSI-X 65, 1 BAR"; what cannot be passed through

@@ -27,7 +27,7 @@ struct vpci_message {
 	uint64_t address;
 	uint32_t data;
 	bool masked;
-	/* Of passthrough.c: the physical vector, 0: none yet; what the device was told last. */
+	/* Of passthrough.c: the physical vector, 0: none yet; what an MSI-X entry was told last. */
 	uint8_t vector;
 	bool armed;
 	uint64_t armed_address;
@@ -52,7 +52,12 @@ struct vpci_function {
 	uint64_t start[PCI_BARS]; /* where its BARs are when the guest starts */
 	struct vpci_message *message; /* of MSI or MSI-X, `messages` of them */
 	unsigned messages;
-	unsigned armed_count; /* of MSI, when message[0] is armed */
+	struct {
+		bool armed; /* enabled, and told this last: */
+		uint64_t address;
+		uint32_t data;
+		unsigned count;
+	} msi; /* of passthrough.c; apart from MSI-X, which a function may have as well */
 	struct {
 		uint8_t id, offset, size;
 	} cap[VPCI_CAPABILITIES];

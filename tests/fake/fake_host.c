@@ -171,7 +171,9 @@ uint32_t host_in(uint16_t port, unsigned size)
 
 void host_out(uint16_t port, unsigned size, uint32_t value)
 {
-	(void)size;
+	if (fake_host.port_out) {
+		fake_host.port_out(port, size, value);
+	}
 	fake_host.port_written = port;
 	fake_host.port_value = value;
 }

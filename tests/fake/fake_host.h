@@ -21,7 +21,7 @@ struct fake_host {
 	bool ended;
 	char console[65536]; /* what was printed, NUL-terminated */
 	size_t console_len;
-	uint64_t look_at;	/* what host_console_watch returns; 0: never */
+	uint64_t look_at;      /* what host_console_watch returns; 0: never */
 	unsigned console_take; /* bytes that host_console_put takes per call */
 	void (*on_put)(void);  /* what "happens" meanwhile */
 	const char *typed;
@@ -31,7 +31,8 @@ struct fake_host {
 	struct screen_cell screen[SCREEN_ROWS][SCREEN_COLS];
 	uint32_t port_value;
 	uint16_t port_written;
-	uint32_t (*port_in)(uint16_t port, unsigned size); /* NULL: port_value */
+	void (*port_out)(uint16_t port, unsigned size, uint32_t value); /* first; NULL: nobody */
+	uint32_t (*port_in)(uint16_t port, unsigned size);		/* NULL: port_value */
 	/* Device memory is memory, at the low bits of its address; what it does is here. */
 	uint8_t mmio[0x100000];
 	unsigned mmio_size; /* of the last access */

@@ -5,6 +5,8 @@
 #include "drivers/pci_access.h"
 #include <string.h>
 
+enum { PCIE_CONTROL_DEFAULT = 0x2810 /* reads of 512 bytes, payloads of 128 */ };
+
 struct fake_function fake_pci[FAKE_FUNCTIONS];
 unsigned fake_pci_count, fake_pci_waited_ms;
 
@@ -97,6 +99,12 @@ static void clear(struct fake_function *f)
 		fake_pci_set(f, PCI_BAR0 + 4 * i, 4, fake_pci_get(f, PCI_BAR0 + 4 * i, 4) & 15);
 	}
 	fake_pci_set(f, PCI_COMMAND, 2, 0);
+	if (f->acs) {
+		fake_pci_set(f, f->acs + ACS_CONTROL, 2, 0);
+	}
+	if (f->pcie) {
+		fake_pci_set(f, f->pcie + PCIE_DEVICE_CONTROL, 2, PCIE_CONTROL_DEFAULT);
+	}
 }
 
 static void notice_bus(const struct fake_function *bridge, unsigned offset, uint32_t value)
@@ -118,7 +126,6 @@ static void notice(struct fake_function *f, unsigned offset, uint32_t value)
 	if (f->pcie && offset == f->pcie + 0u + PCIE_DEVICE_CONTROL && (value & PCIE_FLR)) {
 		f->flrs++;
 		reset = true;
-		fake_pci_set(f, offset, 2, value & ~(uint32_t)PCIE_FLR);
 	}
 	if (f->af && offset == f->af + 4u && (value & 1)) {
 		f->flrs++;
@@ -137,17 +144,21 @@ static void notice(struct fake_function *f, unsigned offset, uint32_t value)
 void pci_write(uint16_t bdf, unsigned offset, unsigned size, uint32_t value)
 {
 	struct fake_function *f = find(bdf);
+	uint32_t before;
 
 	if (!f) {
 		return;
 	}
 	f->writes++;
+	before = fake_pci_get(f, f->watched, 2);
 	for (unsigned i = 0; i < size; i++) {
 		uint8_t mask = f->writable[offset + i];
 
 		f->config[offset + i] = (uint8_t)((f->config[offset + i] & ~mask) |
 						  ((value >> 8 * i) & mask));
 	}
+	f->seen |= fake_pci_get(f, PCI_COMMAND, 2);
+	f->changes += fake_pci_get(f, f->watched, 2) != before;
 	notice(f, offset, value);
 }
 

@@ -15,7 +15,10 @@ struct fake_function {
 	bool keeps_d3;		/* and comes back as it was */
 	unsigned dies_after;	/* accesses until it reads ones for ever; 0: never */
 	unsigned accesses;
-	uint16_t pcie, pm, af; /* where resets are noticed */
+	uint32_t seen;		   /* bits of the command register that were ever set */
+	unsigned watched, changes; /* a 16-bit register, and writes that changed it */
+	uint16_t pcie, pm, af;	   /* where resets are noticed */
+	uint16_t acs;		   /* its control register is cleared by them; 0: none */
 };
 
 enum { FAKE_FUNCTIONS = 300 };

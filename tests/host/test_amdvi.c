@@ -97,6 +97,21 @@ static uint32_t config(uint16_t port, unsigned size)
 	return (fake_host.port_value >> 8 & 0xffff) == UNIT_BDF ? msi_config[at / 4] : UINT32_MAX;
 }
 
+/* The status register, in the upper half of the second, is cleared by ones. */
+static void config_write(uint16_t port, unsigned size, uint32_t value)
+{
+	uint32_t at = fake_host.port_value & 0xff; /* written before */
+
+	if (port != 0xcfc || (fake_host.port_value >> 8 & 0xffff) != UNIT_BDF) {
+		return;
+	}
+	CHECK_EQ(size, 4);
+	if (at == 4) {
+		value = (msi_config[1] & ~value & 0xffff0000) | (value & 0xffff);
+	}
+	msi_config[at / 4] = value;
+}
+
 /* 00:02.0 is the unit; 00:03.0; 02:00.0-02:ff.7; 03:01.0 sends as 03:00.0; I/O APIC 5. */
 static const uint8_t ivhd[] = {
 	0x10, 0, 52, 0, UNIT_BDF, 0, 0x40, 0, 0, 0, 0xd8,	0xfe,	    0, 0, 0,	0, 0, 0,  0,
@@ -112,6 +127,7 @@ static void machine(uint64_t ext)
 	memset(msi_config, 0, sizeof(msi_config));
 	fake_host.mmio_write = unit_write;
 	fake_host.port_in = config;
+	fake_host.port_out = config_write;
 	fake_host.tsc_step = 1000000;
 	rig_append(ivhd, sizeof(ivhd));
 	rig_append(ivmd, sizeof(ivmd));
@@ -396,6 +412,42 @@ TEST(requests_that_carry_a_bridges_id)
 	pci_function_count = 0;
 }
 
+/* 02:02.0 sends as 03:00.0, as 03:01.0 does, and 02:02.1 as 00:03.0, which is there itself. */
+TEST(an_id_is_one_guests)
+{
+	struct iommu_domain *d, *other;
+
+	pci_functions[0] = (struct pci_function){.bdf = 0x210, .requester = 0x300};
+	pci_functions[1] = (struct pci_function){.bdf = 0x211, .requester = 0x18};
+	pci_function_count = 2;
+	start();
+	d = domain_of(&rig_guest);
+	other = domain_of(&rig_other);
+	CHECK(iommu->attach(0x308, d, &why) && iommu->attach(0x18, d, &why));
+	CHECK(!iommu->attach(0x210, other, &why));
+	CHECK_STR(why.text, "devices 02:02.0 and 03:01.0 send with one id, and another guest has "
+			    "the second");
+	why.text[0] = 0;
+	CHECK(!iommu->attach(0x211, other, &why));
+	CHECK_STR(why.text, "devices 02:02.1 and 00:03.0 send with one id, and another guest has "
+			    "the second");
+	CHECK_EQ(walk(0x300, 0), RIG_RAM + 1);
+	CHECK_EQ(walk(0x18, 0), RIG_RAM + 1);
+	CHECK_EQ(walk(0x210, 0), 0);
+	CHECK(iommu->attach(0x308, d, &why)); /* as at its guest's restart */
+	CHECK(iommu->attach(0x210, d, &why)); /* of the same guest */
+	CHECK(iommu->attach(0x308, NULL, &why));
+	CHECK_EQ(walk(0x300, 0), RIG_RAM + 1);
+	CHECK(iommu->attach(0x210, NULL, &why));
+	CHECK_EQ(walk(0x300, 0), 0);
+	CHECK(iommu->attach(0x308, other, &why)); /* nobody has it any more */
+	/* The other way round: an id that somebody sends with is no other guest's device. */
+	CHECK(iommu->attach(0x18, NULL, &why) && iommu->attach(0x211, other, &why));
+	CHECK(!iommu->attach(0x18, d, &why));
+	CHECK_EQ(walk(0x18, 0), RIG_OTHER + 1);
+	pci_function_count = 0;
+}
+
 TEST(pins)
 {
 	const uint32_t *remap;
@@ -505,23 +557,30 @@ TEST(quiet_until_attached_again)
 	CHECK_EQ(device(0x18)->domain, 1);
 }
 
-/* Writes reach only the last port; this sees that the unit's interrupt is turned on and off. */
 TEST(event_interrupt)
 {
 	start();
 	iommu->fault_interrupt(3, 0xe2); /* no MSI capability */
 	CHECK(!(reg(AMDVI_CONTROL) & AMDVI_EVENT_INTERRUPT));
-	msi_config[1] = BIT(20);
+	msi_config[1] = 0x20100402; /* an abort was received; firmware left Bus Master off */
 	msi_config[0x34 / 4] = 0x40;
 	msi_config[0x40 / 4] = 0x500f;
 	msi_config[0x50 / 4] = BIT(23) | 5;
 	iommu->fault_interrupt(3, 0xe2);
 	CHECK(reg(AMDVI_CONTROL) & AMDVI_EVENT_INTERRUPT);
-	CHECK_EQ(fake_host.port_value, BIT(23) | BIT(16) | 5);
+	CHECK_EQ(msi_config[0x50 / 4], BIT(23) | BIT(16) | 5);
+	CHECK_EQ(msi_config[0x54 / 4], 0xfee03000);
+	CHECK_EQ(msi_config[0x5c / 4] & 0xff, 0xe2);
+	CHECK_EQ(msi_config[1], 0x20100406); /* it may write the message; the abort is still told */
 	iommu->fault_interrupt(0, 0);
 	CHECK(!(reg(AMDVI_CONTROL) & AMDVI_EVENT_INTERRUPT));
+	fake_host.port_value = 0x1234;
+	iommu->fault_interrupt(3, 0xe2); /* again: while others use config space */
+	CHECK(reg(AMDVI_CONTROL) & AMDVI_EVENT_INTERRUPT);
+	CHECK_EQ(fake_host.port_value, 0x1234);
+	iommu->fault_interrupt(0, 0);
 	msi_config[0x40 / 4] = 0x400f; /* a list that goes round */
-	iommu->fault_interrupt(3, 0xe2);
+	iommu->fault_interrupt(4, 0xe2);
 	CHECK(!(reg(AMDVI_CONTROL) & AMDVI_EVENT_INTERRUPT));
 }
 

@@ -3,6 +3,7 @@
  */
 #include "drivers/pci_access.h"
 #include "hv/passthrough_part.h"
+#include "hv/pci_text.h"
 #include "test.h"
 #include "tests/fake/fake_guest.h"
 #include "tests/fake/fake_host.h"
@@ -170,6 +171,32 @@ TEST(command_bits_that_count_reach_the_device)
 	out(PCI_COMMAND, 1, 6); /* by a byte */
 	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2), 7);
 	CHECK(mapped(BAR0));
+}
+
+/* At port 0 there are others; and what is not decoded at the end is not at the next start. */
+TEST(an_io_bar_without_ports_is_not_decoded)
+{
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 11);
+	fake_pci_set(hw, PCI_BAR0 + 8, 4, PCI_BAR_IO);
+	fake_pci_set(hw, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	start_with("pci = 00:03.0");
+	hw->seen = 0;
+	out(PCI_COMMAND, 2, 7);
+	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2), PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	p->vcpus = 1;
+	partition_end(p, END_RESET, "test");
+	vcpu_turn(v);
+	vcpu_turn(v);
+	p->vcpus = 2;
+	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2), PCI_COMMAND_MEMORY);
+	CHECK_EQ(hw->seen & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY), PCI_COMMAND_MEMORY);
+	/* And the other way round. */
+	fake_pci_reset();
+	hw = fake_pci_add(pci_bdf(0, 3, 0), 0x10d38086, 0x02000000);
+	fake_pci_bar(hw, 2, 0x20, PCI_BAR_IO, 0xc040);
+	start_with("pci = 00:03.0");
+	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2) & 3, PCI_COMMAND_IO);
 }
 
 TEST(foreign_functions_are_not_there_and_writes_are_told_once)
@@ -434,6 +461,66 @@ TEST(msi_takes_a_row_of_vectors)
 	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2) & PCI_COMMAND_INTX_OFF, PCI_COMMAND_INTX_OFF);
 }
 
+/* The card has both; the guest uses one, and what it does with that is not undone by the other. */
+TEST(msi_is_kept_apart_from_msix)
+{
+	start();
+	out(0xd4, 4, 0xfee01000);
+	out(0xdc, 2, 0x60);
+	out(0xe0, 4, 0);
+	out(0xd2, 2, MSI_ENABLE);
+	CHECK_EQ(fake_pci_get(hw, 0xd2, 2) & MSI_ENABLE, MSI_ENABLE);
+	hw->watched = 0xd2;
+	out(0xd4, 4, 0xfee00000); /* to another CPU: a message is not lost meanwhile */
+	CHECK_EQ(fake_pci_get(hw, 0xd4, 4), 0xfee10000);
+	CHECK_EQ(hw->changes, 0);
+	out(0xe0, 4, 1); /* the only one */
+	CHECK_EQ(fake_pci_get(hw, 0xe0, 4), 1);
+	CHECK_EQ(fake_pci_get(hw, 0xd4, 4), 0xfee10000);
+	out(0xe0, 4, 0);
+	CHECK_EQ(fake_pci_get(hw, 0xe0, 4), 0);
+	CHECK_EQ(hw->changes, 0);
+	p->vcpus = 1;
+	partition_end(p, END_RESET, "test");
+	vcpu_turn(v);
+	vcpu_turn(v);
+	p->vcpus = 2;
+	CHECK(!f->msi.armed);
+}
+
+/* MSI-X took a vector for each entry by itself: those are no row. */
+TEST(msi_after_msix_takes_a_row_of_its_own)
+{
+	uint32_t first;
+
+	start();
+	out(0xb2, 2, MSIX_ENABLE);
+	for (unsigned i = 4; i-- > 0;) {
+		write_entry(i, 0xfee00000, 0x30 + i, 0);
+	}
+	out(0xb2, 2, 0);
+	out(0xd4, 4, 0xfee01000);
+	out(0xdc, 2, 0x60);
+	out(0xd2, 2, MSI_ENABLE | 2 << 4);
+	CHECK_EQ(fake_pci_get(hw, 0xd2, 2) & 0x71, MSI_ENABLE | 2 << 4);
+	first = fake_pci_get(hw, 0xdc, 2);
+	CHECK_EQ(first % 4, 0);
+	for (unsigned i = 0; i < 4; i++) {
+		CHECK_EQ(f->message[i].vector, first + i);
+	}
+}
+
+TEST(msix_is_kept_apart_from_msi)
+{
+	start();
+	out(0xb2, 2, MSIX_ENABLE);
+	write_entry(0, 0xfee01000, 0x55, 0);
+	out(0xb2, 2, MSIX_ENABLE); /* once more: MSI is told that it stays off */
+	CHECK_EQ(entry(0, 3) & 1, 0);
+	memory_out(BAR0 + TABLE + 0x10 + 12, 4, 1);
+	CHECK_EQ(entry(0, 3) & 1, 1);
+}
+
 TEST(when_vectors_are_gone_entries_stay_masked)
 {
 	start();
@@ -636,7 +723,9 @@ static const char *check(const char *text, bool msi)
 			fake_pci_set(i ? other : hw, PCI_STATUS, 2, 0);
 		}
 	}
-	fake_pci_add(pci_bdf(0, 0, 0), 0x29c08086, 0x06000000);
+	fake_pci_set(fake_pci_add(pci_bdf(0, 0, 0), 0x29c08086, 0x06000000), PCI_HEADER_TYPE, 1,
+		     0x80);
+	fake_pci_add(pci_bdf(0, 0, 2), 0x14191022, 0x08060000);
 	pci_enumerate(&no_acpi);
 	r.text[0] = 0;
 	if (!config_parse(&c, "a.conf", text, strlen(text), &r)) {
@@ -671,6 +760,8 @@ TEST(what_cannot_be_passed_is_refused)
 	CHECK_STR(check(G("a", "1", "pci = 00:00.0"), true),
 		  "a.conf:5:7: error: guest a: PCI 00:00.0 is a bridge; only devices are passed "
 		  "through");
+	CHECK_STR(check(G("a", "1", "pci = 00:00.2"), true),
+		  "a.conf:5:7: error: guest a: PCI 00:00.2 is an IOMMU, which is Mullion's");
 	CHECK(strstr(check(G("a", "1", "pci = 00:03.0"), true), "`dma = unsafe-identity`"));
 	CHECK_STR(check(G("a", "1", "pci = 00:03.0" UNSAFE), true), "");
 	CHECK_STR(check(G("a", "1", "pci = 00:03.0" UNSAFE) G("b", "2", "pci = 00:04.0" UNSAFE),
@@ -783,6 +874,71 @@ TEST(the_end_silences_and_resets)
 	p->vcpus = 2;
 }
 
+/* Of firmware, then of the guest's last run. */
+TEST(without_a_reset_no_message_is_left)
+{
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 11);
+	fake_pci_set(hw, 0x74, 4, 0);
+	fake_pci_set(hw, 0xc4, 2, PM_NO_SOFT_RESET);
+	fake_pci_set(hw, 0xb2, 2, MSIX_ENABLE | (ENTRIES - 1));
+	fake_pci_set(hw, 0xd2, 2, MSI_64 | MSI_MASKABLE | 2 << 1 | MSI_ENABLE);
+	start_with("pci = 00:03.0");
+	CHECK(strstr(fake_log, "it has no reset"));
+	CHECK_EQ(fake_pci_get(hw, 0xb2, 2) & MSIX_ENABLE, 0);
+	CHECK_EQ(fake_pci_get(hw, 0xd2, 2) & MSI_ENABLE, 0);
+	for (unsigned i = 0; i < ENTRIES; i++) {
+		CHECK_EQ(entry(i, 3) & 1, 1);
+	}
+	CHECK_EQ(entry(ENTRIES, 3), 0); /* the device's own registers */
+	out(0xb2, 2, MSIX_ENABLE);
+	write_entry(1, 0xfee00000, 0x55, 0);
+	CHECK_EQ(entry(1, 3) & 1, 0);
+	p->vcpus = 1;
+	partition_end(p, END_RESET, "test");
+	vcpu_turn(v);
+	vcpu_turn(v);
+	p->vcpus = 2;
+	CHECK_EQ(entry(1, 3) & 1, 1);
+	out(0xb2, 2, MSIX_ENABLE);
+	CHECK_EQ(entry(1, 3) & 1, 1);
+}
+
+TEST(what_does_not_decode_is_not_written_to)
+{
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 11);
+	fake_pci_set(hw, PCI_COMMAND, 2, 0);
+	hw->writable[PCI_COMMAND] = 0;
+	start_with("pci = 00:03.0");
+	CHECK_EQ(entry(0, 3), 0);
+}
+
+/* An IOMMU that is a function tells of faults by messages: writes of its own. */
+TEST(what_nobody_owns_is_silenced_but_for_bridges_and_iommus)
+{
+	static const uint32_t class[] = {0x02000000, 0x06010000, 0x08060000, 0x08050100};
+	static const bool silent[] = {true, false, false, true};
+	struct fake_function *other[ARRAY_SIZE(class)];
+	struct pci_line line;
+
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 11);
+	for (unsigned i = 0; i < ARRAY_SIZE(class); i++) {
+		other[i] = fake_pci_add(pci_bdf(0, 8 + i, 0), 0x14191022, class[i]);
+		fake_pci_set(other[i], PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+	}
+	start_with("pci = 00:03.0");
+	out(PCI_COMMAND, 2, 7);
+	passthrough_silence_rest();
+	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2), 7);
+	for (unsigned i = 0; i < ARRAY_SIZE(class); i++) {
+		CHECK_EQ(fake_pci_get(other[i], PCI_COMMAND, 2),
+			 silent[i] ? PCI_COMMAND_INTX_OFF : PCI_COMMAND_MASTER);
+	}
+	CHECK_STR(pci_line(&line, pci_find(pci_bdf(0, 10, 0))), "PCI   00:0a.0  # 1022:1419 IOMMU");
+}
+
 /* All that a guest does with a device, and its end and next start, whenever the device dies. */
 TEST(a_device_may_die_at_any_access)
 {
@@ -858,15 +1014,7 @@ TEST(irq_9_is_another_one_of_the_8259s)
 
 /* --- faults --- */
 
-static bool fault(uint16_t bdf, bool interrupt)
-{
-	struct iommu_fault x = {.bdf = bdf, .address = 0x12345000, .write = true, .owned = true};
-
-	x.interrupt = interrupt;
-	return passthrough_dma_fault(&x);
-}
-
-static unsigned attached;
+static unsigned attached, quieted;
 
 static bool count_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r)
 {
@@ -875,10 +1023,36 @@ static bool count_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r
 	return true;
 }
 
+/* Once the guest is stopped, it may start and attach its devices at any moment. */
+static void count_quiet(uint16_t bdf)
+{
+	(void)bdf;
+	quieted += p->end == END_NONE;
+}
+
+static const struct iommu_ops counting = {.attach = count_attach, .quiet = count_quiet};
+
+static bool fault_of(uint16_t bdf, bool interrupt, bool many)
+{
+	struct iommu_fault x = {.bdf = bdf, .address = 0x12345000, .write = true, .owned = true};
+	bool stopped;
+
+	x.interrupt = interrupt;
+	quieted = 0;
+	iommu = &counting;
+	stopped = passthrough_dma_fault(&x, many);
+	iommu = NULL;
+	CHECK(!stopped || quieted == 1);
+	return stopped;
+}
+
+static bool fault(uint16_t bdf, bool interrupt)
+{
+	return fault_of(bdf, interrupt, false);
+}
+
 TEST(a_fault_stops_the_guest_that_says_so)
 {
-	static const struct iommu_ops counting = {.attach = count_attach};
-
 	start();
 	CHECK(!fault(0x18, false)); /* only told */
 	CHECK_EQ(p->end, END_NONE);
@@ -887,6 +1061,7 @@ TEST(a_fault_stops_the_guest_that_says_so)
 	start_with("pci = 00:03.0\non-dma-fault = stop\non-crash = restart");
 	CHECK(!fault(0x20, false)); /* another's */
 	CHECK(!fault(0x18, true));  /* an interrupt is no DMA */
+	CHECK(!fault_of(0x20, true, true));
 	CHECK_EQ(p->end, END_NONE);
 	CHECK(fault(0x18, false));
 	CHECK_EQ(p->end, END_ERROR);
@@ -909,6 +1084,19 @@ TEST(a_fault_stops_the_guest_that_says_so)
 	atomic_store(&p->generation, 0); /* not started yet: its vCPUs would not notice */
 	atomic_store(&p->end, END_NONE);
 	CHECK(!fault(0x18, false));
+}
+
+TEST(many_interrupt_requests_stop_it_too)
+{
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 11);
+	start_with("pci = 00:03.0\non-dma-fault = stop");
+	CHECK(fault_of(0x18, true, true));
+	CHECK_EQ(p->end, END_ERROR);
+	CHECK_STR(p->end_reason, "PCI 00:03.0 sent many interrupts that are not the guest's "
+				 "(`on-dma-fault = stop`)");
+	start_with("pci = 00:03.0");
+	CHECK(!fault_of(0x18, true, true));
 }
 
 TEST(a_fault_with_a_bridges_id_is_that_of_the_function_behind)

@@ -243,6 +243,39 @@ TEST(resets_by_power_state_and_by_bus)
 	CHECK(!pci_reset_function(pci_find(pci_bdf(1, 0, 0))));
 }
 
+/* By each kind of reset: without its services on, it would not be in a group of its own. */
+TEST(a_reset_leaves_access_control_and_payload_size_on)
+{
+	enum { FLR, POWER, BUS, WAYS };
+	static const struct iommu_ops any;
+	const struct pci_function *p;
+	struct fake_function *f;
+
+	for (unsigned way = 0; way < WAYS; way++) {
+		fresh();
+		bridge(pci_bdf(0, 1, 0), 1);
+		f = card(pci_bdf(1, 0, 0));
+		fake_pci_set(f, 0xe4, 4, way == FLR ? PCIE_FLR_CAPABLE : 0);
+		fake_pci_set(f, 0xcc, 2, way == BUS ? PM_NO_SOFT_RESET : 0);
+		fake_pci_set(f, 0xe8, 2, 0x5050); /* reads of 4096, payloads of 512 */
+		fake_pci_set(f, 0x100, 4, 0x0001000d);
+		fake_pci_set(f, 0x104, 2, 0x0c);
+		f->writable[0x106] = 0x1f;
+		f->acs = 0x100;
+		iommu = &any;
+		pci_enumerate(&no_acpi);
+		iommu = NULL;
+		p = pci_find(pci_bdf(1, 0, 0));
+		CHECK_EQ(fake_pci_get(f, 0x106, 2), 0x0c);
+		CHECK(pci_reset_function(p));
+		CHECK_EQ(f->flrs, way == FLR);
+		CHECK_EQ(f->d3s, way == POWER);
+		CHECK_EQ(fake_pci_get(f, 0x106, 2), p->acs_on);
+		CHECK_EQ(p->acs_on, 0x0c);
+		CHECK_EQ(fake_pci_get(f, 0xe8, 2), 0x2850);
+	}
+}
+
 TEST(a_reset_that_did_nothing_is_none)
 {
 	struct fake_function *f;
