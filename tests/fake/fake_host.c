@@ -271,6 +271,21 @@ void host_end(const struct config_system *c)
 	abort(); /* a test that gets here replaces it by checking before */
 }
 
+const char *fake_host_screen_line(unsigned row)
+{
+	static char text[SCREEN_COLS + 1];
+	unsigned n = fake_host.screen_cols;
+
+	for (unsigned i = 0; i < n; i++) {
+		text[i] = (char)fake_host.screen[row][i].ch;
+	}
+	while (n && text[n - 1] == ' ') {
+		n--;
+	}
+	text[n] = 0;
+	return text;
+}
+
 bool host_screen_size(unsigned *cols, unsigned *rows)
 {
 	*cols = fake_host.screen_cols;

@@ -51,6 +51,8 @@ extern struct fake_host fake_host;
 extern uint64_t fake_host_identity[4][2];
 
 /* Everything back to a machine that has just started; gives back what host_alloc took. */
+/* A line of the screen, without blanks at its end. */
+const char *fake_host_screen_line(unsigned row);
 void fake_host_reset(void);
 
 /* The text of all log_line calls since fake_log_reset. */

@@ -57,34 +57,19 @@ static void turns(unsigned n)
 	}
 }
 
-static const char *line(unsigned row)
-{
-	static char text[SCREEN_COLS + 1];
-	unsigned n = fake_host.screen_cols;
-
-	for (unsigned i = 0; i < n; i++) {
-		text[i] = (char)fake_host.screen[row][i].ch;
-	}
-	while (n && text[n - 1] == ' ') {
-		n--;
-	}
-	text[n] = 0;
-	return text;
-}
-
 TEST(the_log_before_guests_run)
 {
 	begin(80, 25);
-	CHECK_STR(line(0), "mullion: one line");
-	CHECK_STR(line(1), "mullion: another line");
+	CHECK_STR(fake_host_screen_line(0), "mullion: one line");
+	CHECK_STR(fake_host_screen_line(1), "mullion: another line");
 	fake_log_keep("mullion: a third\n");
 	view_log();
-	CHECK_STR(line(2), "mullion: a third");
+	CHECK_STR(fake_host_screen_line(2), "mullion: a third");
 	view_end("the end\n");
-	CHECK_STR(line(3), "the end");
+	CHECK_STR(fake_host_screen_line(3), "the end");
 	fake_log_keep("mullion: a fourth\n");
 	view_log();
-	CHECK_STR(line(4), "");
+	CHECK_STR(fake_host_screen_line(4), "");
 }
 
 TEST(without_a_screen_nothing_happens)
@@ -106,14 +91,15 @@ TEST(a_tile_for_each_guest_and_the_log)
 	send(&other, "second\n");
 	fake_log_offer("mullion: third\n");
 	turns(40);
-	CHECK_STR(line(0), "1>test  running  CPUs 0-1  0 exits/s");
-	CHECK_STR(line(1), "first");
-	CHECK_STR(line(9), "2 other  starting  CPU 2  0 exits/s");
-	CHECK_STR(line(10), "second");
-	CHECK_STR(line(19), "log                        Ctrl-a then: 1-9 guest, 0 log, l all, a "
-			    "Ctrl-a, x end");
-	CHECK_STR(line(20), "mullion: one line");
-	CHECK_STR(line(22), "mullion: third");
+	CHECK_STR(fake_host_screen_line(0), "1>test  running  CPUs 0-1  0 exits/s");
+	CHECK_STR(fake_host_screen_line(1), "first");
+	CHECK_STR(fake_host_screen_line(9), "2 other  starting  CPU 2  0 exits/s");
+	CHECK_STR(fake_host_screen_line(10), "second");
+	CHECK_STR(fake_host_screen_line(19),
+		  "log                        Ctrl-a then: 1-9 guest, 0 log, l all, a "
+		  "Ctrl-a, x end");
+	CHECK_STR(fake_host_screen_line(20), "mullion: one line");
+	CHECK_STR(fake_host_screen_line(22), "mullion: third");
 	CHECK(strstr(fake_host.console, "other| second\r\n") != NULL); /* and on serial ports */
 }
 
@@ -124,10 +110,10 @@ TEST(a_line_while_the_tiles_begin)
 	fake_log_at_defer = "mullion: of another CPU\n";
 	run(3);
 	turns(40);
-	CHECK_STR(line(0), "1>test  running  CPUs 0-1  0 exits/s");
-	CHECK_STR(line(20), "mullion: one line");
-	CHECK_STR(line(22), "mullion: of another CPU");
-	CHECK_STR(line(23), "");
+	CHECK_STR(fake_host_screen_line(0), "1>test  running  CPUs 0-1  0 exits/s");
+	CHECK_STR(fake_host_screen_line(20), "mullion: one line");
+	CHECK_STR(fake_host_screen_line(22), "mullion: of another CPU");
+	CHECK_STR(fake_host_screen_line(23), "");
 	fake_log_at_defer = NULL;
 }
 
@@ -141,22 +127,22 @@ TEST(the_switch_keys)
 	turns(40);
 	fake_host.typed = "\0012";
 	turns(40);
-	CHECK_STR(line(0),
+	CHECK_STR(fake_host_screen_line(0),
 		  "2>other  starting  CPU 2  0 exits/s                                Ctrl-a "
 		  "l: all");
-	CHECK_STR(line(1), "second");
-	CHECK_STR(line(24), "");
+	CHECK_STR(fake_host_screen_line(1), "second");
+	CHECK_STR(fake_host_screen_line(24), "");
 	send(p, "hidden\n");
 	send(&other, "shown\n");
 	turns(40);
-	CHECK_STR(line(2), "shown");
-	CHECK_STR(line(3), "");
+	CHECK_STR(fake_host_screen_line(2), "shown");
+	CHECK_STR(fake_host_screen_line(3), "");
 	fake_host.typed = "\001l";
 	turns(40);
-	CHECK_STR(line(0), "1 test  running  CPUs 0-1  0 exits/s");
-	CHECK_STR(line(2), "hidden");
-	CHECK_STR(line(11), "shown");
-	CHECK_STR(line(20), "mullion: one line");
+	CHECK_STR(fake_host_screen_line(0), "1 test  running  CPUs 0-1  0 exits/s");
+	CHECK_STR(fake_host_screen_line(2), "hidden");
+	CHECK_STR(fake_host_screen_line(11), "shown");
+	CHECK_STR(fake_host_screen_line(20), "mullion: one line");
 }
 
 TEST(a_long_history_begins_with_a_whole_line)
@@ -172,9 +158,9 @@ TEST(a_long_history_begins_with_a_whole_line)
 	}
 	fake_host.typed = "\0011";
 	turns(40);
-	CHECK_STR(line(24), "");
-	CHECK_STR(line(23), "line 999 of many");
-	CHECK_STR(line(1), "line 977 of many");
+	CHECK_STR(fake_host_screen_line(24), "");
+	CHECK_STR(fake_host_screen_line(23), "line 999 of many");
+	CHECK_STR(fake_host_screen_line(1), "line 977 of many");
 }
 
 static void type(const char *keys)
@@ -195,37 +181,39 @@ TEST(the_log_can_be_scrolled)
 	run(3);
 	turns(40);
 	type("\0010");
-	CHECK_STR(line(0), "log  PageUp PageDown Home End                                     "
-			   " Ctrl-a l: all");
-	CHECK_STR(line(1), "mullion: line 2976 of the log");
-	CHECK_STR(line(24), "mullion: line 2999 of the log");
+	CHECK_STR(fake_host_screen_line(0),
+		  "log  PageUp PageDown Home End                                     "
+		  " Ctrl-a l: all");
+	CHECK_STR(fake_host_screen_line(1), "mullion: line 2976 of the log");
+	CHECK_STR(fake_host_screen_line(24), "mullion: line 2999 of the log");
 	type("\033[5~");
-	CHECK_STR(line(1), "mullion: line 2952 of the log");
-	CHECK_STR(line(24), "mullion: line 2975 of the log");
+	CHECK_STR(fake_host_screen_line(1), "mullion: line 2952 of the log");
+	CHECK_STR(fake_host_screen_line(24), "mullion: line 2975 of the log");
 	type("\033[A\033[A\033[B");
-	CHECK_STR(line(1), "mullion: line 2951 of the log");
+	CHECK_STR(fake_host_screen_line(1), "mullion: line 2951 of the log");
 	fake_log_keep("mullion: more\n"); /* it stays where it is */
 	fake_log_offer("mullion: more\n");
 	turns(40);
-	CHECK_STR(line(1), "mullion: line 2951 of the log");
+	CHECK_STR(fake_host_screen_line(1), "mullion: line 2951 of the log");
 	type("\033[6~");
-	CHECK_STR(line(1), "mullion: line 2975 of the log");
+	CHECK_STR(fake_host_screen_line(1), "mullion: line 2975 of the log");
 	type("\033[6~");
-	CHECK_STR(line(23), "mullion: line 2999 of the log");
-	CHECK_STR(line(24), "mullion: more");
+	CHECK_STR(fake_host_screen_line(23), "mullion: line 2999 of the log");
+	CHECK_STR(fake_host_screen_line(24), "mullion: more");
 	fake_log_keep("mullion: still more\n"); /* at the end it follows */
 	fake_log_offer("mullion: still more\n");
 	turns(40);
-	CHECK_STR(line(24), "mullion: still more");
+	CHECK_STR(fake_host_screen_line(24), "mullion: still more");
 	type("\033[H\033[5~\033[A");
-	CHECK(!strncmp(line(1), "mullion: line ", 14));
-	CHECK(atoi(line(1) + 14) > 600 && atoi(line(1) + 14) < 900);
-	CHECK(line(24)[0] == 'm');
+	CHECK(!strncmp(fake_host_screen_line(1), "mullion: line ", 14));
+	CHECK(atoi(fake_host_screen_line(1) + 14) > 600 &&
+	      atoi(fake_host_screen_line(1) + 14) < 900);
+	CHECK(fake_host_screen_line(24)[0] == 'm');
 	type("\033[F");
-	CHECK_STR(line(24), "mullion: still more");
+	CHECK_STR(fake_host_screen_line(24), "mullion: still more");
 	type("\001l");
-	CHECK_STR(line(23), "mullion: still more");
-	CHECK_STR(line(0), "1>test  running  CPUs 0-1  0 exits/s");
+	CHECK_STR(fake_host_screen_line(23), "mullion: still more");
+	CHECK_STR(fake_host_screen_line(0), "1>test  running  CPUs 0-1  0 exits/s");
 }
 
 TEST(long_lines_of_the_log_are_counted_as_they_wrap)
@@ -243,23 +231,23 @@ TEST(long_lines_of_the_log_are_counted_as_they_wrap)
 	turns(40);
 	type("\0010");
 	/* r, s and t take 3, 2 and 3 of 9 rows; the 2 of q do not fit. */
-	CHECK_EQ(line(1)[0], 'r');
-	CHECK_EQ(line(5)[0], 's');
-	CHECK_EQ(line(8)[19], 't');
-	CHECK_EQ(line(9)[0], 0);
+	CHECK_EQ(fake_host_screen_line(1)[0], 'r');
+	CHECK_EQ(fake_host_screen_line(5)[0], 's');
+	CHECK_EQ(fake_host_screen_line(8)[19], 't');
+	CHECK_EQ(fake_host_screen_line(9)[0], 0);
 	type("\033[5~");
-	CHECK_EQ(line(1)[0], 'o');
-	CHECK_EQ(line(7)[39], 'q');
-	CHECK_EQ(line(9)[0], 'r');
+	CHECK_EQ(fake_host_screen_line(1)[0], 'o');
+	CHECK_EQ(fake_host_screen_line(7)[39], 'q');
+	CHECK_EQ(fake_host_screen_line(9)[0], 'r');
 	memset(text, 'X', 500);
 	text[500] = '\n';
 	text[501] = 0;
 	fake_log_keep(text); /* longer than the screen */
 	type("\033[F");
-	CHECK_EQ(line(1)[0], 'X');
-	CHECK_EQ(line(9)[39], 'X');
+	CHECK_EQ(fake_host_screen_line(1)[0], 'X');
+	CHECK_EQ(fake_host_screen_line(9)[39], 'X');
 	type("\033[5~\033[5~\033[5~\033[5~\033[5~\033[5~\033[5~\033[5~");
-	CHECK_STR(line(1), "mullion: one line");
+	CHECK_STR(fake_host_screen_line(1), "mullion: one line");
 }
 
 TEST(a_turn_draws_little_and_a_flood_fifty_pictures_a_second)
@@ -307,17 +295,17 @@ TEST(the_console_asks_for_its_next_turn)
 	CHECK_EQ(v->console_deadline, 2000 * ms);
 	send(p, "x\n");
 	console_run(); /* at once, as the last picture is old */
-	CHECK_STR(line(1), "x");
+	CHECK_STR(fake_host_screen_line(1), "x");
 	CHECK_EQ(v->console_deadline, 2000 * ms);
 	send(p, "y\n");
 	console_run();
-	CHECK_STR(line(2), "");
+	CHECK_STR(fake_host_screen_line(2), "");
 	CHECK_EQ(v->console_deadline, 1020 * ms);
 	fake_host.tsc = 1020 * ms;
 	vcpu_turn(v); /* takes the timer's request below */
 	atomic_fetch_or(&v->request, REQUEST_TIMER);
 	vcpu_turn(v);
-	CHECK_STR(line(2), "y");
+	CHECK_STR(fake_host_screen_line(2), "y");
 }
 
 TEST(a_guest_that_has_ended_leaves_the_console_running)
@@ -338,8 +326,9 @@ TEST(a_guest_that_has_ended_leaves_the_console_running)
 	fake_host.tsc = v->console_deadline;
 	vcpu_turn(v);
 	turns(40);
-	CHECK_STR(line(10), "still here");
-	CHECK_STR(line(0), "1>test  ended  CPUs 0-1  0 exits/s  last stop: powered off");
+	CHECK_STR(fake_host_screen_line(10), "still here");
+	CHECK_STR(fake_host_screen_line(0),
+		  "1>test  ended  CPUs 0-1  0 exits/s  last stop: powered off");
 	CHECK_EQ(fake_host.screen[0][0].attr, SCREEN_ATTR(SCREEN_BLACK, SCREEN_GREEN));
 }
 
@@ -352,12 +341,12 @@ TEST(last_words_bring_the_log_back)
 	turns(40);
 	fake_log_keep("mullion: stopped: a defect\n");
 	view_log();
-	CHECK_STR(line(0), "mullion: one line");
-	CHECK_STR(line(2), "mullion: stopped: a defect");
-	CHECK_STR(line(19), "");
+	CHECK_STR(fake_host_screen_line(0), "mullion: one line");
+	CHECK_STR(fake_host_screen_line(2), "mullion: stopped: a defect");
+	CHECK_STR(fake_host_screen_line(19), "");
 	send(p, "second\n");
 	turns(40);
-	CHECK_STR(line(3), "");
+	CHECK_STR(fake_host_screen_line(3), "");
 }
 
 TEST(bars)
