@@ -202,7 +202,7 @@ void pc_run(struct partition *p, uint64_t now)
 	lock_drop(&pc->lock);
 }
 
-/* A device may have moved its deadline; only the boot vCPU's CPU serves it. */
+/* A device may have moved its deadline, which the boot vCPU's CPU serves. */
 static void after_access(struct vcpu *v)
 {
 	struct pc *pc = &v->part->pc;
@@ -212,12 +212,12 @@ static void after_access(struct vcpu *v)
 		return;
 	}
 	atomic_store_explicit(&pc->deadline, next, memory_order_relaxed);
-	if (v->index != 0) {
-		vcpu_post(v->part->vcpu[0], REQUEST_TIMER);
-	}
+	vcpu_post(v->part->vcpu[0], REQUEST_TIMER);
 }
 
-static bool locked_access(struct vcpu *v, struct bus *bus, uint64_t addr, struct bus_access *a)
+/* What is not one claim's whole access, or has to do with time. */
+static NOINLINE bool access_slowly(struct vcpu *v, struct bus *bus, uint64_t addr,
+				   struct bus_access *a)
 {
 	struct pc *pc = &v->part->pc;
 	bool claimed;
@@ -228,6 +228,25 @@ static bool locked_access(struct vcpu *v, struct bus *bus, uint64_t addr, struct
 	after_access(v);
 	lock_drop(&pc->lock);
 	return claimed;
+}
+
+static inline bool locked_access(struct vcpu *v, struct bus *bus, uint64_t addr,
+				 struct bus_access *a)
+{
+	const struct bus_claim *c = bus_find(bus, addr);
+	struct pc *pc = &v->part->pc;
+
+	if (!c && a->size == 1) {
+		a->value = 0xff;
+		return false;
+	}
+	if (!c || c->ops->timed || !bus_claim_takes(c, addr, a->size)) {
+		return access_slowly(v, bus, addr, a);
+	}
+	lock_take(&pc->lock);
+	bus_claim_access(c, addr, a);
+	lock_drop(&pc->lock);
+	return true;
 }
 
 /* What nobody emulates may lie in a BAR of a passed-through function. */

@@ -7,18 +7,15 @@
 #include "hv/event.h"
 #include "hv/exit.h"
 #include "hv/host.h"
-#include "hv/partition.h"
 
 static void run_once(struct vcpu *v)
 {
 	struct vm_exit x;
 
-	event_arm_timer(v);
-	event_next(v);
-	virt->run(v, &x);
-	if (v->cr8 != v->apic.tpr >> 4) {
-		vlapic_set_tpr(&v->apic, (uint8_t)(v->cr8 << 4));
+	if (!event_none(v)) {
+		event_next(v);
 	}
+	virt->run(v, &x);
 	exit_handle(v, &x);
 }
 

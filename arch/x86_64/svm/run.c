@@ -70,7 +70,6 @@ static void exit_io(const struct vmcb *c, struct vm_exit *exit)
 	exit->io.size = (uint8_t)field_get(FIELD(6, 4), i);
 	exit->io.in = i & BIT(0);
 	exit->io.string = i & BIT(2);
-	exit->io.rep = i & BIT(3);
 }
 
 static void exit_raw(const struct vmcb *c, struct vm_exit *exit, enum exit_kind kind)
@@ -163,6 +162,13 @@ static void exit_int1(struct vcpu *v, struct vm_exit *exit)
 	exit->exc.error = 0;
 }
 
+static void step_next(struct svm *x, struct vm_exit *exit, enum svm_step kind)
+{
+	x->next_step = kind;
+	x->watching = true;
+	exit->kind = EXIT_NONE;
+}
+
 static void decode_exit(struct vcpu *v, struct vm_exit *exit)
 {
 	struct svm *x = svm_of(v);
@@ -186,14 +192,8 @@ static void decode_exit(struct vcpu *v, struct vm_exit *exit)
 	case SVM_INVD:
 	case SVM_WBINVD: skippable(v, exit, EXIT_WBINVD, OPCODE_WBINVD); break;
 	case SVM_XSETBV: skippable(v, exit, EXIT_XSETBV, OPCODE_XSETBV); break;
-	case SVM_IRET:
-		x->next_step = STEP_IRET;
-		exit->kind = EXIT_NONE;
-		break;
-	case SVM_WRITE_CR8:
-		x->next_step = STEP_CR8;
-		exit->kind = EXIT_NONE;
-		break;
+	case SVM_IRET: step_next(x, exit, STEP_IRET); break;
+	case SVM_WRITE_CR8: step_next(x, exit, STEP_CR8); break;
 	case SVM_RDPMC: exit_general_protection(exit); break;
 	case SVM_RSM:
 	case SVM_INVLPGA:
@@ -231,10 +231,8 @@ static void read_interrupted(const struct vmcb *c, struct event *e)
 	}
 }
 
-static void not_entered(struct vcpu *v, struct vm_exit *exit)
+void svm_not_entered(struct vcpu *v, struct svm *x, struct vm_exit *exit)
 {
-	struct svm *x = svm_of(v);
-
 	if (x->step.kind != STEP_NONE) {
 		svm_step_cancel(x);
 	}
@@ -243,45 +241,33 @@ static void not_entered(struct vcpu *v, struct vm_exit *exit)
 	exit->insn_len = 0;
 }
 
-static void prepare(struct vcpu *v, struct svm *x, struct vmcb *c)
+static inline void read_step(struct vcpu *v, const struct svm *x)
 {
-	if (v->dirty == GROUP_RIP) {
-		v->dirty = 0;
-		c->rip = v->regs.rip;
-	} else if (v->dirty) {
-		svm_write_back(v);
-	}
-	if (v->tsc_offset_dirty) {
-		v->tsc_offset_dirty = false;
-		c->tsc_offset = v->tsc_offset;
-		vmcb_touch(c, CLEAN_INTERCEPTS);
-	}
-	if ((c->vintr & VINTR_TPR) != v->cr8) {
-		c->vintr = (c->vintr & ~(uint64_t)VINTR_TPR) | v->cr8;
-		vmcb_touch(c, CLEAN_VINTR);
-	}
-	if (x->window_intr | x->window_nmi | x->tpr_class || x->next_step != STEP_NONE ||
-	    c->vintr & VINTR_IRQ || c->intercept_cr) {
-		svm_arm_windows(x);
-	}
-	c->rax = v->regs.gpr[RAX];
+	v->regs.rip = x->vmcb->rip;
+	v->regs.rflags = x->vmcb->rflags;
+	v->regs.shadow = svm_shadow(x);
 }
 
-void svm_run(struct vcpu *v, struct vm_exit *exit)
+/* After an exit from a step. */
+static __attribute__((noinline)) void end_step(struct vcpu *v, struct vm_exit *exit)
 {
-	struct svm *x = svm_of(v);
-	struct vmcb *c = x->vmcb;
-
-	prepare(v, x, c);
-	if (__builtin_expect(!svm_enter(&v->regs, &v->request, x->vmcb_hpa, x->host_hpa,
-					x->step.kind == STEP_NONE),
-			     0)) {
-		not_entered(v, exit);
-		return;
-	}
 	v->valid = 0;
+	if (!svm_step_end(v, exit)) {
+		read_step(v, svm_of(v));
+		v->valid |= GROUP_STEP;
+		decode_exit(v, exit);
+	}
+}
+
+void svm_exited(struct vcpu *v, struct svm *x, struct vm_exit *exit)
+{
+	struct vmcb *c = x->vmcb;
+	uint8_t cr8 = c->vintr & VINTR_TPR;
+
 	v->regs.gpr[RAX] = c->rax;
-	v->cr8 = c->vintr & VINTR_TPR;
+	if (__builtin_expect(cr8 != v->cr8, 0)) {
+		vcpu_take_cr8(v, cr8);
+	}
 	c->clean = svm_caps.clean;
 	c->tlb_control = TLB_KEEP;
 	if (x->injected.valid) {
@@ -289,9 +275,34 @@ void svm_run(struct vcpu *v, struct vm_exit *exit)
 		c->inject = 0;
 	}
 	read_interrupted(c, &exit->interrupted);
-	if (__builtin_expect(x->step.kind != STEP_NONE, 0) && svm_step_end(v, exit)) {
+	if (__builtin_expect(x->step.kind != STEP_NONE, 0)) {
+		end_step(v, exit);
 		return;
 	}
-	svm_fetch_step(v);
+	read_step(v, x);
+	v->valid = GROUP_STEP;
 	decode_exit(v, exit);
+}
+
+_Static_assert(offsetof(struct vcpu, request) == 0x1d8, "known to gpr.inc");
+_Static_assert(offsetof(struct svm, vmcb_hpa) == 0x08, "known to entry.asm");
+_Static_assert(offsetof(struct svm, host_hpa) == 0x10, "known to entry.asm");
+_Static_assert(offsetof(struct svm, step.kind) == 0x18 && STEP_NONE == 0, "known to entry.asm");
+
+void svm_run(struct vcpu *v, struct vm_exit *exit)
+{
+	struct svm *x = svm_of(v);
+	struct vmcb *c = x->vmcb;
+
+	if (v->dirty == GROUP_RIP) {
+		v->dirty = 0;
+		c->rip = v->regs.rip;
+	} else if (v->dirty) {
+		svm_write_back(v);
+	}
+	if (x->watching) {
+		svm_arm_windows(x);
+	}
+	c->rax = v->regs.gpr[RAX];
+	svm_enter(v, x, exit);
 }

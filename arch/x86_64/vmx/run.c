@@ -45,9 +45,6 @@ enum exit_reason {
 enum { REASON_BASIC = FIELD(15, 0) };
 #define REASON_ENTRY_FAILED BIT(31)
 
-/* Virtual-APIC page: the TPR, which CR8 reads and writes without an exit. */
-enum { VIRTUAL_TPR = 0x80 };
-
 /* In the exit interruption information and in the qualification of an EPT violation. */
 enum { NMI_UNBLOCKED_BY_IRET = BIT(12) };
 
@@ -62,7 +59,6 @@ static void exit_io(struct vm_exit *exit)
 	exit->io.size = (uint8_t)((q & 7) + 1);
 	exit->io.in = q & BIT(3);
 	exit->io.string = q & BIT(4);
-	exit->io.rep = q & BIT(5);
 }
 
 static void exit_cr(struct vm_exit *exit)
@@ -217,18 +213,6 @@ static void decode_exit(struct vcpu *v, struct vm_exit *exit, uint64_t reason)
 	vmx_fetch_step(v);
 }
 
-/* The entry fails if the threshold is above the TPR; below it, nothing is to be waited for. */
-static inline void write_tpr(struct vcpu *v, struct vmx *x)
-{
-	uint8_t threshold = x->tpr_class < v->cr8 ? x->tpr_class : v->cr8;
-
-	x->virtual_apic[VIRTUAL_TPR] = (uint8_t)(v->cr8 << 4);
-	if (threshold != x->tpr_threshold) {
-		x->tpr_threshold = threshold;
-		vmwrite(TPR_THRESHOLD, threshold);
-	}
-}
-
 /* The event whose delivery the exit cut short. */
 static void read_interrupted(struct event *e)
 {
@@ -247,8 +231,9 @@ static void read_interrupted(struct event *e)
 	}
 }
 
-static void not_entered(struct vcpu *v, struct vm_exit *exit, enum vmx_entry why)
+void vmx_not_entered(struct vcpu *v, struct vmx *x, struct vm_exit *exit, enum vmx_no_entry why)
 {
+	(void)x;
 	vmx_inject_undo(v, &exit->interrupted);
 	if (why == VMX_ABORTED) {
 		exit->kind = EXIT_NONE;
@@ -258,34 +243,15 @@ static void not_entered(struct vcpu *v, struct vm_exit *exit, enum vmx_entry why
 	exit_raw(exit, EXIT_MISCONFIG, vmread(INSTRUCTION_ERROR));
 }
 
-void vmx_run(struct vcpu *v, struct vm_exit *exit)
+void vmx_exited(struct vcpu *v, struct vmx *x, struct vm_exit *exit)
 {
-	struct vmx *x = vmx_of(v);
-	enum vmx_entry entry;
-	uint64_t reason;
+	uint8_t cr8 = x->virtual_apic[VIRTUAL_TPR] >> 4;
+	uint64_t reason = vmread(EXIT_REASON);
 
-	if (v->dirty == GROUP_RIP) {
-		v->dirty = 0;
-		vmwrite(GUEST_RIP, v->regs.rip);
-	} else if (v->dirty) {
-		vmx_write_back(v);
-	}
-	if (v->tsc_offset_dirty) {
-		v->tsc_offset_dirty = false;
-		vmwrite(TSC_OFFSET, v->tsc_offset);
-	}
-	if (__builtin_expect(x->window_nmi, 0)) {
-		vmx_arm_nmi_window(x);
-	}
-	write_tpr(v, x);
-	entry = vmx_enter(&v->regs, &v->request, x->launched, &x->host_rsp);
-	if (__builtin_expect(entry != VMX_EXITED, 0)) {
-		not_entered(v, exit, entry);
-		return;
-	}
 	v->valid = 0;
-	v->cr8 = x->virtual_apic[VIRTUAL_TPR] >> 4;
-	reason = vmread(EXIT_REASON);
+	if (__builtin_expect(cr8 != v->cr8, 0)) {
+		vcpu_take_cr8(v, cr8);
+	}
 	if (__builtin_expect(reason & REASON_ENTRY_FAILED, 0)) {
 		vmx_inject_undo(v, &exit->interrupted);
 		exit_raw(exit, EXIT_MISCONFIG, reason);
@@ -295,4 +261,24 @@ void vmx_run(struct vcpu *v, struct vm_exit *exit)
 	x->injected.valid = false;
 	read_interrupted(&exit->interrupted);
 	decode_exit(v, exit, reason);
+}
+
+_Static_assert(offsetof(struct vcpu, request) == 0x1d8, "known to gpr.inc");
+_Static_assert(offsetof(struct vmx, host_rsp) == 0x00, "known to entry.asm");
+_Static_assert(offsetof(struct vmx, launched) == 0x08, "known to entry.asm");
+
+void vmx_run(struct vcpu *v, struct vm_exit *exit)
+{
+	struct vmx *x = vmx_of(v);
+
+	if (v->dirty == GROUP_RIP) {
+		v->dirty = 0;
+		vmwrite(GUEST_RIP, v->regs.rip);
+	} else if (v->dirty) {
+		vmx_write_back(v);
+	}
+	if (__builtin_expect(x->window_nmi, 0)) {
+		vmx_arm_nmi_window(x);
+	}
+	vmx_enter(v, x, exit);
 }
