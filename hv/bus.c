@@ -8,6 +8,9 @@ static unsigned claims_up_to(const struct bus *bus, uint64_t addr)
 {
 	unsigned low = 0, high = bus->count;
 
+	if (high && addr >= bus->claim[high - 1].base) {
+		return high; /* as for most ports that are nobody's */
+	}
 	while (low < high) {
 		unsigned middle = (low + high) / 2;
 
@@ -76,16 +79,15 @@ bool bus_claim(struct bus *bus, const struct bus_claim *c, struct refusal *r)
 	return true;
 }
 
-const struct bus_claim *bus_find_high(const struct bus *bus, uint64_t addr)
+const struct bus_claim *bus_find(const struct bus *bus, uint64_t addr)
 {
-	unsigned at = bus->count;
 	const struct bus_claim *c;
+	unsigned at;
 
-	/* The last claim of all is the I/O APIC for MMIO; most ports beyond the last are nobody's.
-	 */
-	if (at && addr < bus->claim[at - 1].base) {
-		at = claims_up_to(bus, addr);
+	if (addr < BUS_LOW) {
+		return bus_find_low(bus, addr);
 	}
+	at = claims_up_to(bus, addr);
 	if (!at) {
 		return NULL;
 	}

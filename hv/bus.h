@@ -62,13 +62,20 @@ struct bus {
 bool bus_claim(struct bus *bus, const struct bus_claim *c, struct refusal *r);
 
 /* The claim that holds addr, or NULL. */
-const struct bus_claim *bus_find_high(const struct bus *bus, uint64_t addr);
-static inline const struct bus_claim *bus_find(const struct bus *bus, uint64_t addr)
+const struct bus_claim *bus_find(const struct bus *bus, uint64_t addr);
+
+/* The same for nearly all ports that a guest uses, and for the I/O APIC; NULL also for others. */
+static inline const struct bus_claim *bus_find_low(const struct bus *bus, uint64_t addr)
 {
-	if (addr < BUS_LOW) {
-		return bus->low[addr] ? &bus->claim[bus->low[addr] - 1] : NULL;
-	}
-	return bus_find_high(bus, addr);
+	unsigned n = addr < BUS_LOW ? bus->low[addr] : 0;
+
+	return n ? &bus->claim[n - 1] : NULL;
+}
+static inline const struct bus_claim *bus_find_last(const struct bus *bus, uint64_t addr)
+{
+	const struct bus_claim *c = &bus->claim[bus->count - 1];
+
+	return bus->count && addr - c->base < c->size ? c : NULL;
 }
 
 /* The bits of an access of 1, 2, 4 or 8 bytes. */

@@ -107,14 +107,16 @@ static NOINLINE void exit_string_io(struct vcpu *v)
 static NOINLINE void exit_io(struct vcpu *v, const struct vm_exit *x, uint32_t *noted)
 {
 	static const uint64_t mask[] = {0, 0xff, 0xffff, 0, 0xffffffff};
-	struct bus_access a = {.size = x->io.size, .write = !x->io.in};
 	uint64_t *rax = &v->regs.gpr[RAX];
+	struct bus_access a; /* the rest is for the bus to fill */
 
 	*noted |= x->io.port;
 	if (__builtin_expect(x->io.string, 0)) {
 		exit_string_io(v);
 		return;
 	}
+	a.size = x->io.size;
+	a.write = !x->io.in;
 	a.value = *rax;
 	pc_port(v, x->io.port, &a);
 	if (x->io.in) {

@@ -47,16 +47,10 @@ static unsigned fetch_bytes(struct vcpu *v, const uint8_t **bytes)
 	return (unsigned)left;
 }
 
-static uint8_t length(struct vcpu *v, unsigned opcode)
+static NOINLINE uint8_t length(struct vcpu *v, unsigned opcode)
 {
-	const struct vmcb *c = svm_of(v)->vmcb;
 	const uint8_t *bytes;
-	unsigned n;
-
-	if (svm_caps.next_rip) {
-		return (uint8_t)(c->next_rip - c->rip);
-	}
-	n = fetch_bytes(v, &bytes);
+	unsigned n = fetch_bytes(v, &bytes);
 	return n ? insn_length(bytes, n, opcode) : 0;
 }
 
@@ -108,7 +102,7 @@ static void finish_debug_exception(struct vmcb *c)
 	}
 }
 
-static void exit_exception(struct vmcb *c, struct vm_exit *exit, unsigned vector)
+static NOINLINE void exit_exception(struct vmcb *c, struct vm_exit *exit, unsigned vector)
 {
 	if (vector == EXC_MC) {
 		__asm__ volatile("int $18" : : : "memory");
@@ -134,20 +128,32 @@ static void exit_general_protection(struct vm_exit *exit)
 	exit->exc.error = 0;
 }
 
-static void skippable(struct vcpu *v, struct vm_exit *exit, enum exit_kind kind, unsigned opcode)
+static NOINLINE void fetch_length(struct vcpu *v, struct vm_exit *exit, unsigned opcode)
 {
-	exit->kind = kind;
 	exit->insn_len = length(v, opcode);
+}
+
+static inline void skippable(struct vcpu *v, struct vm_exit *exit, enum exit_kind kind,
+			     unsigned opcode)
+{
+	const struct vmcb *c = svm_of(v)->vmcb;
+
+	exit->kind = kind;
+	if (svm_caps.next_rip) {
+		exit->insn_len = (uint8_t)(c->next_rip - c->rip);
+	} else {
+		fetch_length(v, exit, opcode);
+	}
 }
 
 /*
  * INT1 has its own intercept, because CPUs and emulators disagree on what it is to the one for #DB.
  * It is a trap and leaves DR6 alone.
  */
-static void exit_int1(struct vcpu *v, struct vm_exit *exit)
+static NOINLINE void exit_int1(struct vcpu *v, struct vm_exit *exit)
 {
 	struct vmcb *c = svm_of(v)->vmcb;
-	uint8_t len = length(v, OPCODE_INT1);
+	uint8_t len = svm_caps.next_rip ? (uint8_t)(c->next_rip - c->rip) : length(v, OPCODE_INT1);
 
 	if (!len) {
 		exit->kind = EXIT_UNDEFINED;
@@ -169,9 +175,8 @@ static void step_next(struct svm *x, struct vm_exit *exit, enum svm_step kind)
 	exit->kind = EXIT_NONE;
 }
 
-static void decode_exit(struct vcpu *v, struct vm_exit *exit)
+static inline void decode_exit(struct vcpu *v, struct svm *x, struct vm_exit *exit)
 {
-	struct svm *x = svm_of(v);
 	struct vmcb *c = x->vmcb;
 	uint32_t code = (uint32_t)c->exit_code;
 
@@ -241,47 +246,54 @@ void svm_not_entered(struct vcpu *v, struct svm *x, struct vm_exit *exit)
 	exit->insn_len = 0;
 }
 
-static inline void read_step(struct vcpu *v, const struct svm *x)
+/* An exit whose code tells what it was. */
+static NOINLINE void take_exit(struct vcpu *v, struct svm *x, struct vm_exit *exit)
 {
-	v->regs.rip = x->vmcb->rip;
-	v->regs.rflags = x->vmcb->rflags;
-	v->regs.shadow = svm_shadow(x);
+	uint64_t rip = x->vmcb->rip, rflags = x->vmcb->rflags;
+	uint32_t shadow = svm_shadow(x);
+
+	v->regs.rip = rip;
+	v->regs.rflags = rflags;
+	v->regs.shadow = shadow;
+	v->valid |= GROUP_STEP;
+	decode_exit(v, x, exit);
 }
 
-/* After an exit from a step. */
-static __attribute__((noinline)) void end_step(struct vcpu *v, struct vm_exit *exit)
+/* Not only the instruction at RIP has to do with this exit. */
+static NOINLINE void take_more(struct vcpu *v, struct svm *x, struct vm_exit *exit)
 {
-	v->valid = 0;
-	if (!svm_step_end(v, exit)) {
-		read_step(v, svm_of(v));
-		v->valid |= GROUP_STEP;
-		decode_exit(v, exit);
+	struct vmcb *c = x->vmcb;
+	uint8_t cr8 = c->vintr & VINTR_TPR;
+
+	if (cr8 != v->cr8) {
+		vcpu_take_cr8(v, cr8);
+	}
+	if (x->injected.valid) {
+		x->injected.valid = false;
+		c->inject = 0;
+	}
+	read_interrupted(c, &exit->interrupted);
+	if (x->step.kind == STEP_NONE || !svm_step_end(v, exit)) {
+		take_exit(v, x, exit);
 	}
 }
 
 void svm_exited(struct vcpu *v, struct svm *x, struct vm_exit *exit)
 {
 	struct vmcb *c = x->vmcb;
-	uint8_t cr8 = c->vintr & VINTR_TPR;
+	bool more = (c->vintr & VINTR_TPR) != v->cr8 || x->injected.valid ||
+		    c->exit_event & EVENT_CODE_VALID || x->step.kind != STEP_NONE;
 
+	v->valid = 0;
 	v->regs.gpr[RAX] = c->rax;
-	if (__builtin_expect(cr8 != v->cr8, 0)) {
-		vcpu_take_cr8(v, cr8);
-	}
 	c->clean = svm_caps.clean;
 	c->tlb_control = TLB_KEEP;
-	if (x->injected.valid) {
-		x->injected.valid = false;
-		c->inject = 0;
+	exit->interrupted.valid = false;
+	if (__builtin_expect(more, 0)) {
+		take_more(v, x, exit);
+	} else {
+		take_exit(v, x, exit);
 	}
-	read_interrupted(c, &exit->interrupted);
-	if (__builtin_expect(x->step.kind != STEP_NONE, 0)) {
-		end_step(v, exit);
-		return;
-	}
-	read_step(v, x);
-	v->valid = GROUP_STEP;
-	decode_exit(v, exit);
 }
 
 _Static_assert(offsetof(struct vcpu, request) == 0x1d8, "known to gpr.inc");
@@ -289,20 +301,30 @@ _Static_assert(offsetof(struct svm, vmcb_hpa) == 0x08, "known to entry.asm");
 _Static_assert(offsetof(struct svm, host_hpa) == 0x10, "known to entry.asm");
 _Static_assert(offsetof(struct svm, step.kind) == 0x18 && STEP_NONE == 0, "known to entry.asm");
 
-void svm_run(struct vcpu *v, struct vm_exit *exit)
+static NOINLINE void write_and_enter(struct vcpu *v, struct svm *x, struct vm_exit *exit)
 {
-	struct svm *x = svm_of(v);
-	struct vmcb *c = x->vmcb;
-
-	if (v->dirty == GROUP_RIP) {
-		v->dirty = 0;
-		c->rip = v->regs.rip;
-	} else if (v->dirty) {
+	if (v->dirty) {
 		svm_write_back(v);
 	}
 	if (x->watching) {
 		svm_arm_windows(x);
 	}
+	svm_enter(v, x, exit);
+}
+
+void svm_run(struct vcpu *v, struct vm_exit *exit)
+{
+	struct svm *x = svm_of(v);
+	struct vmcb *c = x->vmcb;
+
 	c->rax = v->regs.gpr[RAX];
+	if (__builtin_expect(v->dirty & ~(uint32_t)GROUP_RIP || x->watching, 0)) {
+		write_and_enter(v, x, exit);
+		return;
+	}
+	if (v->dirty) {
+		v->dirty = 0;
+		c->rip = v->regs.rip;
+	}
 	svm_enter(v, x, exit);
 }

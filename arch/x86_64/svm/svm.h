@@ -55,8 +55,9 @@ static inline struct svm *svm_of(struct vcpu *v)
 static inline uint32_t svm_shadow(const struct svm *x)
 {
 	/* The VMCB does not tell STI from MOV SS. */
-	return (x->vmcb->int_state & INT_STATE_SHADOW ? SHADOW_STI : 0) |
-	       (x->nmi_blocked ? SHADOW_NMI : 0);
+	uint32_t shadow = x->vmcb->int_state & INT_STATE_SHADOW ? SHADOW_STI : 0;
+
+	return x->nmi_blocked ? shadow | SHADOW_NMI : shadow;
 }
 
 /* For every change of a part of the VMCB that has a clean bit. */

@@ -61,7 +61,7 @@ static void exit_io(struct vm_exit *exit)
 	exit->io.string = q & BIT(4);
 }
 
-static void exit_cr(struct vm_exit *exit)
+static NOINLINE void exit_cr(struct vm_exit *exit)
 {
 	uint64_t q = vmread(EXIT_QUALIFICATION);
 	enum { MOV_TO = 0, MOV_FROM = 1, CLTS = 2, LMSW = 3 } access = field_get(FIELD(5, 4), q);
@@ -108,7 +108,7 @@ static void finish_debug_exception(void)
 	vmx_fix_pending_debug();
 }
 
-static void exit_exception(struct vm_exit *exit)
+static NOINLINE void exit_exception(struct vm_exit *exit)
 {
 	uint32_t code = (uint32_t)vmread(EXIT_EVENT);
 	struct event e;
@@ -169,7 +169,7 @@ static void exit_watchdog(struct vm_exit *exit)
 	exit->kind = EXIT_INTR;
 }
 
-static void decode_exit(struct vcpu *v, struct vm_exit *exit, uint64_t reason)
+static NOINLINE void decode_exit(struct vcpu *v, struct vm_exit *exit, uint64_t reason)
 {
 	exit->insn_len = 0;
 	switch (reason & REASON_BASIC) {
@@ -214,14 +214,8 @@ static void decode_exit(struct vcpu *v, struct vm_exit *exit, uint64_t reason)
 }
 
 /* The event whose delivery the exit cut short. */
-static void read_interrupted(struct event *e)
+static void read_interrupted(struct event *e, uint32_t code)
 {
-	uint32_t code = (uint32_t)vmread(IDT_VECTORING);
-
-	e->valid = false;
-	if (__builtin_expect(!(code & EVENT_CODE_VALID), 1)) {
-		return;
-	}
 	event_decode(e, code, 0);
 	if (e->has_error) {
 		e->error = (uint32_t)vmread(IDT_VECTORING_ERROR);
@@ -243,42 +237,76 @@ void vmx_not_entered(struct vcpu *v, struct vmx *x, struct vm_exit *exit, enum v
 	exit_raw(exit, EXIT_MISCONFIG, vmread(INSTRUCTION_ERROR));
 }
 
-void vmx_exited(struct vcpu *v, struct vmx *x, struct vm_exit *exit)
+/* Not only the instruction at RIP has to do with this exit. */
+static NOINLINE void take_more(struct vcpu *v, struct vm_exit *exit, uint64_t reason,
+			       uint32_t vectoring)
 {
-	uint8_t cr8 = x->virtual_apic[VIRTUAL_TPR] >> 4;
-	uint64_t reason = vmread(EXIT_REASON);
+	uint8_t cr8 = vmx_of(v)->virtual_apic[VIRTUAL_TPR] >> 4;
 
-	v->valid = 0;
-	if (__builtin_expect(cr8 != v->cr8, 0)) {
+	if (cr8 != v->cr8) {
 		vcpu_take_cr8(v, cr8);
 	}
+	if (vectoring & EVENT_CODE_VALID) {
+		read_interrupted(&exit->interrupted, vectoring);
+	}
+	decode_exit(v, exit, reason);
+}
+
+static NOINLINE void entry_failed(struct vcpu *v, struct vm_exit *exit, uint64_t reason)
+{
+	vmx_inject_undo(v, &exit->interrupted);
+	exit_raw(exit, EXIT_MISCONFIG, reason);
+}
+
+void vmx_exited(struct vcpu *v, struct vmx *x, struct vm_exit *exit)
+{
+	uint64_t reason = vmread(EXIT_REASON);
+	uint32_t vectoring;
+
+	v->valid = 0;
 	if (__builtin_expect(reason & REASON_ENTRY_FAILED, 0)) {
-		vmx_inject_undo(v, &exit->interrupted);
-		exit_raw(exit, EXIT_MISCONFIG, reason);
+		entry_failed(v, exit, reason);
 		return;
 	}
 	x->launched = true;
 	x->injected.valid = false;
-	read_interrupted(&exit->interrupted);
-	decode_exit(v, exit, reason);
+	exit->interrupted.valid = false;
+	vectoring = (uint32_t)vmread(IDT_VECTORING);
+	if (__builtin_expect(vectoring & EVENT_CODE_VALID ||
+				     x->virtual_apic[VIRTUAL_TPR] >> 4 != v->cr8,
+			     0)) {
+		take_more(v, exit, reason, vectoring);
+	} else {
+		decode_exit(v, exit, reason);
+	}
 }
 
 _Static_assert(offsetof(struct vcpu, request) == 0x1d8, "known to gpr.inc");
 _Static_assert(offsetof(struct vmx, host_rsp) == 0x00, "known to entry.asm");
 _Static_assert(offsetof(struct vmx, launched) == 0x08, "known to entry.asm");
 
+static NOINLINE void write_and_enter(struct vcpu *v, struct vmx *x, struct vm_exit *exit)
+{
+	if (v->dirty) {
+		vmx_write_back(v);
+	}
+	if (x->window_nmi) {
+		vmx_arm_nmi_window(x);
+	}
+	vmx_enter(v, x, exit);
+}
+
 void vmx_run(struct vcpu *v, struct vm_exit *exit)
 {
 	struct vmx *x = vmx_of(v);
 
-	if (v->dirty == GROUP_RIP) {
+	if (__builtin_expect(v->dirty & ~(uint32_t)GROUP_RIP || x->window_nmi, 0)) {
+		write_and_enter(v, x, exit);
+		return;
+	}
+	if (v->dirty) {
 		v->dirty = 0;
 		vmwrite(GUEST_RIP, v->regs.rip);
-	} else if (v->dirty) {
-		vmx_write_back(v);
-	}
-	if (__builtin_expect(x->window_nmi, 0)) {
-		vmx_arm_nmi_window(x);
 	}
 	vmx_enter(v, x, exit);
 }
