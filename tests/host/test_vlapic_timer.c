@@ -560,3 +560,33 @@ TEST(as_linux_does)
 	run_at(rig.now + 12345);
 	CHECK(fired());
 }
+
+/* Of an exit's access to any other register, nobody needs to read the clock. */
+TEST(only_timed_registers_look_at_the_time)
+{
+	unsigned timed = 0;
+
+	for (unsigned reg = 0; reg < 64; reg++) {
+		for (unsigned write = 0; write < 2; write++) {
+			struct bus_access now = {
+				.offset = reg * 16, .size = 4, .write = write, .value = 0x10031};
+			struct bus_access never = now;
+			struct vlapic at_now, at_never;
+
+			rig_start(1);
+			rig_write(0, LVT_T, VECTOR | PERIODIC);
+			rig_write(0, TMICT, 1000);
+			at_now = at_never = rig.lapic[0];
+			now.now = rig.now + 2500; /* one period is over */
+			vlapic_access(&at_now, &now);
+			vlapic_access(&at_never, &never);
+			if (now.value != never.value ||
+			    memcmp(&at_now, &at_never, sizeof(at_now))) {
+				CHECK(vlapic_is_timed(reg));
+				timed++;
+			}
+		}
+	}
+	CHECK_EQ(timed,
+		 5); /* SVR, LVT timer, initial count, divide: written; current count: read */
+}
