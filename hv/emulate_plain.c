@@ -15,11 +15,9 @@ static inline const uint8_t *code_at(const struct vcpu *v, uint64_t rip, unsigne
 {
 	const struct vcpu_regs *r = &v->regs;
 	const struct gwalk_memo *memo = gwalk_memo_of(v->fetches, gva(rip));
-	struct gwalk_mode mode = {
-		.cr0 = r->cr0, .cr3 = r->cr3, .cr4 = r->cr4, .efer = r->efer, .cpl = cpl};
 
 	if ((rip & PAGE_MASK) > PAGE_SIZE - DECODE_WORDS ||
-	    !gwalk_memo_holds(memo, &mode, gva(rip))) {
+	    !GWALK_MEMO_HOLDS(memo, gva(rip), r, r->efer, cpl)) {
 		return NULL;
 	}
 	return memo->ram ? memo->ram + (rip & PAGE_MASK) : NULL;

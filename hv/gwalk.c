@@ -427,7 +427,7 @@ enum gwalk_result gwalk_fetch(const struct addrspace *as, const struct gwalk_mod
 {
 	struct gwalk_memo *memo = gwalk_memo_of(memos, va);
 
-	if (__builtin_expect(!gwalk_memo_holds(memo, m, va), 0)) {
+	if (__builtin_expect(!GWALK_MEMO_HOLDS(memo, va, m, m->efer, m->cpl), 0)) {
 		return fetch_anew(as, m, va, memo, out);
 	}
 	out->gpa = gpa(memo->gpa.v | (va.v & PAGE_MASK));

@@ -88,17 +88,20 @@ static inline bool gwalk_entry_holds(const struct gwalk_entry *e)
 	return __atomic_load_n(e->at, __ATOMIC_RELAXED) == e->value;
 }
 
-/* The same mode, and the same entries as when the memo was made: the same result for va. */
-static inline bool gwalk_memo_holds(const struct gwalk_memo *memo, const struct gwalk_mode *m,
-				    gva_t va)
+/*
+ * The same mode, and the same entries as when the memo was made: the same result for va. The mode
+ * is in `r`, of any type that has the control registers, in `efer` and in `cpl`.
+ */
+#define GWALK_MEMO_HOLDS(memo, va, r, efer_, cpl_)                                                 \
+	((memo)->count && ((va).v & ~PAGE_MASK) == (memo)->page && (memo)->cr3 == (r)->cr3 &&      \
+	 (memo)->cr0 == (r)->cr0 && (memo)->cr4 == (r)->cr4 && (memo)->efer == (efer_) &&          \
+	 (memo)->cpl == (cpl_) && gwalk_entries_hold(memo))
+static inline bool gwalk_entries_hold(const struct gwalk_memo *memo)
 {
 	const struct gwalk_entry *e = memo->entry;
 
-	return memo->count && (va.v & ~PAGE_MASK) == memo->page && m->cr3 == memo->cr3 &&
-	       m->cr0 == memo->cr0 && m->cr4 == memo->cr4 && m->efer == memo->efer &&
-	       m->cpl == memo->cpl && gwalk_entry_holds(&e[0]) && gwalk_entry_holds(&e[1]) &&
-	       gwalk_entry_holds(&e[2]) && gwalk_entry_holds(&e[3]) &&
-	       (memo->count <= 4 || gwalk_entry_holds(&e[4]));
+	return gwalk_entry_holds(&e[0]) && gwalk_entry_holds(&e[1]) && gwalk_entry_holds(&e[2]) &&
+	       gwalk_entry_holds(&e[3]) && (memo->count <= 4 || gwalk_entry_holds(&e[4]));
 }
 
 /* gwalk for GWALK_FETCH with the memo of va's page among `memos`. */

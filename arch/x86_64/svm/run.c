@@ -27,21 +27,22 @@ static inline bool is_code_64(const struct vmcb *c)
 	return (c->efer & EFER_LMA) && (c->cs.attributes & ATTRIBUTES_LONG);
 }
 
-static inline struct gwalk_mode fetch_mode(const struct vmcb *c)
+static inline uint64_t guest_efer(const struct vmcb *c)
 {
-	return (struct gwalk_mode){.cr0 = c->cr0,
-				   .cr3 = c->cr3,
-				   .cr4 = c->cr4,
-				   .efer = c->efer & ~(uint64_t)EFER_SVME,
-				   .rflags = c->rflags,
-				   .cpl = c->cpl,
-				   .maxphyaddr = cpuid_maxphyaddr()};
+	return c->efer & ~(uint64_t)EFER_SVME;
 }
 
 /* The guest's byte at a linear address; NULL if it cannot be read. */
 static NOINLINE const uint8_t *walk_to_code(struct vcpu *v, gva_t at)
 {
-	struct gwalk_mode m = fetch_mode(svm_of(v)->vmcb);
+	const struct vmcb *c = svm_of(v)->vmcb;
+	struct gwalk_mode m = {.cr0 = c->cr0,
+			       .cr3 = c->cr3,
+			       .cr4 = c->cr4,
+			       .efer = guest_efer(c),
+			       .rflags = c->rflags,
+			       .cpl = c->cpl,
+			       .maxphyaddr = cpuid_maxphyaddr()};
 	struct gwalk_page page;
 
 	if (gwalk_fetch(&v->part->as, &m, at, v->fetches, &page) != GWALK_OK || !page.range ||
@@ -58,10 +59,9 @@ static NOINLINE uint8_t length(struct vcpu *v, unsigned opcode)
 	uint64_t linear = is_code_64(c) ? c->rip : (uint32_t)(c->rip + c->cs.base);
 	uint64_t left = PAGE_SIZE - (linear & PAGE_MASK);
 	const struct gwalk_memo *memo = gwalk_memo_of(v->fetches, gva(linear));
-	struct gwalk_mode m = fetch_mode(c);
 	const uint8_t *code;
 
-	if (gwalk_memo_holds(memo, &m, gva(linear)) && memo->ram) {
+	if (GWALK_MEMO_HOLDS(memo, gva(linear), c, guest_efer(c), c->cpl) && memo->ram) {
 		code = memo->ram + (linear & PAGE_MASK);
 	} else {
 		code = walk_to_code(v, gva(linear));
@@ -97,7 +97,7 @@ static inline void read_mode(struct vcpu *v, const struct vmcb *c, struct vm_exi
 	r->cr0 = c->cr0;
 	r->cr3 = c->cr3;
 	r->cr4 = c->cr4;
-	r->efer = c->efer & ~(uint64_t)EFER_SVME;
+	r->efer = guest_efer(c);
 	v->valid |= GROUP_CR;
 	exit->npt.code_64 = is_code_64(c);
 	exit->npt.cpl = c->cpl;
