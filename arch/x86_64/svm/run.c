@@ -348,13 +348,13 @@ void svm_run(struct vcpu *v, struct vm_exit *exit)
 	struct vmcb *c = x->vmcb;
 
 	c->rax = v->regs.gpr[RAX];
-	if (__builtin_expect(v->dirty & ~(uint32_t)GROUP_RIP || x->watching, 0)) {
+	if (v->dirty & GROUP_RIP) {
+		v->dirty &= ~(uint32_t)GROUP_RIP;
+		c->rip = v->regs.rip;
+	}
+	if (__builtin_expect(v->dirty || x->watching, 0)) {
 		write_and_enter(v, x, exit);
 		return;
-	}
-	if (v->dirty) {
-		v->dirty = 0;
-		c->rip = v->regs.rip;
 	}
 	svm_enter(v, x, exit);
 }
