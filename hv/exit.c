@@ -114,22 +114,29 @@ static void exit_io(struct vcpu *v, const struct vm_exit *x)
 	skip(v, x);
 }
 
+/* Nothing that the emulator could do. */
+static __attribute__((noinline)) void exit_npt_odd(struct vcpu *v, const struct vm_exit *x)
+{
+	bool data = x->interrupted.valid || x->npt.walk;
+
+	if (x->npt.fetch && npt_split(&v->part->npt, x->npt.gpa)) {
+		return; /* the guest fetches again */
+	}
+	exit_report(v, NULL, 0);
+	partition_end(v->part, END_ERROR, "%s guest-physical 0x%lx, which is not RAM",
+		      !data	    ? "instruction fetch from"
+		      : x->npt.walk ? "a page table at"
+				    : "delivery of an event at",
+		      x->npt.gpa.v);
+}
+
 static void exit_npt(struct vcpu *v, const struct vm_exit *x)
 {
 	struct emulate_bus bus = {.ctx = v, .mmio = mmio_access, .port = port_access};
 	struct emulate e;
 
-	if (x->interrupted.valid || x->npt.walk) {
-		exit_report(v, NULL, 0);
-		partition_end(v->part, END_ERROR, "%s at guest-physical 0x%lx, which is not RAM",
-			      x->npt.walk ? "a page table" : "delivery of an event", x->npt.gpa.v);
-		return;
-	}
-	if (x->npt.fetch) {
-		exit_report(v, NULL, 0);
-		partition_end(v->part, END_ERROR,
-			      "instruction fetch from guest-physical 0x%lx, which is not RAM",
-			      x->npt.gpa.v);
+	if (__builtin_expect(x->interrupted.valid | x->npt.walk | x->npt.fetch, 0)) {
+		exit_npt_odd(v, x);
 		return;
 	}
 	emulator(&e, v, &bus);
