@@ -24,12 +24,10 @@ enum { IVMD_READ = BIT(1), IVMD_WRITE = BIT(2), IVMD_EXCLUSION = BIT(3) };
 
 /* Device entries; the two top bits of a type tell its length. */
 enum ivhd_entry {
-	ENTRY_PAD = 0,
 	ENTRY_ALL = 1,
 	ENTRY_SELECT = 2,
 	ENTRY_START = 3,
 	ENTRY_END = 4,
-	ENTRY_PAD_8 = 64,
 	ENTRY_ALIAS_SELECT = 66,
 	ENTRY_ALIAS_START = 67,
 	ENTRY_EXT_SELECT = 70,

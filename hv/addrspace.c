@@ -132,19 +132,3 @@ bool addrspace_write(const struct addrspace *as, gpa_t gpa, const void *in, uint
 	}
 	return true;
 }
-
-bool addrspace_zero(const struct addrspace *as, gpa_t gpa, uint64_t len)
-{
-	while (len) {
-		uint64_t n = len;
-		uint8_t *to = span(as, gpa, &n);
-
-		if (!to) {
-			return false;
-		}
-		memset(to, 0, n);
-		gpa.v += n;
-		len -= n;
-	}
-	return true;
-}

@@ -5,7 +5,8 @@
 #include "hv/lib/printf.h"
 #include "hv/lib/string.h"
 
-const char *pci_class_name(uint32_t class_revision)
+/* What the class code says, in words. */
+static const char *class_name(uint32_t class_revision)
 {
 	static const char *const name[] = {
 		"device",
@@ -61,7 +62,7 @@ const char *pci_line(struct pci_line *l, const struct pci_function *f)
 	}
 	fmt_print(l->text, sizeof(l->text), "%s %02x:%02x.%x  # %04x:%04x %s",
 		  can ? "pci =" : "PCI  ", f->bdf >> 8, f->bdf >> 3 & 31, f->bdf & 7, f->vendor,
-		  f->device, pci_class_name(f->class_revision));
+		  f->device, class_name(f->class_revision));
 	if (f->cap_msix) {
 		pci_line_add(l, ", MSI-X %u", f->msix_entries);
 	}
