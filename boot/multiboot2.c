@@ -48,8 +48,7 @@ struct tag {
 
 static bool refuse_tag(struct parser *s, const struct tag *t, const char *why)
 {
-	return refuse(s->r, "boot information: tag %u at offset 0x%llx: %s", t->type,
-		      (unsigned long long)t->at, why);
+	return refuse(s->r, "boot information: tag %u at offset 0x%lx: %s", t->type, t->at, why);
 }
 
 /* --- memory --- */
@@ -387,15 +386,13 @@ bool multiboot2_parse(struct boot_info *b, const void *blob, uint64_t size, stru
 	}
 	total = get_le32(p);
 	if (total > size) {
-		return refuse(r, "boot information: says 0x%x bytes, but has 0x%llx", total,
-			      (unsigned long long)size);
+		return refuse(r, "boot information: says 0x%x bytes, but has 0x%lx", total, size);
 	}
 	for (;;) {
 		struct tag t = {.at = at, .p = p + at};
 
 		if (!bytes_within(at, TAG_HEADER, total)) {
-			return refuse(r, "boot information: no end tag before offset 0x%llx",
-				      (unsigned long long)at);
+			return refuse(r, "boot information: no end tag before offset 0x%lx", at);
 		}
 		t.type = get_le32(p + at);
 		t.size = get_le32(p + at + 4);

@@ -46,8 +46,8 @@ struct ivrs_reader {
 
 static bool refuse_at(const struct ivrs_reader *s, const uint8_t *e, const char *why)
 {
-	return refuse(s->r, "ACPI: IVRS at 0x%llx: block at offset 0x%x: %s",
-		      (unsigned long long)s->t->at.v, (unsigned)(e - s->t->p), why);
+	return refuse(s->r, "ACPI: IVRS at 0x%lx: block at offset 0x%x: %s", s->t->at.v,
+		      (unsigned)(e - s->t->p), why);
 }
 
 static bool is_ivhd(uint8_t type)
@@ -292,6 +292,5 @@ bool acpi_parse_ivrs(struct ivrs_info *v, const struct acpi_info *a, acpi_map_fn
 			return false;
 		}
 	}
-	return v->units ||
-	       refuse(r, "ACPI: IVRS at 0x%llx: names no unit", (unsigned long long)t.at.v);
+	return v->units || refuse(r, "ACPI: IVRS at 0x%lx: names no unit", t.at.v);
 }

@@ -15,6 +15,8 @@ static inline uint16_t pci_bdf(unsigned bus, unsigned device, unsigned function)
 {
 	return (uint16_t)(bus << 8 | device << 3 | function);
 }
+/* What "%02x:%02x.%x" takes. */
+#define BDF_PARTS(bdf) (bdf) >> 8, (bdf) >> 3 & 31, (bdf) & 7
 
 /* 1, 2 or 4 bytes, naturally aligned. A function that is not there reads ones. Any CPU. */
 uint32_t pci_read(uint16_t bdf, unsigned offset, unsigned size);

@@ -48,9 +48,9 @@ static bool load_image(struct start *s, struct refusal *r)
 			    PAGES_FOR_CODE);
 	s->image_base = (uint64_t)memory;
 	if (!memory || s->image_base < image.min) {
-		return refuse(
-			r, "no %llu KiB of memory between 0x%x and 0x%x are left for " HYPERVISOR,
-			(unsigned long long)((image.high - image.low) >> 10), image.min, image.max);
+		return refuse(r,
+			      "no %lu KiB of memory between 0x%x and 0x%x are left for " HYPERVISOR,
+			      ((image.high - image.low) >> 10), image.min, image.max);
 	}
 	s->entry = image.entry - image.low + s->image_base;
 	return image_copy(&image, memory, r);
