@@ -95,8 +95,8 @@ static bool check_emulated_ports(const struct config *c, const struct config_gue
 		return config_refuse(
 			r, c, range->place,
 			"guest '%s': ports 0x%lx-0x%lx meet its emulated %s; leave out 0x%lx-0x%lx",
-			g->name, range->base, (range->base + range->size - 1), hit->whose,
-			hit->base, (hit->base + hit->size - 1));
+			g->name, range->base, range->base + range->size - 1, hit->whose, hit->base,
+			hit->base + hit->size - 1);
 	}
 	return true;
 }
@@ -124,7 +124,7 @@ static bool check_own_ports(const struct config *c, const struct config_guest *g
 		return config_refuse(
 			r, c, range->place,
 			"guest '%s': ports 0x%lx-0x%lx meet those of %s in [system]; change one",
-			g->name, range->base, (range->base + range->size - 1), whose);
+			g->name, range->base, range->base + range->size - 1, whose);
 	}
 	return true;
 }
@@ -174,7 +174,7 @@ static bool check_mmio(const struct config *c, const struct config_guest *g,
 		return config_refuse(r, c, range->place,
 				     "guest '%s': mmio 0x%lx-0x%lx meets its %s; a device of the "
 				     "machine cannot be there",
-				     g->name, range->base, (range->base + range->size - 1),
+				     g->name, range->base, range->base + range->size - 1,
 				     hit ? hit->whose : "RAM");
 	}
 	return true;
@@ -229,7 +229,7 @@ static bool check_ranges(const struct config *c, const struct config_guest *a,
 						     "guest '%s': %s 0x%lx-0x%lx overlap those of "
 						     "guest '%s' (line %u); give them to one",
 						     b->name, ports ? "ports" : "mmio", y[i].base,
-						     (y[i].base + y[i].size - 1), a->name,
+						     y[i].base + y[i].size - 1, a->name,
 						     x[j].place.line);
 			}
 		}

@@ -64,7 +64,7 @@ static bool check_flat(const struct config *c, const struct config_guest *g, uin
 	if (g->flat && size && g->entry - g->load >= size) {
 		return config_refuse(r, c, g->entry_place,
 				     "entry 0x%lx lies behind the image, which ends at 0x%lx",
-				     g->entry, (g->load + size));
+				     g->entry, g->load + size);
 	}
 	return true;
 }
@@ -112,7 +112,7 @@ static bool check_mmio(const struct config *c, const struct config_guest *g,
 			return config_refuse(r, c, range->place,
 					     "guest '%s': mmio 0x%lx-0x%lx meets %s of %s; only "
 					     "registers of a device can be passed through",
-					     g->name, range->base, (range->base + range->size - 1),
+					     g->name, range->base, range->base + range->size - 1,
 					     what, machine_name(m));
 		}
 	}

@@ -202,7 +202,7 @@ static void dump_item(const struct sink *s, enum config_type type, const void *f
 	} else {
 		const struct config_range *r = (const struct config_range *)field + i;
 
-		sayf(s, "0x%lx-0x%lx", r->base, (r->base + r->size - 1));
+		sayf(s, "0x%lx-0x%lx", r->base, r->base + r->size - 1);
 	}
 }
 

@@ -48,7 +48,7 @@ bool multiboot_flat_load(struct load_plan *p, const struct multiboot_flat *m, ui
 
 	if (why) {
 		return plan_refuse(p, "memory 0x%lx+0x%lx of the header's address fields %s",
-				   (m->base + delta), m->memsz, why);
+				   m->base + delta, m->memsz, why);
 	}
 	return plan_write(p, m->base + delta, p->img->kernel.data + m->offset, m->filesz);
 }

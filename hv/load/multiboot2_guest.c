@@ -7,6 +7,7 @@
 #include "hv/lib/bytes.h"
 #include "hv/load/elf.h"
 #include "hv/load/multiboot.h"
+#include "hv/load/multiboot2_info.h"
 
 enum {
 	SEARCH = 32768,
@@ -31,20 +32,6 @@ enum header_tag {
 	TAG_EFI32_ENTRY = 8,
 	TAG_EFI64_ENTRY = 9,
 	TAG_RELOCATABLE = 10,
-};
-
-/* Tags of the information block. */
-enum info_tag {
-	INFO_END = 0,
-	INFO_CMDLINE = 1,
-	INFO_LOADER_NAME = 2,
-	INFO_MODULE = 3,
-	INFO_MEMORY = 4,
-	INFO_MMAP = 6,
-	INFO_ELF_SECTIONS = 9,
-	INFO_RSDP_OLD = 14,
-	INFO_RSDP_NEW = 15,
-	INFO_LOAD_BASE = 21,
 };
 
 #define LOAD_FROM_START ~0u /* load address: the file's first byte goes there */
@@ -94,7 +81,7 @@ bool multiboot2_probe(const struct load_file *f)
 static bool refuse_tag(struct image *m, uint32_t at, const char *why)
 {
 	return plan_refuse(m->p, "multiboot 2 header tag %u at offset 0x%lx: %s",
-			   get_le16(m->h + at), (m->header_at + at), why);
+			   get_le16(m->h + at), m->header_at + at, why);
 }
 
 /*
@@ -110,7 +97,7 @@ static bool check_request(struct image *m, uint32_t at, uint32_t size)
 			return plan_refuse(m->p,
 					   "multiboot 2 header tag 1 at offset 0x%lx: requires "
 					   "information tag %u, which is not supported",
-					   (m->header_at + at), wanted);
+					   m->header_at + at, wanted);
 		}
 	}
 	return true;
