@@ -24,6 +24,7 @@
 #include "hv/multihit.h"
 #include "hv/partition.h"
 #include "hv/passthrough.h"
+#include "hv/speculation.h"
 
 static struct partition partition[MAX_GUESTS];
 
@@ -78,6 +79,7 @@ static void meet_cpu(void *unused)
 /* What guests see of a CPU: the boot CPU's features that all of their CPUs have. */
 static void choose_features(void)
 {
+	speculation_init();
 	cpuid_init();
 	for (unsigned i = 0; i < config.guests; i++) {
 		for (unsigned n = 0; n < config.guest[i].cpus; n++) {
