@@ -41,7 +41,7 @@ struct svm {
 	enum svm_step next_step; /* the instruction at RIP has exited, and is now to be stepped */
 	struct {
 		enum svm_step kind; /* this run steps one instruction */
-		uint64_t rip, rflags, dr6;
+		uint64_t rip, rflags, dr6, sce;
 		bool shadow;
 	} step;
 };
