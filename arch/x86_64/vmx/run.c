@@ -31,6 +31,7 @@ enum exit_reason {
 	REASON_MWAIT = 36,
 	REASON_MONITOR = 39,
 	REASON_PAUSE = 40,
+	REASON_ENTRY_MACHINE_CHECK = 41,
 	REASON_TPR_THRESHOLD = 43,
 	REASON_EPT_VIOLATION = 48,
 	REASON_EPT_MISCONFIG = 49,
@@ -40,6 +41,8 @@ enum exit_reason {
 	REASON_WBINVD = 54,
 	REASON_XSETBV = 55,
 	REASON_VMFUNC = 59,
+	REASON_SEAMCALL = 76, /* both exit on CPUs with TDX, whatever is enabled */
+	REASON_TDCALL = 77,
 };
 /* The upper half of the exit reason holds flags; some are for later CPUs to define. */
 enum { REASON_BASIC = FIELD(15, 0) };
@@ -197,6 +200,8 @@ static void decode_exit(struct vcpu *v, struct vm_exit *exit, uint64_t reason)
 	case REASON_INVEPT:
 	case REASON_INVVPID:
 	case REASON_VMFUNC:
+	case REASON_SEAMCALL:
+	case REASON_TDCALL:
 	case REASON_VMCLEAR ... REASON_VMXON: exit->kind = EXIT_UNDEFINED; return;
 	case REASON_EPT_MISCONFIG: exit_raw(exit, EXIT_MISCONFIG, reason); return;
 	/* What is left is skipped by its length. */
@@ -258,6 +263,16 @@ static void not_entered(struct vcpu *v, struct vm_exit *exit, enum vmx_entry why
 	exit_raw(exit, EXIT_MISCONFIG, vmread(INSTRUCTION_ERROR));
 }
 
+/* Guest state that the CPU refuses, or an error of the machine, for which no exception comes. */
+static void entry_failed(struct vcpu *v, struct vm_exit *exit, uint64_t reason)
+{
+	if ((reason & REASON_BASIC) == REASON_ENTRY_MACHINE_CHECK) {
+		__asm__ volatile("int $18" : : : "memory");
+	}
+	vmx_inject_undo(v, &exit->interrupted);
+	exit_raw(exit, EXIT_MISCONFIG, reason);
+}
+
 void vmx_run(struct vcpu *v, struct vm_exit *exit)
 {
 	struct vmx *x = vmx_of(v);
@@ -287,8 +302,7 @@ void vmx_run(struct vcpu *v, struct vm_exit *exit)
 	v->cr8 = x->virtual_apic[VIRTUAL_TPR] >> 4;
 	reason = vmread(EXIT_REASON);
 	if (__builtin_expect(reason & REASON_ENTRY_FAILED, 0)) {
-		vmx_inject_undo(v, &exit->interrupted);
-		exit_raw(exit, EXIT_MISCONFIG, reason);
+		entry_failed(v, exit, reason);
 		return;
 	}
 	x->launched = true;
