@@ -44,4 +44,3 @@ bool cpuid_has(enum cpuid_feature f);
 
 unsigned cpuid_maxphyaddr(void);
 uint64_t cpuid_xcr0_allowed(void); /* bits a guest may set in XCR0 */
-uint64_t cpuid_xss_allowed(void);

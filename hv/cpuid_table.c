@@ -360,8 +360,3 @@ uint64_t cpuid_xcr0_allowed(void)
 {
 	return m->xcr0_allowed;
 }
-
-uint64_t cpuid_xss_allowed(void)
-{
-	return 0;
-}
