@@ -35,7 +35,7 @@ struct svm {
 	struct {
 		enum svm_step kind; /* this run steps one instruction */
 		bool shadow;
-		uint64_t rip, rflags, dr6;
+		uint64_t rip, rflags, dr6, sce;
 	} step;
 	hpa_t iopm, msrpm;
 	struct event injected; /* by EVENTINJ, until an exit */
