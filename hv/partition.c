@@ -339,6 +339,7 @@ static void start(struct vcpu *v)
 	atomic_store(&p->end, END_NONE);
 	if (p->generation) {
 		zero_memory(p);
+		npt_join(&p->npt); /* every vCPU flushes by its reset */
 	}
 	pc_reset(p);
 	if (p->devices) {

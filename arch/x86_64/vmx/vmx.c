@@ -19,7 +19,8 @@ enum { VPID_OF_GUEST = 1 /* one vCPU per CPU: one tag is enough */ };
 /* EPT pointer: write-back tables, walk length 4 minus 1 (Intel SDM vol. 3, "EPT Pointer"). */
 enum { EPTP_WB = 6, EPTP_WALK_4 = 3 << 3 };
 
-struct npt_format vmx_npt_format = EPT_FORMAT; /* the probe sets gib_leaves */
+struct npt_format vmx_npt_format =
+	EPT_FORMAT; /* the probe sets gib_leaves, boot/partitions.c small_code */
 
 static bool vmxon(hpa_t region)
 {
