@@ -35,7 +35,8 @@ void passthrough_flush(struct vcpu *v);
 /*
  * The IOMMU has blocked DMA of a partition's function, or an interrupt request; `many` of those in
  * a short time are as bad as DMA, as units cannot be quiet about them. True: its guest is stopped
- * for that, by this call, and the function's faults are quiet until it starts again. Boot CPU.
+ * for that, by this call, and the function's faults are quiet until it starts again. Any CPU, one
+ * at a time.
  */
 struct iommu_fault;
 bool passthrough_dma_fault(const struct iommu_fault *f, bool many);
