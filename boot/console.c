@@ -285,10 +285,9 @@ static void route_all(void)
 	for (unsigned i = 0; i < uses; i++) {
 		used[i].has_irq = acpi && route(&used[i].uart, percpu_of[watcher]->apic_id);
 		if (!used[i].has_irq) {
-			log_line(
-				"console: no interrupt is known for %s; it is looked at %u times a "
-				"second",
-				used[i].name, (unsigned)POLLS_PER_SECOND);
+			log_line("console: no interrupt is known for %s; it is looked at %u times "
+				 "a second",
+				 used[i].name, (unsigned)POLLS_PER_SECOND);
 		}
 	}
 	keyboard_watch(percpu_of[watcher]->apic_id);

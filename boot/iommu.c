@@ -37,13 +37,11 @@ static _Atomic uint64_t deaf_until;
 
 static void tell(const struct iommu_fault *f, bool last)
 {
-	unsigned bus = f->bdf >> 8, device = f->bdf >> 3 & 31, function = f->bdf & 7;
-
-	log_line("%s: device %02x:%02x.%x: %s of 0x%lx blocked: %s", iommu->name, bus, device,
-		 function, f->write ? "write" : "read", f->address, f->reason);
+	log_line("%s: device %02x:%02x.%x: %s of 0x%lx blocked: %s", iommu->name, BDF_PARTS(f->bdf),
+		 f->write ? "write" : "read", f->address, f->reason);
 	if (last) {
 		log_line("%s: device %02x:%02x.%x: more of its faults will not be told",
-			 iommu->name, bus, device, function);
+			 iommu->name, BDF_PARTS(f->bdf));
 	}
 }
 

@@ -38,8 +38,8 @@ void serials_of_tables(const struct boot_info *b, const struct acpi_info *a)
 		struct uart u = {.stride = f->stride, .width = f->width, .keep_speed = true};
 		char name[40];
 
-		fmt_print(name, sizeof(name), "%s 0x%llx (%s)", f->memory ? "MMIO" : "port",
-			  (unsigned long long)f->base, f->table);
+		fmt_print(name, sizeof(name), "%s 0x%lx (%s)", f->memory ? "MMIO" : "port", f->base,
+			  f->table);
 		if (!f->memory) {
 			u.port = (uint16_t)f->base;
 		} else if (f->base >= end || UART_REGISTERS * u.stride > end - f->base) {
@@ -62,8 +62,7 @@ static void offer_function(const struct pci_function *f)
 	struct uart u = {.port = (uint16_t)f->bar[0].base, .stride = 1, .width = 1};
 	char name[40];
 
-	fmt_print(name, sizeof(name), "port 0x%x (PCI %02x:%02x.%x)", u.port, f->bdf >> 8,
-		  f->bdf >> 3 & 31, f->bdf & 7);
+	fmt_print(name, sizeof(name), "port 0x%x (PCI %02x:%02x.%x)", u.port, BDF_PARTS(f->bdf));
 	pci_write(f->bdf, PCI_COMMAND, 2, command | PCI_COMMAND_IO);
 	console_offer(&u, name, u.port);
 }

@@ -76,7 +76,7 @@ static bool give_table(struct amdvi_function *f, struct refusal *r)
 	}
 	if (f->first == PARTS * IOMMU_MSIS) {
 		return refuse(r, "more than %u devices behind the bridge of %02x:%02x.%x", PARTS,
-			      f->bdf >> 8, f->bdf >> 3 & 31, f->bdf & 7);
+			      BDF_PARTS(f->bdf));
 	}
 	if (!f->remap && !host_alloc(PAGE_SIZE, PAGE_SIZE, &f->remap_at)) {
 		return refuse(r, "no memory for AMD-Vi interrupt tables");
@@ -97,8 +97,7 @@ static struct amdvi_function *enter(uint16_t bdf, struct refusal *r)
 	*f = (struct amdvi_function){.bdf = bdf, .alias = pci_requester(bdf)};
 	d = device_of(bdf, &f->unit);
 	if (!d) {
-		refuse(r, "no AMD-Vi unit covers device %02x:%02x.%x", bdf >> 8, bdf >> 3 & 31,
-		       bdf & 7);
+		refuse(r, "no AMD-Vi unit covers device %02x:%02x.%x", BDF_PARTS(bdf));
 		return NULL;
 	}
 	if (d->aliased) { /* firmware knows it better than the bridges say */
@@ -171,10 +170,9 @@ static bool check_alias(const struct amdvi_function *f, const struct iommu_domai
 		if (o != f && o->domain && o->domain != d &&
 		    (o->alias == f->alias || o->bdf == f->alias || o->alias == f->bdf)) {
 			return refuse(r,
-				      "devices %02x:%02x.%x and %02x:%02x.%x send with one id, "
-				      "and another guest has the second",
-				      f->bdf >> 8, f->bdf >> 3 & 31, f->bdf & 7, o->bdf >> 8,
-				      o->bdf >> 3 & 31, o->bdf & 7);
+				      "devices %02x:%02x.%x and %02x:%02x.%x send with one id, and "
+				      "another guest has the second",
+				      BDF_PARTS(f->bdf), BDF_PARTS(o->bdf));
 		}
 	}
 	return true;

@@ -32,7 +32,7 @@ static const char *page_fault_reason(uint64_t low)
 			     : "an address that the domain does not have";
 }
 
-void amdvi_decode_event(const struct amdvi_pair *event, struct iommu_fault *f)
+static void decode_event(const struct amdvi_pair *event, struct iommu_fault *f)
 {
 	unsigned code = (unsigned)field_get(CODE, event->low);
 
@@ -86,7 +86,7 @@ bool amdvi_take_event(struct amdvi_unit *u, struct iommu_fault *f)
 	while (!field_get(CODE, __atomic_load_n(&e->low, __ATOMIC_ACQUIRE)) && host_tsc() < limit) {
 		host_relax();
 	}
-	amdvi_decode_event(e, f);
+	decode_event(e, f);
 	*e = (struct amdvi_pair){0};
 	amdvi_write(u, AMDVI_EVENT_HEAD, (head + 1) % EVENTS * sizeof(struct amdvi_pair));
 	return true;

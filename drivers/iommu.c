@@ -5,6 +5,7 @@
 #include "drivers/iommu.h"
 #include "arch/x86_64/asm.h"
 #include "hv/host.h"
+#include "hv/pci.h"
 
 const struct iommu_ops *iommu;
 
@@ -37,9 +38,9 @@ static bool map_ram(struct iommu_domain *d, unsigned bits, struct refusal *r)
 		}
 		if (bits < 64 && (range->base.v + range->size - 1) >> bits) {
 			return refuse(r,
-				      "RAM at guest-physical 0x%llx is beyond the %u bits that "
+				      "RAM at guest-physical 0x%lx is beyond the %u bits that "
 				      "devices can address through the IOMMU",
-				      (unsigned long long)range->base.v, bits);
+				      range->base.v, bits);
 		}
 		if (!npt_add(&d->npt, range, r)) {
 			return false;
@@ -85,19 +86,16 @@ bool iommu_domain_reserve(struct iommu_domain *d, uint16_t bdf, uint64_t base, u
 
 	if (what || end - base > (uint64_t)MOST * PAGE_SIZE) {
 		return refuse(
-			r,
-			"firmware reserved 0x%llx-0x%llx for device %02x:%02x.%x, but there is %s",
-			(unsigned long long)base, (unsigned long long)end - 1, bdf >> 8,
-			bdf >> 3 & 31, bdf & 7, what ? what : "too much of it");
+			r, "firmware reserved 0x%lx-0x%lx for device %02x:%02x.%x, but there is %s",
+			base, end - 1, BDF_PARTS(bdf), what ? what : "too much of it");
 	}
 	for (uint64_t at = base; at < end; at += PAGE_SIZE) {
 		if (addrspace_find(d->as, gpa(at))) {
 			return refuse(
 				r,
-				"firmware reserved 0x%llx-0x%llx for device %02x:%02x.%x, "
-				"where the guest has memory; give the guest less or more of it",
-				(unsigned long long)base, (unsigned long long)end - 1, bdf >> 8,
-				bdf >> 3 & 31, bdf & 7);
+				"firmware reserved 0x%lx-0x%lx for device %02x:%02x.%x, where the "
+				"guest has memory; give the guest less or more of it",
+				base, end - 1, BDF_PARTS(bdf));
 		}
 	}
 	for (uint64_t at = base; at < end; at += PAGE_SIZE) {

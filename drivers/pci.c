@@ -124,7 +124,7 @@ static void read_msix(struct pci_function *f, unsigned at)
 	if (!in_memory_bar(f, table & 7, table & ~7u, (uint64_t)entries * MSIX_ENTRY) ||
 	    !in_memory_bar(f, pba & 7, pba & ~7u, ALIGN_UP(entries, 64u) / 8)) {
 		log_line("PCI %02x:%02x.%x: its MSI-X table is in no BAR; MSI-X is not used",
-			 f->bdf >> 8, f->bdf >> 3 & 31, f->bdf & 7);
+			 BDF_PARTS(f->bdf));
 		return;
 	}
 	f->cap_msix = (uint8_t)at;
@@ -267,8 +267,7 @@ static bool probe(struct scan *s, uint16_t bdf)
 		.bdf = bdf, .vendor = (uint16_t)id, .device = (uint16_t)(id >> 16)};
 	read_function(s, f);
 	if (pci_read(bdf, PCI_VENDOR, 2) != f->vendor) {
-		log_line("PCI %02x:%02x.%x: stopped answering; it is not used", bdf >> 8,
-			 bdf >> 3 & 31, bdf & 7);
+		log_line("PCI %02x:%02x.%x: stopped answering; it is not used", BDF_PARTS(bdf));
 		return false;
 	}
 	pci_function_count++;

@@ -55,9 +55,9 @@ bool vtd_command(const struct vtd_unit *u, uint32_t command, bool on)
 bool vtd_refuse(struct refusal *r, const struct vtd_unit *u, const char *why)
 {
 	return refuse(r,
-		      "the VT-d unit at 0x%llx %s; `iommu=off` on Mullion's command line starts "
+		      "the VT-d unit at 0x%lx %s; `iommu=off` on Mullion's command line starts "
 		      "without it",
-		      (unsigned long long)u->acpi->base.v, why);
+		      u->acpi->base.v, why);
 }
 
 static unsigned register_bytes(const struct vtd_unit *u)
@@ -91,8 +91,8 @@ static void log_unit(const struct vtd_unit *u)
 	unsigned version = (unsigned)vtd_read(u, VTD_VERSION, 4);
 	struct npt_format f = vtd_npt_format(u->cap, u->ext);
 
-	log_line("VT-d: unit at 0x%lx: version %u.%u, %u-bit addresses, %u levels, pages to %s, "
-		 "%s invalidation%s%s%s%s",
+	log_line("VT-d: unit at 0x%lx: version %u.%u, %u-bit addresses, %u levels, pages to %s, %s "
+		 "invalidation%s%s%s%s",
 		 u->acpi->base.v, version >> 4 & 15, version & 15,
 		 (unsigned)field_get(VTD_CAP_GUEST_ADDRESS, u->cap) + 1, f.levels,
 		 f.gib_leaves	  ? "1 GiB"

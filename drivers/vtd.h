@@ -94,7 +94,6 @@ enum {
 #define VTD_FAULT_MASKED (1u << 31)
 
 /* PROTECTED */
-#define VTD_PROTECTED_ON     (1u << 31)
 #define VTD_PROTECTED_STATUS BIT(0)
 
 /* ROOT_TABLE */
@@ -111,7 +110,7 @@ struct vtd_pair { /* root entry, context entry, interrupt remapping entry, descr
 };
 _Static_assert(sizeof(struct vtd_pair) == 16, "the format of all of them");
 
-enum { VTD_ENTRIES = 256, VTD_REMAPS = 65536, VTD_LEGACY_INDEX = 0x2000 };
+enum { VTD_REMAPS = 65536, VTD_LEGACY_INDEX = 0x2000 };
 #define VTD_QUIET	   BIT(1) /* context entry, low: fault processing disable */
 #define VTD_PRESENT	   BIT(0)
 #define VTD_CONTEXT_WIDTH  FIELD(2, 0)	/* high: levels, less two */
@@ -207,7 +206,6 @@ uint64_t vtd_pin_entry(uint32_t index, uint8_t vector, bool level);
 
 /* --- vtd_fault.c --- */
 
-bool vtd_decode_fault(const struct vtd_pair *record, struct iommu_fault *f);
 bool vtd_take_fault(const struct vtd_unit *u, struct iommu_fault *f);
 void vtd_clear_faults(const struct vtd_unit *u);
 void vtd_fault_route(const struct vtd_unit *u, uint32_t apic_id, uint8_t vector);

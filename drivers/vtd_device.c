@@ -46,8 +46,7 @@ static struct vtd_function *enter(uint16_t bdf, struct refusal *r)
 	int covering = vtd_unit_of(&vtd.dmar, bdf);
 
 	if (covering < 0) {
-		refuse(r, "no VT-d unit covers device %02x:%02x.%x", bdf >> 8, bdf >> 3 & 31,
-		       bdf & 7);
+		refuse(r, "no VT-d unit covers device %02x:%02x.%x", BDF_PARTS(bdf));
 		return NULL;
 	}
 	if (vtd.functions == IOMMU_FUNCTIONS) {

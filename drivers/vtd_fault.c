@@ -28,7 +28,7 @@ static const char *const reasons[] = {
 	[0x26] = "another device's interrupt",
 };
 
-bool vtd_decode_fault(const struct vtd_pair *record, struct iommu_fault *f)
+static bool decode_fault(const struct vtd_pair *record, struct iommu_fault *f)
 {
 	uint64_t reason = field_get(VTD_RECORD_REASON, record->high);
 
@@ -72,7 +72,7 @@ static bool take_record(const struct vtd_unit *u, unsigned i, struct iommu_fault
 	record.low = vtd_read(u, at, 8);
 	/* Bit 127 is cleared by writing it; its 32 bits alone, as the manual does. */
 	vtd_write(u, at + 12, 4, VTD_RECORD_FAULT >> 32);
-	return vtd_decode_fault(&record, f);
+	return decode_fault(&record, f);
 }
 
 bool vtd_take_fault(const struct vtd_unit *u, struct iommu_fault *f)

@@ -57,8 +57,8 @@ bool vtd_queue_start(struct vtd_unit *u, struct refusal *r)
 	vtd_write(u, VTD_QUEUE_TAIL, 8, 0);
 	vtd_write(u, VTD_QUEUE_ADDRESS, 8, at.v); /* 256 descriptors of 128 bits */
 	return vtd_command(u, VTD_QUEUE, true) ||
-	       refuse(r, "the VT-d unit at 0x%llx does not start its invalidation queue",
-		      (unsigned long long)u->acpi->base.v);
+	       refuse(r, "the VT-d unit at 0x%lx does not start its invalidation queue",
+		      u->acpi->base.v);
 }
 
 /* --- the queue --- */

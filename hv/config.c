@@ -57,8 +57,8 @@ static const struct config_key system_key[] = {
 		.fallback = "com1, framebuffer",
 		.field = SYSTEM(console),
 		.help = "Where the log and the guests' serial output go. `framebuffer` is the "
-			"screen, be it in "
-			"graphics or text mode, and the keyboard. `none` stands alone.",
+			"screen, be it in graphics or text mode, and the keyboard. `none` stands "
+			"alone.",
 	},
 	{
 		.name = "when-all-stopped",
@@ -115,8 +115,7 @@ static const struct config_key boot_key[] = {
 		.field = BOOT(config),
 		.place = BOOT(config.place),
 		.help = "The configuration to read in place of this one, of which no other line "
-			"then "
-			"counts. It may not name yet another.",
+			"then counts. It may not name yet another.",
 	},
 	{
 		.name = "cmdline",
@@ -157,8 +156,7 @@ static const struct config_key guest_key[] = {
 		.field = GUEST(kernel),
 		.place = GUEST(kernel.place),
 		.help = "What is started. The kind is found from the file: a Linux bzImage, "
-			"multiboot "
-			"1 or 2, an ELF64; or a flat image, see `load`.",
+			"multiboot 1 or 2, an ELF64; or a flat image, see `load`.",
 	},
 	{
 		.name = "initrd",
@@ -241,9 +239,8 @@ static const struct config_key guest_key[] = {
 		.field = GUEST(pci),
 		.count = GUEST(pcis),
 		.help = "PCI functions that are passed through to the guest. The log of a boot "
-			"lists "
-			"those of the machine. On bus 0 the guest finds them where the machine has "
-			"them, others as the first free device of its bus 0.",
+			"lists those of the machine. On bus 0 the guest finds them where the "
+			"machine has them, others as the first free device of its bus 0.",
 	},
 	{
 		.name = "dma",
@@ -252,14 +249,12 @@ static const struct config_key guest_key[] = {
 		.fallback = "remapped",
 		.field = GUEST(dma),
 		.help = "How the guest's PCI functions reach memory. `remapped`: an IOMMU keeps "
-			"them "
-			"to the guest's RAM; without one, functions that can be bus masters are "
-			"refused. `unsafe-identity`: the guest's RAM from 1 MiB on is put where "
-			"guest-physical and physical addresses are the same, with holes where that "
-			"RAM is not free, so that DMA works without an IOMMU. The functions can "
-			"then "
-			"read and write all memory of the machine, other guests' and Mullion's "
-			"too.",
+			"them to the guest's RAM; without one, functions that can be bus masters "
+			"are refused. `unsafe-identity`: the guest's RAM from 1 MiB on is put "
+			"where guest-physical and physical addresses are the same, with holes "
+			"where that RAM is not free, so that DMA works without an IOMMU. The "
+			"functions can then read and write all memory of the machine, other "
+			"guests' and Mullion's too.",
 	},
 	{
 		.name = "on-dma-fault",
@@ -268,10 +263,9 @@ static const struct config_key guest_key[] = {
 		.fallback = "report",
 		.field = GUEST(on_dma_fault),
 		.help = "What follows when the IOMMU blocks DMA of one of the guest's PCI "
-			"functions. "
-			"It is told in any case. `stop` also stops the guest as an error does, and "
-			"for more than eight blocked interrupts within a second, so that "
-			"`on-crash` says what comes next.",
+			"functions. It is told in any case. `stop` also stops the guest as an "
+			"error does, and for more than eight blocked interrupts within a second, "
+			"so that `on-crash` says what comes next.",
 	},
 	{
 		.name = "on-crash",
@@ -370,8 +364,7 @@ const char *config_size_text(struct config_size *s, uint64_t bytes)
 		bytes /= 1024;
 		u++;
 	}
-	fmt_print(s->text, sizeof(s->text), "%llu%.*s", (unsigned long long)bytes, u ? 1 : 0,
-		  u ? &unit[u - 1] : "");
+	fmt_print(s->text, sizeof(s->text), "%lu%.*s", bytes, u ? 1 : 0, u ? &unit[u - 1] : "");
 	return s->text;
 }
 

@@ -84,16 +84,11 @@ static void say_range(const struct sink *s, const struct config_key *k)
 		sayf(s, "; %s to %s", config_size_text(&low, k->min),
 		     config_size_text(&high, k->max));
 		break;
-	case TYPE_CPUS:
-		sayf(s, "; %llu to %llu", (unsigned long long)k->min, (unsigned long long)k->max);
-		break;
+	case TYPE_CPUS: sayf(s, "; %lu to %lu", k->min, k->max); break;
 	case TYPE_ADDRESS:
 	case TYPE_PORT:
 	case TYPE_PORTS:
-	case TYPE_MMIO:
-		sayf(s, "; 0x%llx to 0x%llx", (unsigned long long)k->min,
-		     (unsigned long long)k->max);
-		break;
+	case TYPE_MMIO: sayf(s, "; 0x%lx to 0x%lx", k->min, k->max); break;
 	default: break;
 	}
 	if (k->room) {
@@ -207,8 +202,7 @@ static void dump_item(const struct sink *s, enum config_type type, const void *f
 	} else {
 		const struct config_range *r = (const struct config_range *)field + i;
 
-		sayf(s, "0x%llx-0x%llx", (unsigned long long)r->base,
-		     (unsigned long long)(r->base + r->size - 1));
+		sayf(s, "0x%lx-0x%lx", r->base, r->base + r->size - 1);
 	}
 }
 
@@ -264,7 +258,7 @@ static void dump_key(const struct sink *s, const struct config_key *k, const voi
 	case TYPE_WORD: sayf(s, "%s\n", k->words[*(const unsigned *)field]); break;
 	case TYPE_YES: say(s, *(const bool *)field ? "yes\n" : "no\n"); break;
 	case TYPE_SIZE: sayf(s, "%s\n", config_size_text(&size, *(const uint64_t *)field)); break;
-	case TYPE_ADDRESS: sayf(s, "0x%llx\n", (unsigned long long)*(const uint64_t *)field); break;
+	case TYPE_ADDRESS: sayf(s, "0x%lx\n", *(const uint64_t *)field); break;
 	case TYPE_PORT: sayf(s, "0x%x\n", *(const uint16_t *)field); break;
 	case TYPE_FILE: sayf(s, "%s\n", ((const struct config_file *)field)->name); break;
 	case TYPE_CONSOLE: dump_console(s, field); break;

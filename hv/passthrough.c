@@ -55,10 +55,10 @@ static void rejected(void *partition, struct vpci_function *f, uint16_t bdf, uns
 	if (f) {
 		if (!f->reported) {
 			f->reported = true;
-			log_line("%s: PCI %02x:%02x.%x register 0x%x: write rejected; guests do "
-				 "not see this register, and no line of the configuration allows "
-				 "it",
-				 p->config->name, bdf >> 8, bdf >> 3 & 31, bdf & 7, reg & ~3u);
+			log_line(
+				"%s: PCI %02x:%02x.%x register 0x%x: write rejected; guests do not "
+				"see this register, and no line of the configuration allows it",
+				p->config->name, BDF_PARTS(bdf), reg & ~3u);
 		}
 		return;
 	}
@@ -71,9 +71,8 @@ static void rejected(void *partition, struct vpci_function *f, uint16_t bdf, uns
 	}
 	log_line("%s: PCI %02x:%02x.%x register 0x%x: write rejected; the function belongs to "
 		 "%s%s, `pci = %02x:%02x.%x` in [guest %s] would give it",
-		 p->config->name, bdf >> 8, bdf >> 3 & 31, bdf & 7, reg,
-		 owner ? "guest " : "nobody", owner ? owner : "", bdf >> 8, bdf >> 3 & 31, bdf & 7,
-		 p->config->name);
+		 p->config->name, BDF_PARTS(bdf), reg, owner ? "guest " : "nobody",
+		 owner ? owner : "", BDF_PARTS(bdf), p->config->name);
 }
 
 /* --- building --- */
@@ -103,7 +102,7 @@ static bool place_function(struct partition *p, struct vpci_function *f, uint32_
 			*taken |= 1u << device;
 			f->devfn = (uint8_t)(device << 3);
 			log_line("%s: PCI %02x:%02x.%x is 00:%02x.0 for the guest", p->config->name,
-				 bdf >> 8, bdf >> 3 & 31, bdf & 7, device);
+				 BDF_PARTS(bdf), device);
 			return true;
 		}
 	}
@@ -124,8 +123,8 @@ static bool line_is_ours(const struct partition *p, const struct pci_function *f
 			if (o && passthrough_shares_line(f, o) && !passthrough_needs_line(f)) {
 				log_line("%s: PCI %02x:%02x.%x has MSI only: its interrupt line %u "
 					 "also serves guest %s",
-					 p->config->name, f->bdf >> 8, f->bdf >> 3 & 31, f->bdf & 7,
-					 f->line, c->guest[i].name);
+					 p->config->name, BDF_PARTS(f->bdf), f->line,
+					 c->guest[i].name);
 				return false;
 			}
 		}
@@ -170,8 +169,7 @@ static bool create_function(struct partition *p, unsigned i, uint32_t *taken, st
 		return false;
 	}
 	was_reset = pci_reset_function(f->pci);
-	log_line("%s: owns PCI %02x:%02x.%x%s", p->config->name, f->pci->bdf >> 8,
-		 f->pci->bdf >> 3 & 31, f->pci->bdf & 7,
+	log_line("%s: owns PCI %02x:%02x.%x%s", p->config->name, BDF_PARTS(f->pci->bdf),
 		 was_reset ? "" : "; it has no reset, so its state outlives the guest");
 	vpci_function_init(f);
 	return true;

@@ -70,8 +70,7 @@ static bool is_misplaced(const struct config *c, const struct config_machine *m,
 	}
 	o = meets_function(c, f, b);
 	if (o) {
-		fmt_print(text, size, "over one of %02x:%02x.%x", o->bdf >> 8, o->bdf >> 3 & 31,
-			  o->bdf & 7);
+		fmt_print(text, size, "over one of %02x:%02x.%x", BDF_PARTS(o->bdf));
 	}
 	return o;
 }

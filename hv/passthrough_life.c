@@ -21,21 +21,18 @@ static const struct vpci_function *requester(const struct partition *p, uint16_t
 
 static bool stop(struct partition *p, const struct pci_function *pci, const struct iommu_fault *f)
 {
-	unsigned bus = pci->bdf >> 8, device = pci->bdf >> 3 & 31, function = pci->bdf & 7;
-
 	/* First: once it is stopped it may start at once, and then its faults count again. */
 	iommu->quiet(f->bdf);
 	if (f->interrupt) {
 		return partition_end(p, END_ERROR,
 				     "PCI %02x:%02x.%x sent many interrupts that are not the "
 				     "guest's (`on-dma-fault = stop`)",
-				     bus, device, function);
+				     BDF_PARTS(pci->bdf));
 	}
 	return partition_end(p, END_ERROR,
-			     "PCI %02x:%02x.%x tried to %s 0x%lx, which is not the "
-			     "guest's (`on-dma-fault = stop`)",
-			     bus, device, function, f->write ? "write" : "read",
-			     (unsigned long)f->address);
+			     "PCI %02x:%02x.%x tried to %s 0x%lx, which is not the guest's "
+			     "(`on-dma-fault = stop`)",
+			     BDF_PARTS(pci->bdf), f->write ? "write" : "read", f->address);
 }
 
 bool passthrough_dma_fault(const struct iommu_fault *fault, bool many)
@@ -128,7 +125,7 @@ static void silence(const struct partition *p, const struct pci_function *pci)
 	pci_reset_function(pci);
 	if (pci_read(pci->bdf, PCI_VENDOR, 2) != pci->vendor) {
 		log_line("%s: PCI %02x:%02x.%x does not answer any more", p->config->name,
-			 pci->bdf >> 8, pci->bdf >> 3 & 31, pci->bdf & 7);
+			 BDF_PARTS(pci->bdf));
 	}
 }
 
@@ -143,6 +140,6 @@ void passthrough_stop(struct partition *p)
 	settle(d);
 	passthrough_close_interrupts(p);
 	log_line("%s: its devices sent %lu interrupts, %lu were injected, %lu were nobody's",
-		 p->config->name, (unsigned long)atomic_load(&d->taken),
-		 (unsigned long)atomic_load(&d->injected), (unsigned long)atomic_load(&d->orphans));
+		 p->config->name, atomic_load(&d->taken), atomic_load(&d->injected),
+		 atomic_load(&d->orphans));
 }

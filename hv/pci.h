@@ -15,6 +15,8 @@ static inline uint16_t pci_bdf(unsigned bus, unsigned device, unsigned function)
 {
 	return (uint16_t)(bus << 8 | device << 3 | function);
 }
+/* What "%02x:%02x.%x" takes. */
+#define BDF_PARTS(bdf) (bdf) >> 8, (bdf) >> 3 & 31, (bdf) & 7
 
 /* 1, 2 or 4 bytes, naturally aligned. A function that is not there reads ones. Any CPU. */
 uint32_t pci_read(uint16_t bdf, unsigned offset, unsigned size);
@@ -67,7 +69,6 @@ bool pci_reset_function(const struct pci_function *f);
 /* Registers of the configuration header and their bits. */
 enum pci_register {
 	PCI_VENDOR = 0x00,
-	PCI_DEVICE = 0x02,
 	PCI_COMMAND = 0x04,
 	PCI_STATUS = 0x06,
 	PCI_CLASS_REVISION = 0x08,
@@ -102,7 +103,7 @@ enum { MSI_CONTROL = 2, MSI_ADDRESS = 4, MSI_ENABLE = BIT(0), MSI_COUNT = FIELD(
 enum { MSIX_CONTROL = 2, MSIX_TABLE = 4, MSIX_PBA = 8, MSIX_ENABLE = BIT(15),
        MSIX_MASK_ALL = BIT(14), MSIX_SIZE = FIELD(10, 0), MSIX_ENTRY = 16 /* bytes */,
        MSIX_ENTRY_CONTROL = 12, MSIX_ENTRY_MASKED = BIT(0) };
-enum pcie_type { PCIE_ENDPOINT = 0, PCIE_LEGACY = 1, PCIE_ROOT_PORT = 4, PCIE_UPSTREAM = 5,
+enum pcie_type { PCIE_ENDPOINT = 0, PCIE_ROOT_PORT = 4, PCIE_UPSTREAM = 5,
 		 PCIE_DOWNSTREAM = 6, PCIE_TO_PCI = 7, PCI_TO_PCIE = 8, PCIE_INTEGRATED = 9 };
 enum { PCIE_FLAGS = 2, PCIE_TYPE = FIELD(7, 4), PCIE_DEVICE_CAPS = 4, PCIE_DEVICE_CONTROL = 8, PCIE_DEVICE_STATUS = 10,
        PCIE_FLR_CAPABLE = BIT(28), PCIE_FLR = BIT(15), PCIE_PAYLOAD = FIELD(7, 5),

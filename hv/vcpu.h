@@ -43,11 +43,9 @@ enum { SHADOW_STI = BIT(0), SHADOW_MOV_SS = BIT(1), SHADOW_NMI = BIT(2) /* NMIs 
 
 /* Access rights as in the VMCS: type, S, DPL, P in 7:0, AVL, L, D/B, G in 15:12, unusable in 16. */
 enum {
-	SEG_TYPE = FIELD(3, 0),
 	SEG_S = BIT(4),
 	SEG_DPL = FIELD(6, 5),
 	SEG_P = BIT(7),
-	SEG_AVL = BIT(12),
 	SEG_L = BIT(13),
 	SEG_DB = BIT(14),
 	SEG_G = BIT(15),

@@ -102,16 +102,14 @@ bool digests_check(const struct digests *d, const char *name, const void *data, 
 	uint8_t wanted[SHA256_SIZE], is[SHA256_SIZE];
 
 	if (!find_line(d, name, wanted)) {
-		return refuse(r,
-			      "%s: this loader was signed without it; sign the image "
-			      "again",
+		return refuse(r, "%s: this loader was signed without it; sign the image again",
 			      name);
 	}
 	sha256(is, data, size);
 	if (memcmp(is, wanted, sizeof(is)) != 0) {
 		return refuse(r,
-			      "%s: changed since this loader was signed (its SHA-256 "
-			      "differs); sign the image again",
+			      "%s: changed since this loader was signed (its SHA-256 differs); "
+			      "sign the image again",
 			      name);
 	}
 	return true;

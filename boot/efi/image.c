@@ -66,8 +66,8 @@ static bool read_relocatable(struct image *image, const uint8_t *header, uint32_
 static bool check_placement(const struct image *image, struct load_plan *p)
 {
 	if (image->high - image->low > MOST) {
-		return plan_refuse(p, "wants %llu MiB of memory; that is no hypervisor of ours",
-				   (unsigned long long)((image->high - image->low) >> 20));
+		return plan_refuse(p, "wants %lu MiB of memory; that is no hypervisor of ours",
+				   ((image->high - image->low) >> 20));
 	}
 	if (image->align < PAGE_SIZE || image->align & (image->align - 1) ||
 	    image->low & (image->align - 1) || image->max < image->high - image->low) {
@@ -94,8 +94,8 @@ bool image_open(struct image *image, const char *name, const uint8_t *data, uint
 	}
 	header = find_header(data, size, &len);
 	if (!header || !read_relocatable(image, header, len)) {
-		return plan_refuse(&p, "not Mullion: no relocatable multiboot2 header in its first "
-				       "32 KiB");
+		return plan_refuse(
+			&p, "not Mullion: no relocatable multiboot2 header in its first 32 KiB");
 	}
 	return check_placement(image, &p);
 }

@@ -583,28 +583,19 @@ TEST(several_displays)
 
 TEST(tables)
 {
-	static uint8_t rsdp20[36], rsdp10[20], smbios3[24] = "_SM3_\0\x18",
-					       smbios[31] = "_SM_\0\x1f";
+	static uint8_t rsdp20[36], rsdp10[20];
 	EFI_CONFIGURATION_TABLE entries[] = {{ACPI_TABLE_GUID, rsdp10},
-					     {SMBIOS_TABLE_GUID, smbios},
-					     {SMBIOS3_TABLE_GUID, smbios3},
 					     {ACPI_20_TABLE_GUID, rsdp20}};
 	uint32_t size;
 
 	begin();
 	table.ConfigurationTable = entries;
-	table.NumberOfTableEntries = 4;
+	table.NumberOfTableEntries = 2;
 	CHECK(machine_rsdp(&size) == rsdp20);
 	CHECK_EQ(size, 36);
-	CHECK(machine_smbios(&size) == smbios3);
-	CHECK_EQ(size, 24);
-	table.NumberOfTableEntries = 2;
+	table.NumberOfTableEntries = 1;
 	CHECK(machine_rsdp(&size) == rsdp10);
 	CHECK_EQ(size, 20);
-	CHECK(machine_smbios(&size) == smbios);
-	CHECK_EQ(size, 31);
-	smbios[0] = 'x';
-	CHECK(!machine_smbios(&size));
 	table.NumberOfTableEntries = 0;
 	CHECK(!machine_rsdp(&size));
 }

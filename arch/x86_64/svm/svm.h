@@ -73,11 +73,6 @@ bool svm_probe(void);
 void svm_features(virt_feature_fn tell);
 bool svm_check_cpu(struct refusal *r);
 
-/* svm.c */
-bool svm_cpu_enable(struct refusal *r);
-bool svm_vcpu_create(struct vcpu *v, struct refusal *r);
-void svm_vcpu_reset(struct vcpu *v, bool init);
-
 /* state.c */
 void svm_fetch(struct vcpu *v, uint32_t groups);
 void svm_fetch_step(struct vcpu *v); /* GROUP_STEP, right after an exit */

@@ -149,8 +149,6 @@ enum tlb_control { TLB_KEEP = 0, TLB_FLUSH_ALL = 1, TLB_FLUSH_ASID = 3 };
 
 enum clean {
 	CLEAN_INTERCEPTS = BIT(0), /* and TSC offset */
-	CLEAN_PERMISSION_MAPS = BIT(1),
-	CLEAN_ASID = BIT(2),
 	CLEAN_VINTR = BIT(3),
 	CLEAN_NESTED = BIT(4), /* and G_PAT */
 	CLEAN_CR = BIT(5),     /* CR0 CR3 CR4 EFER */
@@ -158,7 +156,6 @@ enum clean {
 	CLEAN_TABLES = BIT(7),
 	CLEAN_SEGMENTS = BIT(8), /* CS DS SS ES CPL */
 	CLEAN_CR2 = BIT(9),
-	CLEAN_LBR = BIT(10),
 	CLEAN_ALL = BIT(11) - 1,
 };
 
@@ -169,8 +166,6 @@ enum svm_exit_code {
 	SVM_EXCEPTION_LAST = 0x5f,
 	SVM_INTR = 0x60,
 	SVM_NMI = 0x61,
-	SVM_SMI = 0x62,
-	SVM_INIT = 0x63,
 	SVM_VINTR = 0x64,
 	SVM_RDPMC = 0x6f,
 	SVM_PUSHF = 0x70,
