@@ -82,6 +82,17 @@ TEST(an_io_bar_without_ports_is_not_decoded)
 	p->vcpus = 2;
 	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2), PCI_COMMAND_MEMORY);
 	CHECK_EQ(hw->seen & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY), PCI_COMMAND_MEMORY);
+	/* Nor is another that has some: they are decoded together. */
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 11);
+	fake_pci_bar(hw, 3, 0x10, PCI_BAR_IO, 0);
+	start_with("pci = 00:03.0");
+	CHECK(strstr(fake_log, "test: PCI 00:03.0 has an I/O BAR without an address: its I/O BARs "
+			       "are not used"));
+	out(PCI_COMMAND, 2, 7);
+	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2), PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	out(0x18, 4, 0xffffffff);
+	CHECK_EQ(in(0x18, 4), 0);
 	/* And the other way round. */
 	fake_pci_reset();
 	hw = fake_pci_add(pci_bdf(0, 3, 0), 0x10d38086, 0x02000000);

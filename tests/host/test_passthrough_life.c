@@ -89,6 +89,27 @@ TEST(what_does_not_decode_is_not_written_to)
 }
 
 /* An IOMMU that is a function tells of faults by messages: writes of its own. */
+/* Firmware starts nothing behind it; it is opened when all else behind it is silent. */
+TEST(a_bridge_that_is_off_is_opened_for_its_owner)
+{
+	struct fake_function *bridge, *other;
+
+	fake_pci_reset();
+	bridge = fake_pci_add(pci_bdf(0, 1, 0), 0x00081b36, 0x06040000);
+	fake_pci_set(bridge, PCI_HEADER_TYPE, 1, 1);
+	fake_pci_set(bridge, PCI_BUSES + 1, 2, 0x0404);
+	hw = card(pci_bdf(4, 0, 0), 11);
+	other = card(pci_bdf(4, 1, 0), 10);
+	fake_pci_set(other, PCI_COMMAND, 2, 7);
+	start_with("pci = 04:00.0");
+	CHECK_EQ(fake_pci_get(bridge, PCI_COMMAND, 2), 0);
+	other->writes = 0;
+	passthrough_silence_rest();
+	CHECK_EQ(fake_pci_get(bridge, PCI_COMMAND, 2), 7);
+	CHECK_EQ(other->writes, 1);
+	CHECK_EQ(fake_pci_get(other, PCI_COMMAND, 2) & PCI_COMMAND_MASTER, 0);
+}
+
 TEST(what_nobody_owns_is_silenced_but_for_bridges_and_iommus)
 {
 	static const uint32_t class[] = {0x02000000, 0x06010000, 0x08060000, 0x08050100};
