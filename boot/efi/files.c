@@ -161,7 +161,8 @@ static bool read_open(EFI_FILE_HANDLE file, struct file *f, uint64_t most, struc
 		return refuse(r, "%s: has %llu bytes; at most %llu can be loaded", f->path,
 			      (unsigned long long)f->size, (unsigned long long)most);
 	}
-	f->data = pages_take(f->size, PAGE_SIZE, GIB(4), PAGES_FOR_DATA);
+	/* Not the last page: a module's end has 32 bits. */
+	f->data = pages_take(f->size, PAGE_SIZE, GIB(4) - PAGE_SIZE, PAGES_FOR_DATA);
 	if (!f->data) {
 		return refuse(r, "%s: no %llu MiB of memory below 4 GiB are left for it", f->path,
 			      (unsigned long long)((f->size + MIB(1) - 1) >> 20));
