@@ -80,7 +80,7 @@ def linux(name, words, **keys):
 
 def run(path, config, devices, **options):
     files = [LINUX / "bzImage-generic", LINUX / "initrd-generic.img", elf("ticker")]
-    result = boot(EPYC, path, SYSTEM + config, files, smp=4, memory=768, timeout=120,
+    result = boot(EPYC, path, SYSTEM + config, files, smp=4, memory=768, timeout=480,
                   options=["--", *devices], **options)
     result.expect("^(VT-d|AMD-Vi): on", result.log())
     assert not re.search("device .*(read|write) of .* blocked", result.text)
