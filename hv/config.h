@@ -166,8 +166,7 @@ const char *config_file_base(const char *name);
 const struct config_file *config_file_at(const struct config_guest *g, unsigned n);
 
 /*
- * The table that drives parsing, as Markdown, and a configuration as canonical text, which parses
- * into the same struct (but for places). Text goes out in pieces through `put`, newlines included.
+ * A configuration as canonical text, which parses into the same struct (but for places). Text goes
+ * out in pieces through `put`, newlines included.
  */
-void config_reference(void (*put)(void *ctx, const char *text), void *ctx);
 void config_dump(const struct config *c, void (*put)(void *ctx, const char *text), void *ctx);
