@@ -148,12 +148,6 @@ static void take_memory(uint64_t image_delta, uint64_t image, uint64_t image_end
 		 image_end, ram_free() >> 20, host_alloc_largest(PAGE_SIZE) >> 20);
 }
 
-static const void *map_table(void *ctx, hpa_t at, uint64_t len)
-{
-	(void)ctx;
-	return paging_map_firmware(at, len);
-}
-
 static void read_acpi(void)
 {
 	struct refusal r = {0};
@@ -161,7 +155,7 @@ static void read_acpi(void)
 	if (!boot.rsdp_present) {
 		stop("the loader passed no ACPI RSDP");
 	}
-	if (!acpi_parse(&acpi, boot.rsdp, map_table, NULL, &r)) {
+	if (!acpi_parse(&acpi, boot.rsdp, paging_map_firmware, NULL, &r)) {
 		stop(r.text);
 	}
 	power_init(&acpi);
@@ -184,7 +178,7 @@ static void take_interrupts(void)
 	struct refusal r = {0};
 
 	pic8259_silence();
-	hpet_silence(&acpi, map_table, NULL);
+	hpet_silence(&acpi, paging_map_firmware, NULL);
 	lapic_init(wants_x2apic());
 	log_line("LAPIC: %s, id %u", lapic_x2apic() ? "x2APIC" : "xAPIC", lapic_id());
 	/* Before interrupts are routed: they may have to go through it. */

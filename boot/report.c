@@ -105,11 +105,12 @@ static void report_immune(void)
 static void report_cpus(const struct acpi_info *a)
 {
 	unsigned cpus = host_cpu_count();
+	unsigned packages = cpu_facts_count(cpu_facts, cpus, cpu_facts_package);
+	unsigned cores = cpu_facts_count(cpu_facts, cpus, cpu_facts_core);
 
-	say("CPUs: %u in %u package%s, %u core%s; LAPIC in %s mode", cpus,
-	    cpu_facts_packages(cpu_facts, cpus),
-	    cpu_facts_packages(cpu_facts, cpus) == 1 ? "" : "s", cpu_facts_cores(cpu_facts, cpus),
-	    cpu_facts_cores(cpu_facts, cpus) == 1 ? "" : "s", lapic_x2apic() ? "x2APIC" : "xAPIC");
+	say("CPUs: %u in %u package%s, %u core%s; LAPIC in %s mode", cpus, packages,
+	    packages == 1 ? "" : "s", cores, cores == 1 ? "" : "s",
+	    lapic_x2apic() ? "x2APIC" : "xAPIC");
 	for (unsigned i = 0; i < cpus; i++) {
 		const struct cpu_facts *f = &cpu_facts[i];
 

@@ -166,29 +166,15 @@ void cpu_facts_read(struct cpu_facts *f)
 
 /* --- counting --- */
 
-unsigned cpu_facts_packages(const struct cpu_facts *f, unsigned cpus)
+unsigned cpu_facts_count(const struct cpu_facts *f, unsigned cpus,
+			 uint32_t (*number)(const struct cpu_facts *))
 {
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < cpus; i++) {
 		unsigned before = 0;
 
-		while (cpu_facts_package(&f[before]) != cpu_facts_package(&f[i])) {
-			before++;
-		}
-		n += before == i;
-	}
-	return n;
-}
-
-unsigned cpu_facts_cores(const struct cpu_facts *f, unsigned cpus)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < cpus; i++) {
-		unsigned before = 0;
-
-		while (cpu_facts_core(&f[before]) != cpu_facts_core(&f[i])) {
+		while (number(&f[before]) != number(&f[i])) {
 			before++;
 		}
 		n += before == i;

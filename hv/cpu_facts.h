@@ -65,9 +65,9 @@ static inline uint64_t cpu_address_limit(void)
 	return r[EAX] >= 36 && r[EAX] <= 52 ? BIT(r[EAX]) : BIT(36);
 }
 
-/* Of `cpus` CPUs: how many packages, and how many cores, there are. */
-unsigned cpu_facts_packages(const struct cpu_facts *f, unsigned cpus);
-unsigned cpu_facts_cores(const struct cpu_facts *f, unsigned cpus);
+/* How many packages or cores `cpus` CPUs are in: `number` is cpu_facts_package or cpu_facts_core. */
+unsigned cpu_facts_count(const struct cpu_facts *f, unsigned cpus,
+			 uint32_t (*number)(const struct cpu_facts *));
 
 /* What CPUID calls this CPU, without the blanks that pad it; empty: nothing. */
 struct cpu_name {

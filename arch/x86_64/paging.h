@@ -37,8 +37,9 @@ void paging_image(uint64_t image_delta, uint64_t *start, uint64_t *end);
  * GiB. */
 hpa_t paging_trampoline_root(hpa_t page);
 
-/* The firmware's memory at hpa, read only; NULL: no such physical address. */
-const void *paging_map_firmware(hpa_t at, uint64_t size);
+/* The firmware's memory, read only; NULL: no such physical address. It is an acpi_map_fn, of which
+ * ctx is not used. */
+const void *paging_map_firmware(void *ctx, hpa_t at, uint64_t size);
 
 /* Video memory, for writing; as host_map_mmio otherwise. */
 void *paging_map_write_combining(hpa_t at, uint64_t size);
