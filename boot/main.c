@@ -254,8 +254,9 @@ void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta)
 	boot_stage(STAGE_ACPI);
 	read_acpi();
 	boot_stage(STAGE_TSC);
-	if (!tsc_calibrate(&acpi)) {
-		stop("no PM timer and no 8254 runs to measure the TSC by");
+	if (!tsc_calibrate(&acpi, map_table, NULL)) {
+		stop("no PM timer, 8254 or HPET runs to measure the TSC by, and CPUID does not "
+		     "tell");
 	}
 	clock_init();
 	boot_stage(STAGE_INTERRUPTS);

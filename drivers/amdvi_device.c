@@ -217,7 +217,8 @@ void amdvi_quiet(uint16_t bdf)
 	struct amdvi_unit *u;
 
 	if (device_of(bdf, &u)) {
-		__atomic_store_n(&e->domain, e->domain | AMDVI_QUIET, __ATOMIC_RELEASE);
+		/* Its guest's CPU may block it at the same time. */
+		__atomic_fetch_or(&e->domain, AMDVI_QUIET, __ATOMIC_RELEASE);
 		amdvi_flush_device(u, bdf, 0, 0);
 	}
 }

@@ -200,8 +200,9 @@ static bool turn_off(const struct vtd_unit *u, uint32_t what)
 }
 
 /*
- * Translation that firmware left on stays on while the tables change under it, so that there is no
- * moment in which devices reach everything. Interrupt remapping must be off before the queue is.
+ * Translation that firmware left on in legacy mode stays on while the tables change under it, so
+ * that there is no moment in which devices reach everything. Interrupt remapping must be off before
+ * the queue is.
  */
 static bool take_over(struct vtd_unit *u, struct refusal *r)
 {
@@ -219,6 +220,10 @@ static bool take_over(struct vtd_unit *u, struct refusal *r)
 	}
 	if (!turn_off(u, VTD_ADVANCED_LOG)) {
 		return vtd_refuse(r, u, "does not stop its fault log");
+	}
+	/* The table's type may not change under it. */
+	if ((vtd_read(u, VTD_ROOT_TABLE, 8) & VTD_ROOT_TYPE) && !turn_off(u, VTD_TRANSLATE)) {
+		return vtd_refuse(r, u, "does not stop firmware's translation");
 	}
 	if (!vtd_queue_stop(u)) {
 		return vtd_refuse(r, u, "does not stop firmware's invalidation queue");

@@ -85,13 +85,19 @@ enum {
 	VTD_FAULT_OVERFLOW = BIT(0),
 	VTD_FAULT_PENDING = BIT(1),
 	VTD_FAULT_QUEUE = BIT(4),      /* invalidation queue error */
-	VTD_FAULT_CLEARED = 0x71,      /* by writing ones */
+	VTD_FAULT_COMPLETION = BIT(5), /* of a device's translation cache */
+	VTD_FAULT_TIMEOUT = BIT(6),    /* the same */
+	VTD_FAULT_STRAY = VTD_FAULT_COMPLETION | VTD_FAULT_TIMEOUT,
+	VTD_FAULT_CLEARED = 0x71, /* by writing ones */
 };
 #define VTD_FAULT_FIRST	 FIELD(15, 8) /* record */
 #define VTD_FAULT_MASKED (1u << 31)
 
 /* PROTECTED */
 #define VTD_PROTECTED_STATUS BIT(0)
+
+/* ROOT_TABLE */
+#define VTD_ROOT_TYPE FIELD(11, 10) /* 0: legacy mode */
 
 /* REMAP_TABLE */
 #define VTD_REMAP_X2APIC BIT(11)

@@ -195,7 +195,8 @@ void vtd_quiet(uint16_t bdf)
 	struct vtd_pair *c = covering < 0 ? NULL : context_of(bdf, &r);
 
 	if (c) {
-		__atomic_store_n(&c->low, c->low | VTD_QUIET, __ATOMIC_RELEASE);
+		/* Its guest's CPU may block it at the same time. */
+		__atomic_fetch_or(&c->low, VTD_QUIET, __ATOMIC_RELEASE);
 		vtd_write_back(c, sizeof(*c));
 		vtd_flush_domains(&vtd.unit[covering], 0, 0);
 	}
@@ -206,7 +207,8 @@ void vtd_quiet(uint16_t bdf)
 static bool set_remap(struct vtd_unit *u, uint32_t index, struct vtd_pair entry)
 {
 	struct vtd_pair *e = &vtd.remap[index];
-	bool cached = e->low || (u->cap & VTD_CAP_CACHING);
+	/* Or on its way: what a write buffer still holds the unit does not see. */
+	bool cached = e->low || (u->cap & (VTD_CAP_CACHING | VTD_CAP_WRITE_BUFFER));
 
 	/* The requester comes first; the half with vector and CPU changes at once. */
 	__atomic_store_n(&e->high, entry.high, __ATOMIC_RELEASE);

@@ -80,6 +80,13 @@ bool vtd_take_fault(const struct vtd_unit *u, struct iommu_fault *f)
 	uint64_t status = vtd_read(u, VTD_FAULT_STATUS, 4);
 	unsigned first = (unsigned)field_get(VTD_FAULT_FIRST, status), count = record_count(u);
 
+	/*
+	 * Nobody asked for what these tell of, but any device can send it, and no fault raises an
+	 * interrupt while one of them is set.
+	 */
+	if (status & VTD_FAULT_STRAY) {
+		vtd_write(u, VTD_FAULT_STATUS, 4, VTD_FAULT_STRAY);
+	}
 	if (!(status & (VTD_FAULT_PENDING | VTD_FAULT_OVERFLOW))) {
 		return false;
 	}

@@ -174,11 +174,12 @@ bool vtd_flush_remap(struct vtd_unit *u, uint32_t index)
 	bool ok;
 
 	lock_take(&u->lock);
+	ok = flush_writes(u);
 	queue_put(u,
 		  DESCRIPTOR_REMAP |
 			  (index == UINT32_MAX ? 0 : REMAP_INDEXED | field_put(REMAP_INDEX, index)),
 		  0);
-	ok = queue_run(u);
+	ok = queue_run(u) && ok;
 	lock_drop(&u->lock);
 	return ok;
 }

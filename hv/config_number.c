@@ -7,12 +7,38 @@
 #include "hv/config_value.h"
 #include "hv/lib/string.h"
 
+static bool ends_word(const struct config_value *v)
+{
+	return v->at == v->end || config_is_blank(*v->at) || *v->at == ',';
+}
+
+/* Was a size read that is too small because nobody said of what? */
+static bool without_unit(const struct config_value *v, const char *from)
+{
+	uint64_t n = 0;
+
+	for (const char *p = from; p < v->at; p++) {
+		if (*p < '0' || *p > '9' || n >= v->key->max >> 20) {
+			return false;
+		}
+		n = n * 10 + (unsigned)(*p - '0');
+	}
+	return n && n << 20 >= v->key->min && n << 20 <= v->key->max;
+}
+
 static bool out_of_range(struct config_value *v, const char *at)
 {
 	const struct config_key *k = v->key;
 	uint64_t min = k->min, max = k->max;
 	struct config_size low, high;
 
+	if (k->type == TYPE_SIZE && without_unit(v, at)) {
+		return VALUE_REFUSE(v, at,
+				    "'%.*s' is a number of bytes and out of range, %s to %s; "
+				    "write %.*sM if it is MiB",
+				    config_value_shown(v, at), at, config_size_text(&low, min),
+				    config_size_text(&high, max), config_value_shown(v, at), at);
+	}
 	if (k->type == TYPE_SIZE) {
 		return VALUE_REFUSE(v, at, "'%.*s' is out of range; %s to %s",
 				    config_value_shown(v, at), at, config_size_text(&low, min),
@@ -149,7 +175,7 @@ bool config_read_size(struct config_value *v, uint64_t *out)
 {
 	const char *from = v->at;
 
-	if (!take_size(v, out)) {
+	if (!take_size(v, out) || !ends_word(v)) {
 		return config_value_malformed(v, from);
 	}
 	if (!in_range(v, *out)) {

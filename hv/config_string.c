@@ -6,6 +6,12 @@
 #include "hv/config_value.h"
 #include "hv/lib/string.h"
 
+/* U+201C to U+201F; nobody means them, and a kernel would not take them for quotes. */
+static bool typographic_quote(const char *p, const char *end)
+{
+	return end - p >= 3 && memcmp(p, "\xe2\x80", 2) == 0 && ((uint8_t)p[2] & 0xfc) == 0x9c;
+}
+
 /*
  * Takes the quotes off a value that is in quotes. A quote inside a value that is not is refused,
  * since a reader could not tell what it does.
@@ -21,6 +27,11 @@ static bool unquote(struct config_value *v, bool *quoted)
 				return VALUE_REFUSE(v, p,
 						    "a quote inside the value; put the whole value "
 						    "in quotes and write \\\" here");
+			}
+			if (typographic_quote(p, v->end)) {
+				return VALUE_REFUSE(v, p,
+						    "a typographic quote, as word processors "
+						    "make them; write \"");
 			}
 		}
 		return true;

@@ -276,6 +276,40 @@ TEST(a_reset_leaves_access_control_and_payload_size_on)
 	}
 }
 
+/* As firmware leaves what it does not need: waking up clears what it has set up. */
+TEST(a_sleeping_function_keeps_its_addresses)
+{
+	struct fake_function *f;
+
+	for (unsigned flr = 0; flr < 2; flr++) {
+		fresh();
+		f = card(pci_bdf(0, 3, 0));
+		fake_pci_set(f, 0xe4, 4, flr ? PCIE_FLR_CAPABLE : 0);
+		fake_pci_set(f, 0xcc, 2, 3);
+		pci_enumerate(&no_acpi);
+		CHECK(pci_reset_function(&pci_functions[0]));
+		CHECK_EQ(fake_pci_get(f, 0xcc, 2) & PM_STATE, 0);
+		CHECK_EQ(fake_pci_get(f, PCI_BAR0, 4), 0xfeb80000);
+		CHECK_EQ(fake_pci_get(f, PCI_BAR0 + 20, 4), 0x3800);
+	}
+}
+
+TEST(what_is_pending_ends_before_a_reset)
+{
+	struct fake_function *f;
+
+	fresh();
+	f = fake_pci_add(pci_bdf(0, 3, 0), 0x10d38086, 0x02000000);
+	fake_pci_capability(f, 0x50, PCI_CAP_AF, 6);
+	fake_pci_set(f, 0x53, 1, 3);
+	fake_pci_set(f, 0x55, 1, 1); /* pending, for ever */
+	f->writable[0x55] = 0;
+	pci_enumerate(&no_acpi);
+	CHECK(pci_reset_function(&pci_functions[0]));
+	CHECK_EQ(fake_pci_waited_ms, 100 + 100);
+	CHECK_EQ(f->flrs, 1);
+}
+
 TEST(a_reset_that_did_nothing_is_none)
 {
 	struct fake_function *f;

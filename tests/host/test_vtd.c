@@ -277,6 +277,19 @@ TEST(taken_over_without_a_gap)
 	CHECK(told.root != 0 && told.contexts == 1);
 }
 
+/* A table of scalable mode cannot become one of legacy mode while the unit reads it. */
+TEST(scalable_mode_is_turned_off_first)
+{
+	machine(CAP, EXT);
+	set(VTD_STATUS, 4, VTD_TRANSLATE);
+	set(VTD_ROOT_TABLE, 8, 0x1000 | 1 << 10);
+	CHECK(iommu_probe(&rig_machine, &why));
+	CHECK(iommu->enable(&why));
+	CHECK_EQ(told.gaps, 1);
+	CHECK_EQ(told.root & PAGE_MASK, 0);
+	CHECK(reg(VTD_STATUS, 4) & VTD_TRANSLATE);
+}
+
 TEST(firmware_queue_that_never_ends)
 {
 	machine(CAP, EXT);
@@ -565,6 +578,19 @@ TEST(registers_where_there_is_no_queue)
 	CHECK_EQ(told.write_flushes, 2);
 }
 
+/* New interrupt entries too, which the unit cannot have cached. */
+TEST(write_buffers_are_flushed)
+{
+	uint64_t address;
+	uint32_t data;
+
+	start(CAP | VTD_CAP_WRITE_BUFFER, EXT);
+	CHECK(iommu->attach(0x10, domain_of(&rig_guest), &why));
+	told.write_flushes = 0;
+	CHECK(iommu->msi(0x10, 0, 1, 0x51, &address, &data));
+	CHECK_EQ(told.write_flushes, 1);
+}
+
 TEST(queue_goes_round)
 {
 	struct iommu_domain *d;
@@ -622,6 +648,22 @@ TEST(faults)
 	set(VTD_FAULT_STATUS, 4, 3); /* overflowed, but the records are empty by now */
 	CHECK(!iommu->take_fault(&f));
 	CHECK_EQ(reg(VTD_FAULT_STATUS, 4), 0);
+}
+
+/* Completions of invalidations that were never asked for: any device can send them. */
+TEST(what_keeps_faults_from_being_told_is_cleared)
+{
+	struct iommu_fault f;
+
+	start(CAP, EXT);
+	set(VTD_FAULT_STATUS, 4, VTD_FAULT_COMPLETION | VTD_FAULT_TIMEOUT | VTD_FAULT_QUEUE);
+	CHECK(!iommu->take_fault(&f));
+	CHECK_EQ(reg(VTD_FAULT_STATUS, 4), VTD_FAULT_QUEUE); /* its own callers look at that */
+	set(VTD_FAULT_STATUS, 4, VTD_FAULT_COMPLETION);
+	fault(0, (5ull << 32) | 0x10, 0x12345000);
+	set(VTD_FAULT_STATUS, 4, reg(VTD_FAULT_STATUS, 4) | VTD_FAULT_COMPLETION);
+	CHECK(iommu->take_fault(&f));
+	CHECK_EQ(reg(VTD_FAULT_STATUS, 4) & VTD_FAULT_COMPLETION, 0);
 }
 
 TEST(quiet_until_attached_again)
