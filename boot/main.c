@@ -254,7 +254,7 @@ void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta)
 	boot_stage(STAGE_ACPI);
 	read_acpi();
 	boot_stage(STAGE_TSC);
-	if (!tsc_calibrate(&acpi, map_table, NULL)) {
+	if (!tsc_calibrate(&acpi, paging_map_firmware, NULL)) {
 		stop("no PM timer, 8254 or HPET runs to measure the TSC by, and CPUID does not "
 		     "tell");
 	}
