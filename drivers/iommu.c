@@ -106,27 +106,6 @@ bool iommu_domain_reserve(struct iommu_domain *d, uint16_t bdf, uint64_t base, u
 	return true;
 }
 
-/* --- config space: PCI Local Bus Specification 3.0, "Configuration Mechanism" --- */
-
-enum { CONFIG_ADDRESS = 0xcf8, CONFIG_DATA = 0xcfc };
-
-static void select_config(uint16_t bdf, unsigned offset)
-{
-	host_out(CONFIG_ADDRESS, 4, (uint32_t)BIT(31) | (uint32_t)bdf << 8 | (offset & 0xfc));
-}
-
-uint32_t iommu_config_read(uint16_t bdf, unsigned offset)
-{
-	select_config(bdf, offset);
-	return host_in(CONFIG_DATA, 4);
-}
-
-void iommu_config_write(uint16_t bdf, unsigned offset, uint32_t value)
-{
-	select_config(bdf, offset);
-	host_out(CONFIG_DATA, 4, value);
-}
-
 void iommu_flush(const void *p, size_t size)
 {
 	enum { LINE = 64 /* the least that any x86 CPU has */ };

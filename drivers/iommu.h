@@ -49,9 +49,5 @@ bool iommu_domain_make(const struct npt_format *f, unsigned bits, const struct a
 bool iommu_domain_reserve(struct iommu_domain *d, uint16_t bdf, uint64_t base, uint64_t end,
 			  bool write, struct refusal *r);
 
-/* Config space before pci.c is there: segment 0, boot CPU only. */
-uint32_t iommu_config_read(uint16_t bdf, unsigned offset);
-void iommu_config_write(uint16_t bdf, unsigned offset, uint32_t value);
-
 /* Makes bytes that this CPU wrote visible to a unit that does not look into caches. */
 void iommu_flush(const void *p, size_t size);

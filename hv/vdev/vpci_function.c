@@ -35,7 +35,6 @@ enum {
 	COMMAND_BITS = PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
 		       PCI_COMMAND_PARITY | PCI_COMMAND_SERR | PCI_COMMAND_INTX_OFF,
 	STATUS_ERRORS = 0xf900,
-	HEADER_END = 0x40,
 	ALL = -1,
 };
 
@@ -190,19 +189,20 @@ void vpci_function_init(struct vpci_function *f)
 	unsigned at = 0;
 
 	f->caps = 0;
-	if (pci_read(f->pci->bdf, PCI_STATUS, 2) & PCI_STATUS_CAPABILITIES) {
-		at = pci_read(f->pci->bdf, PCI_CAPABILITIES, 1) & 0xfc;
-	}
-	for (unsigned n = 0; n < 48 && at >= HEADER_END && f->caps < VPCI_CAPABILITIES; n++) {
-		uint32_t head = pci_read(f->pci->bdf, at, 2);
-		unsigned size = capability_size(f, head & 0xff, at);
+	for (unsigned n = 0; n < PCI_CAPABILITIES_MAX && f->caps < VPCI_CAPABILITIES; n++) {
+		unsigned id, size;
 
+		at = pci_capability_next(f->pci->bdf, at);
+		if (!at) {
+			return;
+		}
+		id = pci_read(f->pci->bdf, at, 1);
+		size = capability_size(f, id, at);
 		if (size && at + size <= VPCI_CONFIG && !overlaps_capability(f, at, size)) {
-			f->cap[f->caps].id = (uint8_t)head;
+			f->cap[f->caps].id = (uint8_t)id;
 			f->cap[f->caps].offset = (uint8_t)at;
 			f->cap[f->caps++].size = (uint8_t)size;
 		}
-		at = head >> 8 & 0xfc;
 	}
 }
 
@@ -245,7 +245,7 @@ static bool shows(const struct vpci_function *f, unsigned id)
 
 static void reset_capabilities(struct vpci_function *f)
 {
-	enum { PM_EVENTS = FIELD(15, 11), PM_VERSION_BITS = 0x7ff };
+	enum { PM_VERSION_BITS = 0x7ff };
 	const struct pci_function *pci = f->pci;
 
 	link_capabilities(f);
@@ -447,7 +447,7 @@ static const struct rule *find_rule(const struct vpci_function *f, unsigned reg,
 	struct rules rules = RULES(header);
 
 	*base = 0;
-	if (reg >= HEADER_END) {
+	if (reg >= PCI_HEADER_END) {
 		unsigned i = 0;
 
 		while (i < f->caps &&

@@ -17,7 +17,7 @@ static struct {
 	bool stuck; /* takes commands no more */
 } told;
 
-static uint32_t msi_config[64]; /* of the unit's function: MSI at 0x50 */
+static struct fake_function *function; /* the unit's, with MSI at 0x50 */
 
 static uint64_t reg(unsigned offset)
 {
@@ -88,30 +88,6 @@ static bool unit_write(uint64_t at, unsigned size, uint64_t v)
 	}
 }
 
-static uint32_t config(uint16_t port, unsigned size)
-{
-	uint32_t at = fake_host.port_value & 0xff;
-
-	(void)port;
-	(void)size;
-	return (fake_host.port_value >> 8 & 0xffff) == UNIT_BDF ? msi_config[at / 4] : UINT32_MAX;
-}
-
-/* The status register, in the upper half of the second, is cleared by ones. */
-static void config_write(uint16_t port, unsigned size, uint32_t value)
-{
-	uint32_t at = fake_host.port_value & 0xff; /* written before */
-
-	if (port != 0xcfc || (fake_host.port_value >> 8 & 0xffff) != UNIT_BDF) {
-		return;
-	}
-	CHECK_EQ(size, 4);
-	if (at == 4) {
-		value = (msi_config[1] & ~value & 0xffff0000) | (value & 0xffff);
-	}
-	msi_config[at / 4] = value;
-}
-
 /* 00:02.0 is the unit; 00:03.0; 02:00.0-02:ff.7; 03:01.0 sends as 03:00.0; I/O APIC 5. */
 static const uint8_t ivhd[] = {
 	0x10, 0, 52, 0, UNIT_BDF, 0, 0x40, 0, 0, 0, 0xd8,	0xfe,	    0, 0, 0,	0, 0, 0,  0,
@@ -124,10 +100,8 @@ static void machine(uint64_t ext)
 {
 	rig_reset("IVRS");
 	memset(&told, 0, sizeof(told));
-	memset(msi_config, 0, sizeof(msi_config));
+	function = fake_pci_add(UNIT_BDF, 0x12341022, 0x08060000);
 	fake_host.mmio_write = unit_write;
-	fake_host.port_in = config;
-	fake_host.port_out = config_write;
 	fake_host.tsc_step = 1000000;
 	rig_append(ivhd, sizeof(ivhd));
 	rig_append(ivmd, sizeof(ivmd));
@@ -387,8 +361,8 @@ TEST(requests_that_carry_a_bridges_id)
 		pci_functions[i] = (struct pci_function){.bdf = (uint16_t)(0x210 + i),
 							 .requester = 0x200};
 	}
-	pci_function_count = 5;
 	start();
+	pci_function_count = 5;
 	d = domain_of(&rig_other);
 	for (unsigned i = 0; i < 4; i++) {
 		CHECK(iommu->attach((uint16_t)(0x210 + i), d, &why));
@@ -409,7 +383,6 @@ TEST(requests_that_carry_a_bridges_id)
 	CHECK_EQ(remap[769], 0x540101);
 	CHECK_EQ(walk(0x211, 0), 0);
 	CHECK_EQ(walk(0x200, 0), RIG_OTHER + 1);
-	pci_function_count = 0;
 }
 
 /* 02:02.0 sends as 03:00.0, as 03:01.0 does, and 02:02.1 as 00:03.0, which is there itself. */
@@ -419,8 +392,8 @@ TEST(an_id_is_one_guests)
 
 	pci_functions[0] = (struct pci_function){.bdf = 0x210, .requester = 0x300};
 	pci_functions[1] = (struct pci_function){.bdf = 0x211, .requester = 0x18};
-	pci_function_count = 2;
 	start();
+	pci_function_count = 2;
 	d = domain_of(&rig_guest);
 	other = domain_of(&rig_other);
 	CHECK(iommu->attach(0x308, d, &why) && iommu->attach(0x18, d, &why));
@@ -445,7 +418,6 @@ TEST(an_id_is_one_guests)
 	CHECK(iommu->attach(0x18, NULL, &why) && iommu->attach(0x211, other, &why));
 	CHECK(!iommu->attach(0x18, d, &why));
 	CHECK_EQ(walk(0x18, 0), RIG_OTHER + 1);
-	pci_function_count = 0;
 }
 
 TEST(pins)
@@ -559,27 +531,30 @@ TEST(quiet_until_attached_again)
 
 TEST(event_interrupt)
 {
+	unsigned accesses;
+
 	start();
 	iommu->fault_interrupt(3, 0xe2); /* no MSI capability */
 	CHECK(!(reg(AMDVI_CONTROL) & AMDVI_EVENT_INTERRUPT));
-	msi_config[1] = 0x20100402; /* an abort was received; firmware left Bus Master off */
-	msi_config[0x34 / 4] = 0x40;
-	msi_config[0x40 / 4] = 0x500f;
-	msi_config[0x50 / 4] = BIT(23) | 5;
+	fake_pci_capability(function, 0x50, PCI_CAP_MSI, 16);
+	fake_pci_capability(function, 0x40, 0x0f, 8);
+	fake_pci_set(function, 0x52, 2, MSI_64 | MSI_COUNT);
+	fake_pci_set(function, PCI_COMMAND, 2, 0x402); /* firmware left Bus Master off */
 	iommu->fault_interrupt(3, 0xe2);
 	CHECK(reg(AMDVI_CONTROL) & AMDVI_EVENT_INTERRUPT);
-	CHECK_EQ(msi_config[0x50 / 4], BIT(23) | BIT(16) | 5);
-	CHECK_EQ(msi_config[0x54 / 4], 0xfee03000);
-	CHECK_EQ(msi_config[0x5c / 4] & 0xff, 0xe2);
-	CHECK_EQ(msi_config[1], 0x20100406); /* it may write the message; the abort is still told */
+	CHECK_EQ(fake_pci_get(function, 0x52, 2), MSI_64 | MSI_ENABLE);
+	CHECK_EQ(fake_pci_get(function, 0x54, 4), 0xfee03000);
+	CHECK_EQ(fake_pci_get(function, 0x58, 4), 0);
+	CHECK_EQ(fake_pci_get(function, 0x5c, 2), 0xe2);
+	CHECK_EQ(fake_pci_get(function, PCI_COMMAND, 2), 0x406); /* it may write the message */
 	iommu->fault_interrupt(0, 0);
 	CHECK(!(reg(AMDVI_CONTROL) & AMDVI_EVENT_INTERRUPT));
-	fake_host.port_value = 0x1234;
+	accesses = function->accesses;
 	iommu->fault_interrupt(3, 0xe2); /* again: while others use config space */
 	CHECK(reg(AMDVI_CONTROL) & AMDVI_EVENT_INTERRUPT);
-	CHECK_EQ(fake_host.port_value, 0x1234);
+	CHECK_EQ(function->accesses, accesses);
 	iommu->fault_interrupt(0, 0);
-	msi_config[0x40 / 4] = 0x400f; /* a list that goes round */
+	fake_pci_set(function, 0x41, 1, 0x40); /* a list that goes round */
 	iommu->fault_interrupt(4, 0xe2);
 	CHECK(!(reg(AMDVI_CONTROL) & AMDVI_EVENT_INTERRUPT));
 }

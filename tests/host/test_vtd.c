@@ -498,8 +498,8 @@ TEST(requests_that_carry_a_bridges_id)
 
 	pci_functions[0] = (struct pci_function){.bdf = 0x308, .requester = 0x200};
 	pci_functions[1] = (struct pci_function){.bdf = 0x310, .requester = 0x200};
-	pci_function_count = 2;
 	start(CAP, EXT);
+	pci_function_count = 2;
 	remap = (void *)(uintptr_t)(told.remap & ~PAGE_MASK);
 	d = domain_of(&rig_guest);
 	CHECK(iommu->attach(0x308, d, &why) && iommu->attach(0x310, d, &why));
@@ -515,7 +515,6 @@ TEST(requests_that_carry_a_bridges_id)
 	CHECK_EQ(walk(0x200, 0), RIG_RAM + 1); /* still the other's */
 	CHECK(iommu->attach(0x310, NULL, &why));
 	CHECK_EQ(walk(0x200, 0), 0);
-	pci_function_count = 0;
 }
 
 TEST(pins)
