@@ -62,9 +62,7 @@ static uint32_t bios_memory_type(uint32_t type)
 	return type >= MEMORY_RAM && type <= MEMORY_BAD ? type : (uint32_t)MEMORY_RESERVED;
 }
 
-/*
- * Entry i as [*base, *end) of whole pages: RAM shrinks to them, all else grows. False: empty.
- */
+/* Entry i as [*base, *end) of whole pages: RAM shrinks to them, all else grows. False: empty. */
 static bool raw_map_entry(const struct raw_map *m, uint32_t i, uint64_t *base, uint64_t *end,
 			  uint32_t *type)
 {

@@ -63,8 +63,7 @@ static const struct ivrs_device *device_of(uint16_t bdf, struct amdvi_unit **own
 	return best;
 }
 
-/* The interrupt table: the one of another function whose requests carry the same id, or a new one.
- */
+/* The interrupt table: that of another function whose requests carry the same id, or a new one. */
 static bool give_table(struct amdvi_function *f, struct refusal *r)
 {
 	for (unsigned i = 0; i < amdvi.functions; i++) {

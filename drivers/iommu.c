@@ -108,11 +108,6 @@ bool iommu_domain_reserve(struct iommu_domain *d, uint16_t bdf, uint64_t base, u
 
 void iommu_flush(const void *p, size_t size)
 {
-	enum { LINE = 64 /* the least that any x86 CPU has */ };
-	uintptr_t at = ALIGN_DOWN((uintptr_t)p, (uintptr_t)LINE), end = (uintptr_t)p + size;
-
-	for (; at < end; at += LINE) {
-		clflush((const void *)at);
-	}
+	clflush(p, size);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }

@@ -104,8 +104,8 @@ enum {
 
 /* --- tables in memory --- */
 
-struct vtd_pair { /* root entry, context entry, interrupt remapping entry, descriptor, fault record
-		   */
+/* A root entry, context entry, interrupt remapping entry, descriptor, or fault record. */
+struct vtd_pair {
 	uint64_t low, high;
 };
 _Static_assert(sizeof(struct vtd_pair) == 16, "the format of all of them");
@@ -218,6 +218,5 @@ void vtd_resolve(const struct dmar_info *d);
 int vtd_unit_of(const struct dmar_info *d, uint16_t bdf);
 /* Does this part of the scopes hold the function? */
 bool vtd_covers(const struct dmar_info *d, const struct dmar_scopes *s, uint16_t bdf);
-/* The requester id of the I/O APIC with this id, and its number among those listed; -1: it is not.
- */
+/* The requester id of the I/O APIC with this id, and its number among those listed; -1: none. */
 int vtd_ioapic(const struct dmar_info *d, uint8_t id, unsigned *ordinal);

@@ -27,6 +27,9 @@ extern struct cpu_facts cpu_facts[MAX_CPUS];
 /* On the CPU itself. */
 void cpu_facts_read(struct cpu_facts *f);
 
+/* AMD's, or Hygon's that are the same. */
+bool cpu_is_amd(void);
+
 /*
  * Makes LFENCE wait for all instructions before it, as guests are told that it does and as the TSC
  * check needs. On the CPU itself, where faults of host_rdmsr are caught.

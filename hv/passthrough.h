@@ -21,8 +21,7 @@ struct passthrough;
 bool passthrough_check(const struct config *c, const struct config_machine *m, struct refusal *r);
 /* Boot CPU: p->devices for the functions of p->config; they are reset. p->as and p->pc exist. */
 bool passthrough_create(struct partition *p, struct refusal *r);
-/* Functions that no guest owns: no bus mastering, no interrupts. Boot CPU, after all are created.
- */
+/* Functions that no guest owns: no bus mastering, no interrupts. Boot CPU, when all are made. */
 void passthrough_silence_rest(void);
 
 /* The boot vCPU's CPU, all vCPUs standing still: devices as after RESET#; or off, and told. */
