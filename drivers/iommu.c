@@ -6,6 +6,7 @@
 #include "arch/x86_64/asm.h"
 #include "hv/host.h"
 #include "hv/pci.h"
+#include "hv/pci_group.h"
 
 const struct iommu_ops *iommu;
 
@@ -13,10 +14,14 @@ static const struct iommu_machine *machine;
 static struct iommu_domain domain[MAX_GUESTS];
 static unsigned domains;
 
+struct iommu_function iommu_function[IOMMU_FUNCTIONS];
+unsigned iommu_functions;
+
 bool iommu_probe(const struct iommu_machine *m, struct refusal *r)
 {
 	machine = m;
 	domains = 0;
+	iommu_functions = 0;
 	iommu = NULL;
 	if (acpi_find_table(m->acpi, "DMAR").v) {
 		iommu = vtd_probe(m, r) ? &vtd_ops : NULL;
@@ -104,6 +109,60 @@ bool iommu_domain_reserve(struct iommu_domain *d, uint16_t bdf, uint64_t base, u
 		}
 	}
 	return true;
+}
+
+/* --- functions --- */
+
+struct iommu_function *iommu_find(uint16_t bdf)
+{
+	for (unsigned i = 0; i < iommu_functions; i++) {
+		if (iommu_function[i].bdf == bdf) {
+			return &iommu_function[i];
+		}
+	}
+	return NULL;
+}
+
+struct iommu_function *iommu_enter(uint16_t bdf, int unit, struct refusal *r)
+{
+	struct iommu_function *f = &iommu_function[iommu_functions];
+
+	if (unit < 0) {
+		refuse(r, "no %s unit covers device %02x:%02x.%x", iommu->name, BDF_PARTS(bdf));
+		return NULL;
+	}
+	if (iommu_functions == IOMMU_FUNCTIONS) {
+		refuse(r, "more than %u devices belong to partitions", IOMMU_FUNCTIONS);
+		return NULL;
+	}
+	iommu_functions++;
+	*f = (struct iommu_function){
+		.bdf = bdf, .carried = pci_requester(bdf), .unit = (unsigned)unit};
+	return f;
+}
+
+bool iommu_owned(uint16_t bdf)
+{
+	for (unsigned i = 0; i < iommu_functions; i++) {
+		const struct iommu_function *f = &iommu_function[i];
+
+		if (f->domain && (f->bdf == bdf || f->carried == bdf)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool iommu_is_shared(const struct iommu_function *f)
+{
+	for (unsigned i = 0; i < iommu_functions; i++) {
+		const struct iommu_function *o = &iommu_function[i];
+
+		if (o != f && o->domain && (o->carried == f->carried || o->bdf == f->carried)) {
+			return true;
+		}
+	}
+	return false;
 }
 
 void iommu_flush(const void *p, size_t size)

@@ -151,7 +151,6 @@ struct vtd {
 	bool coherent, remapping, x2apic;
 	hpa_t root_at;
 	struct vtd_pair *root, *remap;
-	unsigned functions; /* that were attached once */
 };
 extern struct vtd vtd;
 
@@ -173,7 +172,6 @@ bool vtd_command(const struct vtd_unit *u, uint32_t command, bool on);
 bool vtd_domain_create(const struct addrspace *as, struct iommu_domain **d, struct refusal *r);
 bool vtd_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r);
 void vtd_quiet(uint16_t bdf);
-bool vtd_owned(uint16_t bdf); /* requests that carry bdf come from a partition's device */
 bool vtd_msi(uint16_t bdf, unsigned index, uint32_t apic_id, uint8_t vector, uint64_t *address,
 	     uint32_t *data);
 bool vtd_pin(uint8_t id, unsigned pin, uint32_t apic_id, uint8_t vector, bool level,

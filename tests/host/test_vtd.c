@@ -299,7 +299,7 @@ TEST(requests_that_carry_a_bridges_id)
 	CHECK(iommu->attach(0x308, d, &why) && iommu->attach(0x310, d, &why));
 	CHECK_EQ(walk(0x308, 0), RIG_RAM + 1);
 	CHECK_EQ(walk(0x200, 0), RIG_RAM + 1);
-	CHECK(vtd_owned(0x200) && vtd_owned(0x308) && !vtd_owned(0x318));
+	CHECK(iommu_owned(0x200) && iommu_owned(0x308) && !iommu_owned(0x318));
 	CHECK(iommu->msi(0x308, 0, 1, 0x51, &address, &data));
 	CHECK(iommu->msi(0x310, 0, 1, 0x52, &again, &data));
 	CHECK(address != again);
