@@ -26,10 +26,11 @@
 #include "drivers/tsc.h"
 #include "hv/host.h"
 #include "hv/lib/string.h"
+#include "hv/load/multiboot2.h"
 #include "hv/log.h"
 #include "hv/pci.h"
 
-enum { MULTIBOOT2_MAGIC = 0x36d76289, INFORMATION_MAX = 128 * 1024 };
+enum { INFORMATION_MAX = 128 * 1024 };
 #define RAM_TO_START MIB(4) /* page tables, IOMMU tables: some hundred KiB, and room to spare */
 #define RAM_OF_CPU   KIB(128)
 
@@ -71,7 +72,7 @@ static void read_information(uint32_t magic, uint64_t at)
 	struct refusal r = {0};
 	uint32_t size;
 
-	if (magic != MULTIBOOT2_MAGIC) {
+	if (magic != MULTIBOOT2_ENTRY_MAGIC) {
 		stop("the loader is not a multiboot2 loader");
 	}
 	memcpy(&size, (const void *)at, sizeof(size));

@@ -4,9 +4,9 @@
  *
  * The loader is trusted to mean well, not to be right: whatever does not fit its tag is refused.
  */
+#include "hv/load/multiboot2.h"
 #include "boot/boot_info.h"
 #include "hv/lib/bytes.h"
-#include "hv/load/multiboot2_info.h"
 
 enum { RSDP_OLD_SIZE = 20, RSDP_NEW_SIZE = 36, RSDP_CHECKSUM = 8, RSDP_REVISION = 15 };
 

@@ -98,8 +98,7 @@ extern const struct vdev_ops vpci_ecam_ops;    /* VPCI_ECAM_BASE, width 4 */
  * Accesses to what the BARs decode, when nobody else answers at the address: I/O BARs, memory that
  * is not mapped into the guest, MSI-X tables. False: no BAR is there either.
  */
-bool vpci_port(struct vpci *p, uint16_t port, struct bus_access *a);
-bool vpci_memory(struct vpci *p, uint64_t gpa, struct bus_access *a);
+bool vpci_window(struct vpci *p, bool io, uint64_t addr, struct bus_access *a);
 
 /* One access inside 256 bytes: vpci_access.c. */
 void vpci_function_access(struct vpci *p, struct vpci_function *f, unsigned reg,
