@@ -267,7 +267,7 @@ static NOINLINE bool port_slowly(struct vcpu *v, uint16_t port, struct bus_acces
 		a->value = 0xff;
 		return false;
 	}
-	return access_slowly(v, &pc->ports, port, a) || device_port(v, port, a);
+	return access_slowly(v, &pc->ports, port, a) || device_access(v, true, port, a);
 }
 
 bool pc_port(struct vcpu *v, uint16_t port, struct bus_access *a)
