@@ -20,7 +20,7 @@ def linux(vehicle, path, cpus, cmdline=DEFAULT, kernel="bzImage", initrd="initrd
     # At fewer instructions a second than this, booting looks like a lockup to the kernel's watchdog.
     options = ["--ips", "20000000"] if vehicle.bochs else []
     return boot(vehicle, path, config, [LINUX / kernel, LINUX / initrd, *files], words, smp=smp or cpus,
-                memory=768, timeout=timeout or (240 if vehicle.bochs else 90), options=options,
+                memory=768, timeout=timeout or (600 if vehicle.bochs else 240), options=options,
                 until=until)
 
 
@@ -84,16 +84,16 @@ def test_default(tmp_path, vehicle, cpus, word, code):
 @pytest.mark.alone(bochs=True)
 @pytest.mark.parametrize("vehicle,limit", [(SKYLAKE, 40), (EPYC, 15)], ids=str)
 def test_time_to_init(tmp_path, vehicle, limit):
-    """From the emulator's start to the guest's init, with one vCPU."""
+    """From the emulator's start to the guest's init, with one vCPU, in the emulator's CPU time."""
     result = linux(vehicle, tmp_path, 1, until=r"^linux\| fact: init=")
-    print(f"init after {result.seconds:.1f} s")
-    assert result.seconds < limit
+    print(f"init after {result.cpu:.1f} s of CPU time, {result.seconds:.1f} s in all")
+    assert 1 < result.cpu < limit
 
 
 @pytest.mark.parametrize("vehicle", [SKYLAKE, EPYC], ids=str)
 def test_bare_command_line(tmp_path, vehicle):
     result = linux(vehicle, tmp_path, 1, cmdline="console=ttyS0", initrd="initrd-poweroff.img",
-                   timeout=300)
+                   timeout=900)
     check(result, vehicle, 1)
 
 
@@ -119,14 +119,14 @@ def test_without_apic(tmp_path, vehicle):
 
 @pytest.mark.parametrize("vehicle", [SKYLAKE, EPYC], ids=str)
 def test_generic_kernel(tmp_path, vehicle):
-    result = linux(vehicle, tmp_path, 1, kernel="bzImage-generic", timeout=300)
+    result = linux(vehicle, tmp_path, 1, kernel="bzImage-generic", timeout=900)
     check(result, vehicle, 1)
     assert not facts(result)["kernel"].count("cloud")
 
 
 @pytest.mark.parametrize("vehicle", [SKYLAKE, EPYC], ids=str)
 def test_32_bit_kernel(tmp_path, vehicle):
-    result = linux(vehicle, tmp_path, 1, kernel="bzImage-i386", initrd="initrd32.img", timeout=300)
+    result = linux(vehicle, tmp_path, 1, kernel="bzImage-i386", initrd="initrd32.img", timeout=900)
     result.ended(1, 0)
     assert facts(result)["init"] == "32"
 

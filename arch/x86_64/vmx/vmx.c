@@ -253,7 +253,6 @@ static void reset_vcpu(struct vcpu *v, bool init)
 	x->host_rsp = 0;
 	x->primary = vmx_caps.word[PRIMARY];
 	x->tpr_class = 0;
-	x->tpr_threshold = 0;
 	x->injected.valid = false;
 	x->window_intr = false;
 	x->window_nmi = false;
@@ -262,7 +261,6 @@ static void reset_vcpu(struct vcpu *v, bool init)
 	write_host_state();
 	write_constants();
 	flush_ept();
-	v->tsc_offset_dirty = true;
 	v->dirty = GROUP_ALL;
 }
 
