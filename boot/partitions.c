@@ -31,11 +31,7 @@ static struct partition partition[MAX_GUESTS];
 
 static bool choose_backend(struct refusal *r)
 {
-	uint32_t id[4];
-
-	host_cpuid(0, 0, id);
-	virt = id[2] == 0x444d4163 || id[2] == 0x656e6975 ? &svm_ops
-							  : &vmx_ops; /* "cAMD", "uine" */
+	virt = cpu_is_amd() ? &svm_ops : &vmx_ops;
 	if (!virt->probe()) {
 		return refuse(r, "this CPU cannot run Mullion's guests: see the lines above");
 	}
@@ -144,8 +140,7 @@ static bool create_partitions(const struct boot_info *b, struct refusal *r)
 	return true;
 }
 
-/* A CPU without a guest serves the console; if all have one, the boot CPU does it beside its guest.
- */
+/* A CPU without a guest serves the console; if all have one, the boot CPU does beside its own. */
 static unsigned choose_console_cpu(void)
 {
 	for (unsigned cpu = 0; cpu < host_cpu_count(); cpu++) {
@@ -277,8 +272,7 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 		refused(&r);
 	}
 	if (safe) {
-		configuration_make_safe(); /* first: a serial card that a guest would have stays a
-					      console */
+		configuration_make_safe(); /* first: it keeps a guest's serial card as a console */
 	}
 	configuration_use_consoles(b);
 	boot_stage(STAGE_VIRT);

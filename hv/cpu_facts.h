@@ -29,6 +29,9 @@ extern struct cpu_facts cpu_facts[MAX_CPUS];
 /* On the CPU itself. */
 void cpu_facts_read(struct cpu_facts *f);
 
+/* AMD's, or Hygon's that are the same. */
+bool cpu_is_amd(void);
+
 /*
  * Makes LFENCE wait for all instructions before it, as guests are told that it does and as the TSC
  * check needs. On the CPU itself, where faults of host_rdmsr are caught.
@@ -67,9 +70,9 @@ static inline uint64_t cpu_address_limit(void)
 	return r[EAX] >= 36 && r[EAX] <= 52 ? BIT(r[EAX]) : BIT(36);
 }
 
-/* Of `cpus` CPUs: how many packages, and how many cores, there are. */
-unsigned cpu_facts_packages(const struct cpu_facts *f, unsigned cpus);
-unsigned cpu_facts_cores(const struct cpu_facts *f, unsigned cpus);
+/* How many packages or cores `cpus` CPUs are in: `number` is cpu_facts_package or cpu_facts_core. */
+unsigned cpu_facts_count(const struct cpu_facts *f, unsigned cpus,
+			 uint32_t (*number)(const struct cpu_facts *));
 
 /* What CPUID calls this CPU, without the blanks that pad it; empty: nothing. */
 struct cpu_name {

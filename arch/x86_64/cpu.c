@@ -88,8 +88,7 @@ void cpu_set_control(void)
 	wrmsr(MSR_EFER, (rdmsr(MSR_EFER) | EFER_NXE) & (EFER_LME | EFER_LMA | EFER_NXE));
 	if (rdmsr(MSR_PAT) != PAT_OWN) {
 		wrmsr(MSR_PAT, PAT_OWN);
-		write_cr3(read_cr3()); /* nothing cached was mapped by entry 1, but translations may
-					  be */
+		write_cr3(read_cr3()); /* no data was cached by entry 1, translations may be */
 	}
 	write_dr7(DR7_RESET); /* no breakpoints of the firmware's */
 	simd_reset();

@@ -211,10 +211,11 @@ void *paging_map_write_combining(hpa_t at, uint64_t size)
 	return map_device(at, size, WRITE_COMBINING);
 }
 
-const void *paging_map_firmware(hpa_t at, uint64_t size)
+const void *paging_map_firmware(void *ctx, hpa_t at, uint64_t size)
 {
 	uint64_t end = at.v + size;
 
+	(void)ctx;
 	if (end < at.v || end > FIRMWARE_LIMIT || end > cpu_address_limit() || size > MIB(16)) {
 		return NULL;
 	}

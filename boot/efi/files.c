@@ -163,7 +163,7 @@ static bool read_open(EFI_FILE_HANDLE file, struct file *f, uint64_t most, struc
 	f->data = pages_take(f->size, PAGE_SIZE, GIB(4) - PAGE_SIZE, PAGES_FOR_DATA);
 	if (!f->data) {
 		return refuse(r, "%s: no %lu MiB of memory below 4 GiB are left for it", f->path,
-			      ((f->size + MIB(1) - 1) >> 20));
+			      (f->size + MIB(1) - 1) >> 20);
 	}
 	return read_bytes(file, f, r) &&
 	       (!files_fixed() || digests_check(&digests, f->path, f->data, f->size, r));

@@ -78,8 +78,7 @@ struct apic_bus {
 	void (*nmi)(void *ctx, unsigned index);
 	void (*init)(void *ctx, unsigned index);
 	void (*sipi)(void *ctx, unsigned index, uint8_t vector);
-	/* An IOAPIC pin in ExtINT mode: this CPU is to ack the 8259. NULL: such messages are lost.
-	 */
+	/* An IOAPIC pin in ExtINT mode: this CPU acks the 8259. NULL: such messages are lost. */
 	void (*extint)(void *ctx, unsigned index);
 	/* EOI of a level-triggered vector: the IOAPIC looks for it. */
 	void (*eoi)(void *ctx, uint8_t vector);

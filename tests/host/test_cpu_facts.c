@@ -241,9 +241,9 @@ static struct cpu_facts machine[6] = {
 
 TEST(counts)
 {
-	CHECK_EQ(cpu_facts_packages(machine, 6), 2);
-	CHECK_EQ(cpu_facts_cores(machine, 6), 3);
-	CHECK_EQ(cpu_facts_cores(machine, 1), 1);
+	CHECK_EQ(cpu_facts_count(machine, 6, cpu_facts_package), 2);
+	CHECK_EQ(cpu_facts_count(machine, 6, cpu_facts_core), 3);
+	CHECK_EQ(cpu_facts_count(machine, 1, cpu_facts_core), 1);
 }
 
 TEST(siblings_are_warned_of_by_name)
