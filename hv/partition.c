@@ -264,7 +264,10 @@ static bool create_vcpu(struct partition *p, unsigned index, struct refusal *r)
 
 bool partition_create(struct partition *p, const struct npt_format *format, struct refusal *r)
 {
+	enum { GAPS_PER_SECOND = 50000 };
+
 	p->apics = (struct apic_bus){.timer_shift = 0,
+				     .timer_gap = host_tsc_hz / GAPS_PER_SECOND,
 				     .tsc_deadline = true,
 				     .maxphyaddr = cpuid_maxphyaddr(),
 				     .extint = apic_extint,

@@ -15,6 +15,10 @@ enum { P61_GATE2 = 1 << 0, P61_WRITABLE = 0x0f, P61_REFRESH = 1 << 4, P61_OUT2 =
 
 enum { REFRESH_PERIOD = 18 }; /* 15 us, as firmware sets counter 1 up */
 
+/* 50 us: with interrupts that come faster a guest would be in exits only, and could not stop them.
+ */
+enum { LEAST_PERIOD = 60 };
+
 static void set_line(struct vpit *p, bool level)
 {
 	if (level != p->line) {
@@ -45,6 +49,10 @@ static void run(struct vpit *p, uint64_t tick)
 	set_line(p, true);
 	vpit_counter_advance(&p->counter[0], tick);
 	arm(p, tick);
+	if (p->rise < tick + LEAST_PERIOD) {
+		p->rise = tick + LEAST_PERIOD;
+		p->deadline = scale_deadline(&p->tsc, p->rise);
+	}
 }
 
 void vpit_run(struct vpit *p, uint64_t now)
