@@ -123,8 +123,7 @@ static struct serial *find(uint16_t port)
 	return NULL;
 }
 
-/* Adds the port to the list if it answers, and says why not; once, as the same are asked for again.
- */
+/* Adds the port to the list if it answers, or says why not; once, as they are asked for again. */
 static void take(struct serial *list, unsigned *n, const struct serial *p)
 {
 	static char absent[sizeof(p->name)];

@@ -16,12 +16,6 @@
 #include "hv/log.h"
 #include "hv/passthrough.h"
 
-static const void *map_table(void *ctx, hpa_t at, uint64_t len)
-{
-	(void)ctx;
-	return paging_map_firmware(at, len);
-}
-
 static const char *memory_at(void *ctx, uint64_t base, uint64_t size)
 {
 	return memory_meets(ctx, base, size);
@@ -148,7 +142,7 @@ bool iommu_start(const struct boot_info *b, const struct acpi_info *a, struct re
 	struct refusal none = {0};
 
 	machine = (struct iommu_machine){.acpi = a,
-					 .map = map_table,
+					 .map = paging_map_firmware,
 					 .memory = memory_at,
 					 .memory_ctx = (void *)(uintptr_t)b,
 					 .x2apic = lapic_x2apic()};

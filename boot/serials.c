@@ -16,12 +16,6 @@
 /* Class 07 "simple communication controller", subclass 00 "serial", interface 02 to 06: a 16550. */
 enum { CLASS_SERIAL = 0x0700, INTERFACE_16550 = 0x02, INTERFACE_16950 = 0x06 };
 
-static const void *map(void *ctx, hpa_t at, uint64_t len)
-{
-	(void)ctx;
-	return paging_map_firmware(at, len);
-}
-
 static void tell(const char *line)
 {
 	log_line("%s", line);
@@ -31,7 +25,7 @@ void serials_of_tables(const struct boot_info *b, const struct acpi_info *a)
 {
 	uint64_t end = cpu_address_limit();
 	struct acpi_serial found[ACPI_SERIALS];
-	unsigned n = acpi_find_serials(found, a, map, NULL, tell);
+	unsigned n = acpi_find_serials(found, a, paging_map_firmware, NULL, tell);
 
 	for (unsigned i = 0; i < n; i++) {
 		const struct acpi_serial *f = &found[i];

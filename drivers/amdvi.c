@@ -211,7 +211,7 @@ static bool take_fault(struct iommu_fault *f)
 {
 	for (unsigned i = 0; i < amdvi.ivrs.units; i++) {
 		if (amdvi_take_event(&amdvi.unit[i], f)) {
-			f->owned = amdvi_owned(f->bdf);
+			f->owned = iommu_owned(f->bdf);
 			return true;
 		}
 	}

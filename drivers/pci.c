@@ -15,8 +15,8 @@
 #include "hv/pci_group.h"
 #include "hv/pci_text.h"
 
-enum { ABSENT = 0xffff, HEADER_LAYOUT = 0x7f, MULTI_FUNCTION = 0x80, HEADER_END = 0x40 };
-enum { CAPABILITIES_MAX = 48, EXTENDED_FIRST = 0x100, EXTENDED_MAX = 64, EXTENDED_ACS = 0x0d };
+enum { ABSENT = 0xffff, HEADER_LAYOUT = 0x7f, MULTI_FUNCTION = 0x80 };
+enum { EXTENDED_FIRST = 0x100, EXTENDED_MAX = 64, EXTENDED_ACS = 0x0d };
 
 struct pci_function pci_functions[PCI_FUNCTIONS];
 unsigned pci_function_count;
@@ -220,20 +220,14 @@ static void read_capability(struct pci_function *f, unsigned id, unsigned at)
 
 static void read_capabilities(struct pci_function *f)
 {
-	unsigned at;
+	unsigned at = 0;
 
-	if (!(pci_read(f->bdf, PCI_STATUS, 2) & PCI_STATUS_CAPABILITIES)) {
-		return;
-	}
-	at = pci_read(f->bdf, PCI_CAPABILITIES, 1) & 0xfc;
-	for (unsigned n = 0; n < CAPABILITIES_MAX && at >= HEADER_END; n++) {
-		uint32_t head = pci_read(f->bdf, at, 2);
-
-		if (head == ABSENT) {
+	for (unsigned n = 0; n < PCI_CAPABILITIES_MAX; n++) {
+		at = pci_capability_next(f->bdf, at);
+		if (!at) {
 			return;
 		}
-		read_capability(f, head & 0xff, at);
-		at = head >> 8 & 0xfc;
+		read_capability(f, pci_read(f->bdf, at, 1), at);
 	}
 }
 

@@ -158,8 +158,7 @@ static bool reset(const struct pci_function *f)
 	return bridge && reset_bus(f, bridge) && was_reset(f, command);
 }
 
-/* Max_Payload_Size must fit the bridges above; a register of all ones is of a device that is gone.
- */
+/* Max_Payload_Size must fit the bridges above; all ones: the device is gone. */
 static void restore_payload(const struct pci_function *f, uint32_t saved)
 {
 	unsigned at = f->cap_pcie + PCIE_DEVICE_CONTROL;

@@ -289,7 +289,7 @@ static bool take_fault(struct iommu_fault *f)
 {
 	for (unsigned i = 0; i < vtd.dmar.units; i++) {
 		if (vtd_take_fault(&vtd.unit[i], f)) {
-			f->owned = vtd_owned(f->bdf);
+			f->owned = iommu_owned(f->bdf);
 			return true;
 		}
 	}

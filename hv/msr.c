@@ -149,8 +149,7 @@ static bool mtrr_type_ok(uint64_t type)
 	return type <= 6 && type != 2 && type != 3;
 }
 
-/* Legal values are stored; they change no mapping (Intel SDM vol. 3, "Memory Type Range
- * Registers"). */
+/* Legal values are stored; they change no mapping ("Memory Type Range Registers"). */
 static bool mtrr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
 	uint64_t physical = FIELD(cpuid_maxphyaddr() - 1, 12);
@@ -212,7 +211,7 @@ static void move_tsc(struct vcpu *v, uint64_t by)
 {
 	v->tsc_offset += by;
 	v->tsc_adjust += by;
-	v->tsc_offset_dirty = true;
+	vcpu_touch(v, GROUP_TSC_OFFSET);
 	pvclock_tsc_moved(v);
 	vlapic_timer_rebase(&v->apic, host_tsc());
 }
@@ -252,10 +251,7 @@ bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
 	const struct policy *p;
 
-	if (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST) {
-		return vlapic_wrmsr(&v->apic, msr, host_tsc(), value);
-	}
-	if (msr == MSR_TSC_DEADLINE) {
+	if ((msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST) || msr == MSR_TSC_DEADLINE) {
 		return vlapic_wrmsr(&v->apic, msr, host_tsc(), value);
 	}
 	p = find(msr);

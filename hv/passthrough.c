@@ -110,8 +110,7 @@ static bool place_function(struct partition *p, struct vpci_function *f, uint32_
 	return refuse(r, "guest %s: no device number is left on its bus", p->config->name);
 }
 
-/* A line that another guest's function is on too is nobody's: those have MSI (passthrough_check).
- */
+/* A line that another guest's function is on too is nobody's: they have MSI (passthrough_check). */
 static bool line_is_ours(const struct partition *p, const struct pci_function *f)
 {
 	const struct config *c = p->file;

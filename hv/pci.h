@@ -93,7 +93,9 @@ enum pci_register {
 	PCI_LINE = 0x3c,
 	PCI_PIN = 0x3d,
 	PCI_BRIDGE_CONTROL = 0x3e,
+	PCI_HEADER_END = 0x40,
 };
+enum { PCI_CAPABILITIES_MAX = 48 }; /* as many as have room */
 enum { PCI_COMMAND_IO = BIT(0), PCI_COMMAND_MEMORY = BIT(1), PCI_COMMAND_MASTER = BIT(2),
        PCI_COMMAND_PARITY = BIT(6), PCI_COMMAND_SERR = BIT(8), PCI_COMMAND_INTX_OFF = BIT(10) };
 enum { PCI_CLASS_BRIDGE = 0x06 }; /* in the highest byte of the class register */
@@ -130,6 +132,16 @@ enum { ACS_CAPS = 4, ACS_CONTROL = 6, ACS_SOURCE_VALIDATION = BIT(0), ACS_REQUES
        ACS_COMPLETION_REDIRECT = BIT(3), ACS_UPSTREAM_FORWARDING = BIT(4),
        ACS_WANTED = ACS_SOURCE_VALIDATION | ACS_REQUEST_REDIRECT | ACS_COMPLETION_REDIRECT |
 		    ACS_UPSTREAM_FORWARDING };
+
+/* The capability behind the one at `at`, 0: the first; 0: there is none. A list may go round. */
+static inline unsigned pci_capability_next(uint16_t bdf, unsigned at)
+{
+	if (!at && !(pci_read(bdf, PCI_STATUS, 2) & PCI_STATUS_CAPABILITIES)) {
+		return 0;
+	}
+	at = pci_read(bdf, at ? at + 1 : PCI_CAPABILITIES, 1) & 0xfc;
+	return at >= PCI_HEADER_END ? at : 0;
+}
 
 /* The offset of the first byte of an MSI's data register. */
 static inline unsigned pci_msi_data(const struct pci_function *f)

@@ -113,7 +113,7 @@ def test_many_interrupts(tmp_path):
     """Of 100,000 none is lost, none is doubled, and another guest loses no tick."""
     config = edu("count=100000", dma="unsafe-identity") + guest("ticker", "ticker.elf", cpus="3", memory="8M",
                                                                  cmdline="seconds=5")
-    result = run_edu(tmp_path, config, [], timeout=180)
+    result = run_edu(tmp_path, config, [], timeout=480)
     assert "PASS edu" in result.guest("edu")
     assert counts(result, "edu") == [100061, 100061, 0]
     assert all(line.endswith("lost 0") for line in result.guest("ticker") if "lost" in line)
@@ -157,7 +157,7 @@ def test_linux_nvme(tmp_path, iommu):
     config += "" if iommu else "dma = unsafe-identity\n"
     config += guest("ticker", "ticker.elf", cpus="3", memory="8M", cmdline="seconds=5")
     result = boot(EPYC, tmp_path, SYSTEM + config, [LINUX / "bzImage", LINUX / "initrd.img", elf("ticker")], smp=4, memory=768,
-                  timeout=120, options=["--", *iommu, *devices[2:]])
+                  timeout=480, options=["--", *iommu, *devices[2:]])
     assert set(told if iommu == VTD else told[-1:]) <= set(result.log())
     sums = [line.split("=")[1] for line in result.guest("linux") if line.startswith("fact: nvme=")]
     assert len(sums) == 3 and len(set(sums)) == 1 and len(sums[0]) == 32
