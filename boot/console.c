@@ -123,8 +123,7 @@ static struct serial *find(uint16_t port)
 	return NULL;
 }
 
-/* Adds the port to the list if it answers, and says why not; once, as the same are asked for again.
- */
+/* Adds the port to the list if it answers, or says why not; once, as they are asked for again. */
 static void take(struct serial *list, unsigned *n, const struct serial *p)
 {
 	static char absent[sizeof(p->name)];
@@ -285,10 +284,9 @@ static void route_all(void)
 	for (unsigned i = 0; i < uses; i++) {
 		used[i].has_irq = acpi && route(&used[i].uart, percpu_of[watcher]->apic_id);
 		if (!used[i].has_irq) {
-			log_line(
-				"console: no interrupt is known for %s; it is looked at %u times a "
-				"second",
-				used[i].name, (unsigned)POLLS_PER_SECOND);
+			log_line("console: no interrupt is known for %s; it is looked at %u times "
+				 "a second",
+				 used[i].name, (unsigned)POLLS_PER_SECOND);
 		}
 	}
 	keyboard_watch(percpu_of[watcher]->apic_id);

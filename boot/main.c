@@ -26,10 +26,11 @@
 #include "drivers/tsc.h"
 #include "hv/host.h"
 #include "hv/lib/string.h"
+#include "hv/load/multiboot2.h"
 #include "hv/log.h"
 #include "hv/pci.h"
 
-enum { MULTIBOOT2_MAGIC = 0x36d76289, INFORMATION_MAX = 128 * 1024 };
+enum { INFORMATION_MAX = 128 * 1024 };
 #define RAM_TO_START MIB(4) /* page tables, IOMMU tables: some hundred KiB, and room to spare */
 #define RAM_OF_CPU   KIB(128)
 
@@ -71,7 +72,7 @@ static void read_information(uint32_t magic, uint64_t at)
 	struct refusal r = {0};
 	uint32_t size;
 
-	if (magic != MULTIBOOT2_MAGIC) {
+	if (magic != MULTIBOOT2_ENTRY_MAGIC) {
 		stop("the loader is not a multiboot2 loader");
 	}
 	memcpy(&size, (const void *)at, sizeof(size));
@@ -148,12 +149,6 @@ static void take_memory(uint64_t image_delta, uint64_t image, uint64_t image_end
 		 image_end, ram_free() >> 20, host_alloc_largest(PAGE_SIZE) >> 20);
 }
 
-static const void *map_table(void *ctx, hpa_t at, uint64_t len)
-{
-	(void)ctx;
-	return paging_map_firmware(at, len);
-}
-
 static void read_acpi(void)
 {
 	struct refusal r = {0};
@@ -161,7 +156,7 @@ static void read_acpi(void)
 	if (!boot.rsdp_present) {
 		stop("the loader passed no ACPI RSDP");
 	}
-	if (!acpi_parse(&acpi, boot.rsdp, map_table, NULL, &r)) {
+	if (!acpi_parse(&acpi, boot.rsdp, paging_map_firmware, NULL, &r)) {
 		stop(r.text);
 	}
 	for (unsigned i = 0; i < acpi.left_outs; i++) {
@@ -187,7 +182,7 @@ static void take_interrupts(void)
 	struct refusal r = {0};
 
 	pic8259_silence();
-	hpet_silence(&acpi, map_table, NULL);
+	hpet_silence(&acpi, paging_map_firmware, NULL);
 	lapic_init(wants_x2apic());
 	log_line("LAPIC: %s, id %u", lapic_x2apic() ? "x2APIC" : "xAPIC", lapic_id());
 	/* Before interrupts are routed: they may have to go through it. */
@@ -263,7 +258,7 @@ void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta)
 	boot_stage(STAGE_ACPI);
 	read_acpi();
 	boot_stage(STAGE_TSC);
-	if (!tsc_calibrate(&acpi, map_table, NULL)) {
+	if (!tsc_calibrate(&acpi, paging_map_firmware, NULL)) {
 		stop("no PM timer, 8254 or HPET runs to measure the TSC by, and CPUID does not "
 		     "tell");
 	}

@@ -15,7 +15,7 @@ enum { RSDP_OLD_SIZE = 20, RSDP_NEW_SIZE = 36 };
 
 static bool refuse_table(const struct acpi_reader *s, const struct acpi_table *t, const char *why)
 {
-	return refuse(s->r, "ACPI: %s at 0x%llx: %s", t->name, (unsigned long long)t->at.v, why);
+	return refuse(s->r, "ACPI: %s at 0x%lx: %s", t->name, t->at.v, why);
 }
 
 void acpi_leave_out(const struct acpi_reader *s)
@@ -41,8 +41,7 @@ static bool peek_table(const struct acpi_reader *s, hpa_t at, char name[5])
 	const uint8_t *p = s->map(s->ctx, at, ACPI_TABLE_HEADER);
 
 	if (!p) {
-		return refuse(s->r, "ACPI: table at 0x%llx: cannot be read",
-			      (unsigned long long)at.v);
+		return refuse(s->r, "ACPI: table at 0x%lx: cannot be read", at.v);
 	}
 	table_name(name, p);
 	return true;
@@ -72,9 +71,8 @@ bool acpi_map_table(const struct acpi_reader *s, hpa_t at, const char *name, uin
 	}
 	t->len = get_le32(t->p + 4);
 	if (t->len < least || t->len > TABLE_MAX) {
-		return refuse(s->r, "ACPI: %s at 0x%llx: length 0x%x is out of range (0x%x-0x%llx)",
-			      name, (unsigned long long)at.v, t->len, least,
-			      (unsigned long long)TABLE_MAX);
+		return refuse(s->r, "ACPI: %s at 0x%lx: length 0x%x is out of range (0x%x-0x%lx)",
+			      name, at.v, t->len, least, TABLE_MAX);
 	}
 	t->p = s->map(s->ctx, at, t->len);
 	if (!t->p) {
@@ -202,9 +200,9 @@ static bool parse_madt(const struct acpi_reader *s)
 
 		if (left < 2 || t.p[at + 1] > left || t.p[at + 1] < madt_entry_least(t.p[at])) {
 			return refuse(s->r,
-				      "ACPI: APIC at 0x%llx: the length of the entry at offset "
-				      "0x%x does not fit",
-				      (unsigned long long)t.at.v, at);
+				      "ACPI: APIC at 0x%lx: the length of the entry at offset 0x%x "
+				      "does not fit",
+				      t.at.v, at);
 		}
 		if (!take_madt_entry(s, &t, t.p + at)) {
 			return false;

@@ -23,8 +23,8 @@ struct dmar_reader {
 
 static bool refuse_at(const struct dmar_reader *s, const uint8_t *e, const char *why)
 {
-	return refuse(s->r, "ACPI: DMAR at 0x%llx: structure at offset 0x%x: %s",
-		      (unsigned long long)s->t->at.v, (unsigned)(e - s->t->p), why);
+	return refuse(s->r, "ACPI: DMAR at 0x%lx: structure at offset 0x%x: %s", s->t->at.v,
+		      (unsigned)(e - s->t->p), why);
 }
 
 static bool take_scope(const struct dmar_reader *s, const uint8_t *e, const uint8_t *p)
@@ -169,6 +169,5 @@ bool acpi_parse_dmar(struct dmar_info *d, const struct acpi_info *a, acpi_map_fn
 			return false;
 		}
 	}
-	return d->units || refuse(r, "ACPI: DMAR at 0x%llx: names no remapping unit",
-				  (unsigned long long)t.at.v);
+	return d->units || refuse(r, "ACPI: DMAR at 0x%lx: names no remapping unit", t.at.v);
 }

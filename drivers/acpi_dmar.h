@@ -13,8 +13,6 @@ enum dmar_scope_type {
 	DMAR_ENDPOINT = 1,
 	DMAR_BRIDGE = 2, /* with everything behind it */
 	DMAR_IOAPIC = 3,
-	DMAR_HPET = 4,
-	DMAR_ACPI_DEVICE = 5,
 };
 
 /* A device by its way from a bus: each step but the last is a bridge. */

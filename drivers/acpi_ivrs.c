@@ -24,12 +24,10 @@ enum { IVMD_READ = BIT(1), IVMD_WRITE = BIT(2), IVMD_EXCLUSION = BIT(3) };
 
 /* Device entries; the two top bits of a type tell its length. */
 enum ivhd_entry {
-	ENTRY_PAD = 0,
 	ENTRY_ALL = 1,
 	ENTRY_SELECT = 2,
 	ENTRY_START = 3,
 	ENTRY_END = 4,
-	ENTRY_PAD_8 = 64,
 	ENTRY_ALIAS_SELECT = 66,
 	ENTRY_ALIAS_START = 67,
 	ENTRY_EXT_SELECT = 70,
@@ -48,8 +46,8 @@ struct ivrs_reader {
 
 static bool refuse_at(const struct ivrs_reader *s, const uint8_t *e, const char *why)
 {
-	return refuse(s->r, "ACPI: IVRS at 0x%llx: block at offset 0x%x: %s",
-		      (unsigned long long)s->t->at.v, (unsigned)(e - s->t->p), why);
+	return refuse(s->r, "ACPI: IVRS at 0x%lx: block at offset 0x%x: %s", s->t->at.v,
+		      (unsigned)(e - s->t->p), why);
 }
 
 static bool is_ivhd(uint8_t type)
@@ -294,6 +292,5 @@ bool acpi_parse_ivrs(struct ivrs_info *v, const struct acpi_info *a, acpi_map_fn
 			return false;
 		}
 	}
-	return v->units ||
-	       refuse(r, "ACPI: IVRS at 0x%llx: names no unit", (unsigned long long)t.at.v);
+	return v->units || refuse(r, "ACPI: IVRS at 0x%lx: names no unit", t.at.v);
 }

@@ -10,7 +10,6 @@ enum uart_register {
 	DLL = 0, /* DLAB */
 	IER = 1,
 	DLM = 1, /* DLAB */
-	IIR = 2, /* read */
 	FCR = 2, /* write */
 	LCR = 3,
 	MCR = 4,
@@ -18,7 +17,7 @@ enum uart_register {
 	SCR = 7,
 };
 
-enum { IER_RX = BIT(0), IER_THRE = BIT(1), IER_LINE = BIT(2) };
+enum { IER_RX = BIT(0), IER_THRE = BIT(1) };
 enum { FCR_ENABLE = BIT(0), FCR_CLEAR_RX = BIT(1), FCR_CLEAR_TX = BIT(2), FCR_TRIGGER_8 = 2 << 6 };
 enum { LCR_8N1 = 3, LCR_DLAB = BIT(7) };
 enum { MCR_DTR = BIT(0), MCR_RTS = BIT(1), MCR_OUT2 = BIT(3), MCR_LOOP = BIT(4) };

@@ -208,8 +208,7 @@ static bool unknown_section(struct parser *p, const char *word, size_t len)
 				    shown(len), word, near.name);
 	}
 	return PARSE_REFUSE(p, word,
-			    "unknown section '%.*s'; there are [system], [boot] and "
-			    "[guest NAME]",
+			    "unknown section '%.*s'; there are [system], [boot] and [guest NAME]",
 			    shown(len), word);
 }
 
@@ -300,14 +299,12 @@ static bool parse_key(struct parser *p)
 	unsigned i;
 
 	if (!len) {
-		return PARSE_REFUSE(p, word,
-				    "expected a key; lines are [section], key = value, or "
-				    "# comment");
+		return PARSE_REFUSE(
+			p, word, "expected a key; lines are [section], key = value, or # comment");
 	}
 	if (!p->section) {
 		return PARSE_REFUSE(p, word,
-				    "'%.*s' is in no section; begin with [system] or "
-				    "[guest NAME]",
+				    "'%.*s' is in no section; begin with [system] or [guest NAME]",
 				    shown(len), word);
 	}
 	i = key_index(p->section, word, len);

@@ -25,8 +25,8 @@ static bool unquote(struct config_value *v, bool *quoted)
 		for (p = v->at; p < v->end; p++) {
 			if (*p == '"') {
 				return VALUE_REFUSE(v, p,
-						    "a quote inside the value; put the whole "
-						    "value in quotes and write \\\" here");
+						    "a quote inside the value; put the whole value "
+						    "in quotes and write \\\" here");
 			}
 			if (typographic_quote(p, v->end)) {
 				return VALUE_REFUSE(v, p,
@@ -43,8 +43,8 @@ static bool unquote(struct config_value *v, bool *quoted)
 		p++;
 		if (*p != '"' && *p != '\\') {
 			return VALUE_REFUSE(v, p - 1,
-					    "unknown escape; in quotes write \\\\ for a "
-					    "backslash and \\\" for a quote");
+					    "unknown escape; in quotes write \\\\ for a backslash "
+					    "and \\\" for a quote");
 		}
 	}
 	if (p == v->end) {
@@ -52,8 +52,7 @@ static bool unquote(struct config_value *v, bool *quoted)
 	}
 	if (p + 1 != v->end) {
 		return VALUE_REFUSE(v, p + 1,
-				    "text after the closing quote; put the whole value in "
-				    "quotes");
+				    "text after the closing quote; put the whole value in quotes");
 	}
 	v->at++;
 	v->end = p;

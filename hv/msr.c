@@ -37,6 +37,7 @@ static const struct policy {
 	{MSR_PRED_CMD, MSR_PRED_CMD, GP, PASS, FEATURE_IBPB, 0},
 	{MSR_BIOS_UPDT_TRIG, MSR_BIOS_UPDT_TRIG, FIXED, IGNORE, FEATURES, 0},
 	{MSR_BIOS_SIGN_ID, MSR_BIOS_SIGN_ID, EMULATE, IGNORE, FEATURES, 0},
+	{MSR_UMWAIT_CONTROL, MSR_UMWAIT_CONTROL, PASS, PASS, FEATURE_WAITPKG, 0},
 	{MSR_MTRRCAP, MSR_MTRRCAP, FIXED, GP, FEATURES, 0x508}, /* WC, fixed, 8 variable */
 	{MSR_ARCH_CAPABILITIES, MSR_ARCH_CAPABILITIES, EMULATE, GP, FEATURE_ARCH_CAPABILITIES, 0},
 	{MSR_FLUSH_CMD, MSR_FLUSH_CMD, GP, PASS, FEATURE_FLUSH_CMD, 0},
@@ -64,7 +65,8 @@ static const struct policy {
 	{MSR_AMD_NB_CFG, MSR_AMD_NB_CFG, FIXED, IGNORE, FEATURES, 0},
 	{MSR_AMD_INT_PENDING, MSR_AMD_INT_PENDING, FIXED, IGNORE, FEATURES, 0},
 	{MSR_AMD_VM_CR, MSR_AMD_VM_CR, FIXED, IGNORE, FEATURES, BIT(4)}, /* SVMDIS */
-	{MSR_AMD_LS_CFG, MSR_AMD_BU_CFG, FIXED, IGNORE, FEATURES, 0},
+	/* Not LS_CFG: kernels whose read of it succeeds trust its bit against store bypass. */
+	{MSR_AMD_IC_CFG, MSR_AMD_BU_CFG, FIXED, IGNORE, FEATURES, 0},
 	{MSR_AMD_DE_CFG, MSR_AMD_DE_CFG, FIXED, IGNORE, FEATURES, BIT(1)}, /* LFENCE serializes */
 };
 
@@ -147,8 +149,7 @@ static bool mtrr_type_ok(uint64_t type)
 	return type <= 6 && type != 2 && type != 3;
 }
 
-/* Legal values are stored; they change no mapping (Intel SDM vol. 3, "Memory Type Range
- * Registers"). */
+/* Legal values are stored; they change no mapping ("Memory Type Range Registers"). */
 static bool mtrr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
 	uint64_t physical = FIELD(cpuid_maxphyaddr() - 1, 12);
@@ -210,7 +211,7 @@ static void move_tsc(struct vcpu *v, uint64_t by)
 {
 	v->tsc_offset += by;
 	v->tsc_adjust += by;
-	v->tsc_offset_dirty = true;
+	vcpu_touch(v, GROUP_TSC_OFFSET);
 	pvclock_tsc_moved(v);
 	vlapic_timer_rebase(&v->apic, host_tsc());
 }
@@ -250,10 +251,7 @@ bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
 	const struct policy *p;
 
-	if (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST) {
-		return vlapic_wrmsr(&v->apic, msr, host_tsc(), value);
-	}
-	if (msr == MSR_TSC_DEADLINE) {
+	if ((msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST) || msr == MSR_TSC_DEADLINE) {
 		return vlapic_wrmsr(&v->apic, msr, host_tsc(), value);
 	}
 	p = find(msr);

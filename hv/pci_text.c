@@ -5,7 +5,8 @@
 #include "hv/lib/printf.h"
 #include "hv/lib/string.h"
 
-const char *pci_class_name(uint32_t class_revision)
+/* What the class code says, in words. */
+static const char *class_name(uint32_t class_revision)
 {
 	static const char *const name[] = {
 		"device",
@@ -60,8 +61,8 @@ const char *pci_line(struct pci_line *l, const struct pci_function *f)
 		bars += f->bar[i].size != 0;
 	}
 	fmt_print(l->text, sizeof(l->text), "%s %02x:%02x.%x  # %04x:%04x %s",
-		  can ? "pci =" : "PCI  ", f->bdf >> 8, f->bdf >> 3 & 31, f->bdf & 7, f->vendor,
-		  f->device, pci_class_name(f->class_revision));
+		  can ? "pci =" : "PCI  ", BDF_PARTS(f->bdf), f->vendor, f->device,
+		  class_name(f->class_revision));
 	if (f->cap_msix) {
 		pci_line_add(l, ", MSI-X %u", f->msix_entries);
 	}
@@ -80,8 +81,7 @@ const char *pci_line(struct pci_line *l, const struct pci_function *f)
 		pci_line_add(l, ", ACS%s", f->acs_on & ACS_WANTED ? "" : " off");
 	}
 	if (f->group != f->bdf) {
-		pci_line_add(l, ", one group with %02x:%02x.%x", f->group >> 8, f->group >> 3 & 31,
-			     f->group & 7);
+		pci_line_add(l, ", one group with %02x:%02x.%x", BDF_PARTS(f->group));
 	}
 	return l->text;
 }

@@ -10,8 +10,6 @@ struct pci_line {
 	char text[160];
 };
 
-/* What the class code says, in words: "network controller". */
-const char *pci_class_name(uint32_t class_revision);
 /* Neither a bridge, nor an IOMMU, nor what only firmware understands: a guest could have it. */
 bool pci_is_device(const struct pci_function *f);
 /*

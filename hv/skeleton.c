@@ -114,9 +114,8 @@ static uint64_t memory_each(const struct skeleton_machine *m, unsigned guests)
 
 static void write_head(const struct writer *w, const struct skeleton_machine *m, unsigned cores)
 {
-	line(w, "# mullion.conf for this machine: %u CPU%s, %u core%s for guests, %llu MiB free.",
-	     m->cpus, m->cpus == 1 ? "" : "s", cores, cores == 1 ? "" : "s",
-	     (unsigned long long)(m->memory >> 20));
+	line(w, "# mullion.conf for this machine: %u CPU%s, %u core%s for guests, %lu MiB free.",
+	     m->cpus, m->cpus == 1 ? "" : "s", cores, cores == 1 ? "" : "s", m->memory >> 20);
 	line(w, "# Put the name of your kernel for " SKELETON_KERNEL
 		", and take what you do not need out.");
 	line(w, "[system]");

@@ -5,17 +5,12 @@
 #include "arch/x86_64/asm.h"
 #include "arch/x86_64/fixup.h"
 #include "arch/x86_64/paging.h"
+#include "arch/x86_64/pat.h"
 #include "arch/x86_64/trap.h"
 #include "hv/cpu_facts.h"
 #include "hv/host.h"
 #include "hv/log.h"
 #include "hv/msr_index.h"
-
-/*
- * PAT as after reset, but entry 1 is WC instead of WT: what paging.c's and npt_format.h's types
- * mean.
- */
-#define PAT_OWN 0x0007040600070106ull
 
 enum { DR7_RESET = 0x400 };
 
@@ -93,8 +88,7 @@ void cpu_set_control(void)
 	wrmsr(MSR_EFER, (rdmsr(MSR_EFER) | EFER_NXE) & (EFER_LME | EFER_LMA | EFER_NXE));
 	if (rdmsr(MSR_PAT) != PAT_OWN) {
 		wrmsr(MSR_PAT, PAT_OWN);
-		write_cr3(read_cr3()); /* nothing cached was mapped by entry 1, but translations may
-					  be */
+		write_cr3(read_cr3()); /* no data was cached by entry 1, translations may be */
 	}
 	write_dr7(DR7_RESET); /* no breakpoints of the firmware's */
 	simd_reset();

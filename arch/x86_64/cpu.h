@@ -5,8 +5,7 @@
 
 #include "arch/x86_64/percpu.h"
 
-/* The boot CPU's percpu, GDT, and IDT: from here on an exception is reported. First of all calls.
- */
+/* The boot CPU's percpu, GDT, and IDT: from here on exceptions are reported. The first call. */
 void cpu_init_boot(void);
 /* Stacks for NMI, #DF and #MC; a new percpu with stacks for CPU index `cpu`. Boot CPU. */
 void cpu_make_stacks(struct percpu *p);

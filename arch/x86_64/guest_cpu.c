@@ -85,7 +85,7 @@ void guest_cpu_reset(void)
 {
 	static const uint32_t zeroed[] = {
 		MSR_STAR,    MSR_LSTAR, MSR_CSTAR,     MSR_SFMASK,  MSR_KERNEL_GS_BASE,
-		MSR_FS_BASE, MSR_XSS,	MSR_SPEC_CTRL, MSR_TSC_AUX,
+		MSR_FS_BASE, MSR_XSS,	MSR_SPEC_CTRL, MSR_TSC_AUX, MSR_UMWAIT_CONTROL,
 	};
 
 	reset_vectors();

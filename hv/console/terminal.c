@@ -266,8 +266,7 @@ static void forget_lines(struct terminal *t)
 	t->open = -1;
 }
 
-/* The terminal as it was before whoever has it wrote on it; cut: maybe in the middle of something.
- */
+/* The terminal as before whoever has it wrote on it; cut: maybe in the middle of something. */
 static void take_terminal(struct terminal *t, bool cut)
 {
 	if (t->focus >= 0 && t->focus != TERMINAL_LOG) {

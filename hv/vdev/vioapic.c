@@ -116,8 +116,7 @@ static uint32_t read_window(const struct vioapic *io)
 	       (io->remote_irr >> pin & 1 ? (uint32_t)RTE_REMOTE_IRR : 0);
 }
 
-/* Drivers for chips without an EOI register clear remote IRR by making the pin edge for a moment.
- */
+/* Drivers for chips without an EOI register clear remote IRR by making the pin edge and back. */
 static void write_redirection(struct vioapic *io, unsigned pin, bool high, uint32_t value)
 {
 	uint64_t *rte = &io->redirection[pin], before = *rte;

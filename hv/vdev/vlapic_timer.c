@@ -28,6 +28,7 @@ static void set_due(struct vlapic *a, uint64_t due)
 {
 	a->timer_due = due;
 	a->timer_deadline = a->lvt[LVT_TIMER] & LVT_MASKED ? NEVER : due;
+	a->timer_moved = true;
 }
 
 /*
@@ -114,6 +115,10 @@ void vlapic_timer_write_lvt(struct vlapic *a, uint32_t value, uint64_t now)
 
 	settle(a, now);
 	a->lvt[LVT_TIMER] = value;
+	if ((value & (LVT_MASKED | LVT_PERIODIC)) != LVT_PERIODIC) {
+		a->timer_owed = 0; /* a timer that is masked or beats no more sends nothing late */
+		a->timer_paying = false;
+	}
 	if (changed & LVT_TSC_DEADLINE) {
 		stop(a);
 	} else {

@@ -95,8 +95,7 @@ void vpic_set(struct vpic *p, unsigned irq, bool level)
 	if (irq > 15 || irq == CASCADE || level == !!(c->line & bit)) {
 		return;
 	}
-	/* Both edge and level inputs: a rise requests, a fall takes back what nobody acknowledged.
-	 */
+	/* Edge and level inputs alike: a rise requests, a fall takes back what nobody acked. */
 	c->line ^= bit;
 	c->irr = level ? c->irr | bit : c->irr & (uint8_t)~bit;
 	update(p);

@@ -276,6 +276,71 @@ TEST(a_reset_leaves_access_control_and_payload_size_on)
 	}
 }
 
+/* As firmware leaves what it does not need: waking up clears what it has set up. */
+TEST(a_sleeping_function_keeps_its_addresses)
+{
+	struct fake_function *f;
+
+	for (unsigned flr = 0; flr < 2; flr++) {
+		fresh();
+		f = card(pci_bdf(0, 3, 0));
+		fake_pci_set(f, 0xe4, 4, flr ? PCIE_FLR_CAPABLE : 0);
+		fake_pci_set(f, 0xcc, 2, 3);
+		pci_enumerate(&no_acpi);
+		CHECK(pci_reset_function(&pci_functions[0]));
+		CHECK_EQ(fake_pci_get(f, 0xcc, 2) & PM_STATE, 0);
+		CHECK_EQ(fake_pci_get(f, PCI_BAR0, 4), 0xfeb80000);
+		CHECK_EQ(fake_pci_get(f, PCI_BAR0 + 20, 4), 0x3800);
+	}
+}
+
+TEST(an_ide_channel_at_the_ports_of_a_pc_has_no_bars)
+{
+	for (unsigned native = 0; native < 4; native++) {
+		struct fake_function *f;
+
+		fresh();
+		f = fake_pci_add(pci_bdf(0, 3, 0), 0x70108086, 0x01018000);
+		fake_pci_set(f, PCI_CLASS_REVISION + 1, 1, 0x8a | (native & 1) | (native & 2) << 1);
+		for (unsigned i = 0; i < 5; i++) {
+			fake_pci_bar(f, i, 8, PCI_BAR_IO, i == 4 ? 0xc040 : 0);
+		}
+		pci_enumerate(&no_acpi);
+		CHECK_EQ(pci_functions[0].bar[1].size != 0, native & 1);
+		CHECK_EQ(pci_functions[0].bar[2].size != 0, native >> 1);
+		CHECK_EQ(pci_functions[0].bar[4].size, 8);
+	}
+}
+
+TEST(a_rom_is_off_after_a_reset)
+{
+	struct fake_function *f;
+
+	fresh();
+	f = card(pci_bdf(0, 3, 0));
+	fake_pci_set(f, PCI_ROM, 4, 0xfea00001);
+	memset(f->writable + PCI_ROM, 0xff, 4);
+	pci_enumerate(&no_acpi);
+	CHECK(pci_reset_function(&pci_functions[0]));
+	CHECK_EQ(fake_pci_get(f, PCI_ROM, 4), 0xfea00000);
+}
+
+TEST(what_is_pending_ends_before_a_reset)
+{
+	struct fake_function *f;
+
+	fresh();
+	f = fake_pci_add(pci_bdf(0, 3, 0), 0x10d38086, 0x02000000);
+	fake_pci_capability(f, 0x50, PCI_CAP_AF, 6);
+	fake_pci_set(f, 0x53, 1, 3);
+	fake_pci_set(f, 0x55, 1, 1); /* pending, for ever */
+	f->writable[0x55] = 0;
+	pci_enumerate(&no_acpi);
+	CHECK(pci_reset_function(&pci_functions[0]));
+	CHECK_EQ(fake_pci_waited_ms, 100 + 100);
+	CHECK_EQ(f->flrs, 1);
+}
+
 TEST(a_reset_that_did_nothing_is_none)
 {
 	struct fake_function *f;

@@ -245,6 +245,40 @@ TEST(a_new_count_owes_nothing)
 	CHECK_EQ(fires(), 1);
 }
 
+/* What is in IRR by then stays, as in hardware; nothing comes behind it. */
+TEST(a_masked_timer_owes_nothing)
+{
+	begin(VECTOR | PERIODIC);
+	rig_write(0, TMICT, 1000);
+	run_at(T0 + 9000);
+	rig_write(0, LVT_T, VECTOR | PERIODIC | MASKED);
+	CHECK_EQ(fires(), 1);
+	rig_write(0, LVT_T, VECTOR | PERIODIC);
+	run_at(T0 + 10000);
+	CHECK_EQ(fires(), 1);
+}
+
+TEST(a_software_disabled_apic_owes_nothing)
+{
+	begin(VECTOR | PERIODIC);
+	rig_write(0, TMICT, 1000);
+	run_at(T0 + 9000);
+	rig_write(0, SVR, 0xff);
+	CHECK_EQ(fires(), 1);
+}
+
+TEST(a_one_shot_timer_owes_nothing)
+{
+	begin(VECTOR | PERIODIC);
+	rig_write(0, TMICT, 1000);
+	run_at(T0 + 9000);
+	rig_write(0, LVT_T, VECTOR);
+	CHECK_EQ(fires(), 1);
+	run_at(T0 + 10000); /* the count under way ends once */
+	CHECK_EQ(fires(), 1);
+	CHECK_EQ(next(), NEVER);
+}
+
 /* A read in a handler that runs late sees the new period, and the interrupt is pending. */
 TEST(reading_a_count_that_has_wrapped)
 {
