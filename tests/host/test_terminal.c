@@ -156,6 +156,29 @@ TEST(the_log_alone)
 	CHECK_EQ(t.input, 1);
 }
 
+/* Guests from the tenth on have no digit. */
+TEST(the_next_guest)
+{
+	setup();
+	terminal_name(&t, MAX_GUESTS - 1, "last");
+	terminal_type(&t, 1);
+	CHECK_EQ(terminal_type(&t, 'n'), KEY_NONE);
+	CHECK_EQ(t.focus, 1);
+	terminal_type(&t, 1);
+	terminal_type(&t, 'n');
+	CHECK_EQ(t.focus, MAX_GUESTS - 1);
+	CHECK_EQ(t.input, MAX_GUESTS - 1);
+	terminal_type(&t, 1);
+	terminal_type(&t, 'l');
+	terminal_type(&t, 1);
+	terminal_type(&t, 'n');
+	CHECK_EQ(t.focus, 0);
+	terminal_init(&t); /* nobody to type to */
+	terminal_type(&t, 1);
+	terminal_type(&t, 'n');
+	CHECK_EQ(t.focus, TERMINAL_MIXED);
+}
+
 TEST(a_guest_that_does_not_exist_is_not_switched_to)
 {
 	setup();
