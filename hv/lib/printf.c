@@ -12,7 +12,7 @@ struct sink {
 struct spec {
 	bool left, zero;
 	int width;
-	int precision; /* -1: none */
+	int precision;	/* -1: none */
 	unsigned bytes; /* size of the integer argument */
 };
 
@@ -192,4 +192,17 @@ size_t fmt_print(char *buf, size_t size, const char *fmt, ...)
 	n = fmt_vprint(buf, size, fmt, ap);
 	va_end(ap);
 	return n;
+}
+
+void fmt_append(char *buf, size_t size, const char *fmt, ...)
+{
+	size_t len = 0;
+	va_list ap;
+
+	while (len < size && buf[len]) {
+		len++;
+	}
+	va_start(ap, fmt);
+	fmt_vprint(buf + len, size - len, fmt, ap);
+	va_end(ap);
 }

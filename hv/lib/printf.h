@@ -16,3 +16,5 @@
  */
 size_t fmt_vprint(char *buf, size_t size, const char *fmt, va_list ap);
 size_t fmt_print(char *buf, size_t size, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* Behind the string in buf, as much as there is room for. */
+void fmt_append(char *buf, size_t size, const char *fmt, ...) PRINTF_LIKE(3, 4);
