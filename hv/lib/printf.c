@@ -12,7 +12,7 @@ struct sink {
 struct spec {
 	bool left, zero;
 	int width;
-	int precision;	/* -1: none */
+	int precision; /* -1: none */
 	unsigned bytes; /* size of the integer argument */
 };
 
