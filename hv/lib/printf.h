@@ -1,9 +1,8 @@
 /*
  * Formatted text without libc.
  *
- * Understood: %% %c %s %d %i %u %x %X %p, lengths hh h l ll z, flags 0 and -, a width, and a
- * precision for %s and integers, both also as `*`. Nothing else; an unknown conversion is printed
- * as it stands.
+ * Understood: %% %c %s %d %u %x, the length l, the flag 0, a width, and for %s a precision, also as
+ * `*`. Nothing else; an unknown conversion is printed as it stands.
  */
 #pragma once
 
