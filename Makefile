@@ -268,9 +268,9 @@ $(B)/linux/initrd.img: $(INITRD_DEP)
 	$(INITRD) -o $@
 $(B)/linux/initrd-poweroff.img: $(INITRD_DEP)
 	$(INITRD) --options mullion.test=poweroff -o $@
-# For the generic kernel, with drivers for the devices that it is given.
+# For the generic kernel, with drivers for the devices that it is given, and lspci to see them.
 $(B)/linux/initrd-generic.img: $(INITRD_DEP) $(B)/linux/modules-generic.tar
-	$(INITRD) --modules $(B)/linux/modules-generic.tar -o $@
+	$(INITRD) --modules $(B)/linux/modules-generic.tar --program lspci -o $@
 $(B)/linux/initrd32.img: Makefile scripts/mkinitramfs $(B)/guests/init32 | $(B)/linux/bzImage-i386
 	scripts/mkinitramfs --init $(B)/guests/init32 -o $@
 

@@ -39,17 +39,33 @@ static uint16_t port_of(const char *s, size_t n)
 	return v <= 0xffff - 7 ? (uint16_t)v : 0;
 }
 
+static bool listed(const struct console_list *c, uint16_t port)
+{
+	for (unsigned i = 0; i < c->ports; i++) {
+		if (c->port[i] == port) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static bool parse_list(struct console_list *c, const char *s, size_t len, char bad[32])
 {
 	const char *end = s + len;
 
 	c->ports = 0;
 	c->screen = false;
+	bad[0] = 0;
+	if (!len) {
+		return false; /* nowhere is called "none" */
+	}
 	while (s < end) {
 		size_t n = word_len(s, ", \t");
 		uint16_t port = port_of(s, n);
 
-		if (port && c->ports < CONSOLES) {
+		if (port && listed(c, port)) {
+			; /* once is enough: each would write every line */
+		} else if (port && c->ports < CONSOLES) {
 			c->port[c->ports++] = port;
 		} else if (n == 11 && !strncmp(s, "framebuffer", 11)) {
 			c->screen = true;

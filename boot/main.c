@@ -159,6 +159,9 @@ static void read_acpi(void)
 	if (!acpi_parse(&acpi, boot.rsdp, paging_map_firmware, NULL, &r)) {
 		stop(r.text);
 	}
+	for (unsigned i = 0; i < acpi.left_outs; i++) {
+		log_line("%s; left out", acpi.left_out[i].text);
+	}
 	power_init(&acpi);
 	serials_of_tables(&boot, &acpi);
 }

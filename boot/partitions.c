@@ -21,6 +21,7 @@
 #include "hv/cpuid.h"
 #include "hv/host.h"
 #include "hv/log.h"
+#include "hv/multihit.h"
 #include "hv/partition.h"
 #include "hv/passthrough.h"
 
@@ -52,6 +53,15 @@ static void enable_cpus(void)
 		if (r->text[0]) {
 			log_line("%s; it can run no guest", r->text);
 		}
+	}
+}
+
+/* The erratum is one of EPT leaves: nothing is different with SVM. */
+static void choose_leaves(const struct boot_info *b)
+{
+	if (virt == &vmx_ops) {
+		vmx_npt_format.small_code = multihit_choose(boot_option_value(b, "multihit="),
+							    cpu_facts, host_cpu_count());
 	}
 }
 
@@ -280,6 +290,7 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	}
 	cpu_facts_warn_siblings(cpu_facts, host_cpu_count(), &config);
 	choose_features();
+	choose_leaves(b);
 	boot_stage(STAGE_PARTITIONS);
 	if (!create_partitions(b, &r)) {
 		refused(&r);

@@ -61,6 +61,17 @@ static void offer_function(const struct pci_function *f)
 	console_offer(&u, name, u.port);
 }
 
+/* One without an address would be decoded at port 0. */
+static bool all_have_ports(const struct pci_function *f)
+{
+	for (unsigned i = 0; i < PCI_BARS; i++) {
+		if (f->bar[i].io && f->bar[i].size && !f->bar[i].base) {
+			return false;
+		}
+	}
+	return true;
+}
+
 void serials_of_pci(void)
 {
 	for (unsigned i = 0; i < pci_function_count; i++) {
@@ -69,7 +80,7 @@ void serials_of_pci(void)
 
 		if (f->class_revision >> 16 == CLASS_SERIAL && f->header_type == 0 &&
 		    interface >= INTERFACE_16550 && interface <= INTERFACE_16950 && f->bar[0].io &&
-		    f->bar[0].base && f->bar[0].size >= UART_REGISTERS) {
+		    f->bar[0].size >= UART_REGISTERS && all_have_ports(f)) {
 			offer_function(f);
 		}
 	}

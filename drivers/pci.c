@@ -50,7 +50,7 @@ static uint32_t size_mask(uint16_t bdf, unsigned reg, uint32_t value)
 }
 
 /* Sizes BAR i; returns how many registers it takes. */
-static unsigned read_bar(struct pci_function *f, unsigned i)
+static unsigned read_bar(struct pci_function *f, unsigned i, unsigned count)
 {
 	unsigned reg = PCI_BAR0 + 4 * i;
 	uint32_t value = pci_read(f->bdf, reg, 4);
@@ -61,13 +61,11 @@ static unsigned read_bar(struct pci_function *f, unsigned i)
 	if (mask & PCI_BAR_IO) {
 		b->io = true;
 		b->base = value & PCI_BAR_IO_ADDRESS & 0xffff;
-		/* One that firmware has given no ports is as good as absent: drivers have the
-		 * memory BARs. */
-		b->size = b->base ? lowest_bit(mask & PCI_BAR_IO_ADDRESS & 0xffff) : 0;
+		b->size = lowest_bit(mask & PCI_BAR_IO_ADDRESS & 0xffff);
 		return 1;
 	}
 	b->prefetchable = mask & PCI_BAR_PREFETCHABLE;
-	b->wide = (mask & PCI_BAR_WIDE) && i + 1 < PCI_BARS;
+	b->wide = (mask & PCI_BAR_WIDE) && i + 1 < count;
 	if (b->wide) {
 		high = pci_read(f->bdf, reg + 4, 4);
 		high_mask = size_mask(f->bdf, reg + 4, (uint32_t)high);
@@ -80,20 +78,82 @@ static unsigned read_bar(struct pci_function *f, unsigned i)
 	return b->wide ? 2 : 1;
 }
 
+/* An IDE channel in compatibility mode answers at the ports of a PC, whatever its BARs say. */
+static void drop_compatible(struct pci_function *f)
+{
+	enum { FIRST_NATIVE = BIT(8), SECOND_NATIVE = BIT(10) }; /* programming interface */
+
+	for (unsigned i = 0; i < 4 && f->class_revision >> 16 == PCI_CLASS_IDE; i++) {
+		if (!(f->class_revision & (i < 2 ? FIRST_NATIVE : SECOND_NATIVE))) {
+			f->bar[i] = (struct pci_bar){0};
+		}
+	}
+}
+
 /* Decoding is off meanwhile, so that no address is answered by two. */
+static void size_bars(struct pci_function *f, uint32_t command, unsigned count)
+{
+	pci_write(f->bdf, PCI_COMMAND, 2,
+		  command & ~(uint32_t)(PCI_COMMAND_IO | PCI_COMMAND_MEMORY));
+	for (unsigned i = 0; i < count;) {
+		i += read_bar(f, i, count);
+	}
+}
+
 static void read_bars(struct pci_function *f)
 {
 	uint32_t command = pci_read(f->bdf, PCI_COMMAND, 2);
 
-	pci_write(f->bdf, PCI_COMMAND, 2,
-		  command & ~(uint32_t)(PCI_COMMAND_IO | PCI_COMMAND_MEMORY));
-	for (unsigned i = 0; i < PCI_BARS;) {
-		i += read_bar(f, i);
-	}
+	size_bars(f, command, PCI_BARS);
+	drop_compatible(f);
 	/* The bit is wired to 0 in a function that never masters the bus. */
 	pci_write(f->bdf, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
 	f->master = pci_read(f->bdf, PCI_COMMAND, 2) & PCI_COMMAND_MASTER;
 	pci_write(f->bdf, PCI_COMMAND, 2, command);
+}
+
+/* --- bridges --- */
+
+/* Closed when it ends before it begins, or begins at 0, as one does that is not there. */
+static struct pci_window window(uint64_t base, uint64_t limit)
+{
+	return base && limit > base ? (struct pci_window){base, limit - base + 1}
+				    : (struct pci_window){0, 0};
+}
+
+static void read_windows(struct pci_function *f)
+{
+	enum { WIDE = BIT(0), ADDRESS = 0xfff0 };
+	uint32_t io = pci_read(f->bdf, PCI_IO_WINDOW, 2);
+	uint32_t memory = pci_read(f->bdf, PCI_MEMORY_WINDOW, 4);
+	uint32_t fast = pci_read(f->bdf, PCI_PREFETCHABLE_WINDOW, 4);
+	uint64_t base = 0, limit = 0;
+
+	/* Ports beyond 16 bits no x86 CPU has. */
+	if (!(io & WIDE) || !pci_read(f->bdf, PCI_IO_WINDOW_UPPER, 2)) {
+		f->window[PCI_WINDOW_IO] = window((io & 0xf0) << 8, (io & 0xf000) | 0xfff);
+	}
+	f->window[PCI_WINDOW_MEMORY] = window((memory & ADDRESS) << 16,
+					      (memory & ~0xfffffu) | 0xfffff);
+	if (fast & WIDE) {
+		base = (uint64_t)pci_read(f->bdf, PCI_PREFETCHABLE_WINDOW + 4, 4) << 32;
+		limit = (uint64_t)pci_read(f->bdf, PCI_PREFETCHABLE_WINDOW + 8, 4) << 32;
+	}
+	f->window[PCI_WINDOW_PREFETCHABLE] = window(base | (fast & ADDRESS) << 16,
+						    limit | (fast & ~0xfffffu) | 0xfffff);
+}
+
+/* Registers of its own, which are in nobody's way unless they have an address. */
+static void read_bridge_bars(struct pci_function *f)
+{
+	enum { BARS = 2, ADDRESS = 0xfffffff0 };
+
+	if ((pci_read(f->bdf, PCI_BAR0, 4) | pci_read(f->bdf, PCI_BAR0 + 4, 4)) & ADDRESS) {
+		uint32_t command = pci_read(f->bdf, PCI_COMMAND, 2);
+
+		size_bars(f, command, BARS);
+		pci_write(f->bdf, PCI_COMMAND, 2, command);
+	}
 }
 
 /* --- capabilities --- */
@@ -233,6 +293,8 @@ static void read_function(struct scan *s, struct pci_function *f)
 		if (f->secondary) { /* 0: firmware has not set it up */
 			add_bus(s, f->secondary);
 		}
+		read_windows(f);
+		read_bridge_bars(f);
 	} else if (pci_is_device(f)) {
 		read_bars(f);
 	}

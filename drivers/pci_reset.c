@@ -203,7 +203,9 @@ bool pci_reset_function(const struct pci_function *f)
 		return false;
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(header); i++) {
-		pci_write(f->bdf, header[i].offset, header[i].size, saved[i]);
+		/* Nobody reads a ROM any more: what it decodes may be another's. */
+		pci_write(f->bdf, header[i].offset, header[i].size,
+			  saved[i] & (header[i].offset == PCI_ROM ? ~(uint32_t)PCI_ROM_ON : ~0u));
 	}
 	restore_payload(f, control);
 	restore_acs(f);

@@ -159,6 +159,7 @@ void cpu_facts_read(struct cpu_facts *f)
 	host_cpuid(1, 0, r);
 	f->signature = r[EAX];
 	f->microcode = read_microcode();
+	f->multihit = multihit_read();
 	mtrr_read(&own);
 	/* Virtual machines reset them with every INIT, and mean nothing by them. */
 	f->other_mtrrs = !(r[ECX] & ECX_HYPERVISOR) && memcmp(&own, &mtrr_boot, sizeof(own)) != 0;

@@ -10,6 +10,7 @@
 
 #include "hv/host.h"
 #include "hv/limits.h"
+#include "hv/multihit.h"
 #include "hv/refuse.h"
 
 struct cpu_facts {
@@ -19,6 +20,7 @@ struct cpu_facts {
 	uint32_t signature;	/* CPUID 1 EAX: family, model, stepping */
 	uint32_t microcode;	/* revision; 0: the CPU does not say */
 	bool other_mtrrs;	/* than the boot CPU: firmware's mistake, memory is slow or worse */
+	enum multihit multihit;
 	struct refusal unusable; /* why it cannot run guests; empty: it can */
 };
 

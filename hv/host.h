@@ -69,6 +69,12 @@ uint32_t host_apic_id(unsigned cpu);
  */
 bool host_line_open(uint8_t irq, unsigned cpu, uint8_t vector);
 void host_line_mask(uint8_t irq, bool masked); /* any CPU */
+/*
+ * Takes the faults that the IOMMU has recorded until now; what requests with this id have done no
+ * longer counts. For a function that is blocked, before it is let through for its guest's next
+ * life. Any CPU.
+ */
+void host_dma_settle(uint16_t bdf);
 
 /* --- between CPUs --- */
 

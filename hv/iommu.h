@@ -60,7 +60,7 @@ struct iommu_ops {
 	bool (*take_fault)(struct iommu_fault *f);
 	/*
 	 * Tells no more of this function's faults until it is attached again: a device that is
-	 * driven to it faults at its own pace. Boot CPU.
+	 * driven to it faults at its own pace. Boot CPU; any for a function that was attached once.
 	 */
 	void (*quiet)(uint16_t bdf);
 	/*

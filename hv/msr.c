@@ -211,7 +211,7 @@ static void move_tsc(struct vcpu *v, uint64_t by)
 {
 	v->tsc_offset += by;
 	v->tsc_adjust += by;
-	v->tsc_offset_dirty = true;
+	vcpu_touch(v, GROUP_TSC_OFFSET);
 	pvclock_tsc_moved(v);
 	vlapic_timer_rebase(&v->apic, host_tsc());
 }

@@ -327,13 +327,19 @@ static void start(struct vcpu *v)
 	enum load_kind kind;
 
 	for (unsigned i = 0; i < p->vcpus; i++) {
-		/* What the last generation still asked for must not reach this one. */
+		/*
+		 * What the last generation still asked for must not reach this one; and a LAPIC
+		 * that it had turned off must hear this one's INIT, which may come before the
+		 * owner CPU wakes up and resets the rest.
+		 */
 		atomic_fetch_and(&p->vcpu[i]->request, (uint32_t)REQUEST_CONSOLE);
+		vlapic_reset(&p->vcpu[i]->apic, false);
 	}
 	atomic_store(&p->stopped, 0);
 	atomic_store(&p->end, END_NONE);
 	if (p->generation) {
 		zero_memory(p);
+		npt_join(&p->npt); /* every vCPU flushes by its reset */
 	}
 	pc_reset(p);
 	if (p->devices) {

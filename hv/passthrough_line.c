@@ -95,8 +95,11 @@ static void write_command(struct partition *p, struct vpci_function *f, unsigned
 	uint32_t guest = vpci_command(f), command = passthrough_decoding(f->pci);
 	bool on = shares_line(p->devices, index) ? wants_intx(p, f) : may_intx(f);
 
-	/* Decoding stays on: the device answers to us where firmware has put it. */
-	command |= guest & (PCI_COMMAND_MASTER | PCI_COMMAND_PARITY | PCI_COMMAND_SERR);
+	/*
+	 * Decoding stays on: the device answers to us where firmware has put it. SERR# stays off:
+	 * it is an NMI of the machine's, or its firmware's reset.
+	 */
+	command |= guest & (PCI_COMMAND_MASTER | PCI_COMMAND_PARITY);
 	pci_write(f->pci->bdf, PCI_COMMAND, 2, command | (on ? 0 : PCI_COMMAND_INTX_OFF));
 }
 

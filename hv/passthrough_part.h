@@ -45,6 +45,7 @@ struct passthrough {
 	bool no_vector_told, bad_message_told;
 	uint8_t rejected[VPCI_CONFIG / 8]; /* functions of others that were written to, told */
 	struct iommu_domain *domain;
+	bool blocked; /* between two lives: its functions reach nothing */
 	_Atomic uint64_t taken, injected, orphans;
 };
 

@@ -7,6 +7,7 @@
 #include "hv/lib/printf.h"
 #include "hv/lib/string.h"
 #include "hv/msr_index.h"
+#include "hv/multihit.h"
 
 struct words {
 	uint32_t leaf7_ebx, leaf7_edx, amd8_ebx, amd21_eax;
@@ -82,6 +83,9 @@ static bool is_immune(const struct words *w, size_t i)
 	}
 	if (attacks[i].immune == BIT(8) && !(w->leaf7_ebx & EBX_RTM)) {
 		return true; /* it has no transactions to abort */
+	}
+	if (attacks[i].immune == BIT(6)) {
+		return multihit_read() == MULTIHIT_NO; /* some models do not say so */
 	}
 	return (w->capabilities & attacks[i].immune) == attacks[i].immune;
 }

@@ -33,7 +33,10 @@ enum vcpu_group {
 	GROUP_PAT = BIT(10),
 	GROUP_CS_SS_REST = BIT(11), /* selectors, bases and limits */
 	GROUP_CS_SS = GROUP_AR | GROUP_CS_SS_REST,
-	GROUP_ALL = BIT(12) - 1,
+	/* These are never fetched: struct vcpu has the present value. */
+	GROUP_CR8 = BIT(12),
+	GROUP_TSC_OFFSET = BIT(13),
+	GROUP_ALL = BIT(14) - 1,
 	GROUP_STEP = GROUP_RIP | GROUP_RFLAGS | GROUP_SHADOW, /* what ends an instruction */
 };
 
@@ -154,18 +157,23 @@ struct vcpu {
 	_Atomic uint32_t request; /* enum vcpu_request; any CPU may OR */
 	_Atomic uint32_t sipi_vector;
 	enum vcpu_state state;
-	uint8_t cr8;	      /* TPR 7:4: the backend loads it at entry and stores it at exit */
-	uint8_t nmi_pending;  /* 0-2 */
+	uint8_t cr8;	      /* TPR 7:4, GROUP_CR8; vcpu_take_cr8 when the guest has written it */
 	bool extint;	      /* REQUEST_EXTINT was seen and the 8259s not acked yet */
 	bool triple_fault;    /* an exception while #DF was pending: the partition ends */
+	/* What event_next has not finished with; one word, so that nothing is soon seen. */
+	union {
+		struct {
+			uint8_t nmi_pending; /* 0-2 */
+			uint8_t windows;     /* BIT(enum virt_window): the backend was asked for these */
+			uint8_t tpr_class;   /* the TPR threshold that the backend holds */
+		};
+		uint32_t waiting;
+	};
 	struct event pending; /* exception, or an event whose delivery an exit cut short */
-	uint64_t tsc_offset;  /* guest TSC = host TSC + tsc_offset; GROUP-less, see tsc_offset_dirty */
-	bool tsc_offset_dirty;
+	uint64_t tsc_offset;  /* guest TSC = host TSC + tsc_offset; GROUP_TSC_OFFSET */
 	uint64_t tsc_adjust;  /* IA32_TSC_ADJUST */
 	uint64_t timer_armed; /* the deadline that the physical timer holds */
 	uint64_t console_deadline; /* of the console, when this CPU serves it; else UINT64_MAX */
-	uint8_t windows;      /* BIT(enum virt_window): the backend was asked for these */
-	uint8_t tpr_class;    /* the TPR threshold that the backend holds */
 	unsigned generation;  /* of the partition when this vCPU last started */
 	bool stop_counted;    /* in partition.stopped, for this generation */
 	uint64_t pvclock;     /* MSR_PVCLOCK_SYSTEM as written */
@@ -201,6 +209,14 @@ static inline void vcpu_touch(struct vcpu *v, uint32_t groups)
 {
 	v->valid |= groups;
 	v->dirty |= groups;
+}
+
+/* For the backend: the guest has written CR8 without an exit. */
+static inline void vcpu_take_cr8(struct vcpu *v, uint8_t cr8)
+{
+	v->cr8 = cr8;
+	v->dirty |= GROUP_CR8; /* what the backend derives from it and the TPR threshold is old */
+	vlapic_set_tpr(&v->apic, (uint8_t)(cr8 << 4));
 }
 
 /* Posts requests and kicks the CPU that runs v, if nobody had done so before. Any CPU. */

@@ -5,17 +5,12 @@
 #include "arch/x86_64/asm.h"
 #include "arch/x86_64/fixup.h"
 #include "arch/x86_64/paging.h"
+#include "arch/x86_64/pat.h"
 #include "arch/x86_64/trap.h"
 #include "hv/cpu_facts.h"
 #include "hv/host.h"
 #include "hv/log.h"
 #include "hv/msr_index.h"
-
-/*
- * PAT as after reset, but entry 1 is WC instead of WT: what paging.c's and npt_format.h's types
- * mean.
- */
-#define PAT_OWN 0x0007040600070106ull
 
 enum { DR7_RESET = 0x400 };
 

@@ -22,7 +22,7 @@ enum {
 #define PTE_NX	    BIT(63)
 #define PTE_ADDRESS FIELD(51, 12)
 
-/* Memory types by PAT_OWN (Intel SDM vol. 3, "Programming the PAT"): entries 3 and 1. */
+/* Memory types by pat.h: entries 3 and 1. */
 #define UNCACHED	(PTE_CD | PTE_WT)
 #define WRITE_COMBINING PTE_WT
 

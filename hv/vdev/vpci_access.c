@@ -97,8 +97,11 @@ static const struct rule msix[] = {
 	{MSIX_TABLE, 8, FORWARD, 0, NOTHING},
 };
 
-/* Payload size and FLR stay with us: the one must fit the machine's bridges, the other our BARs. */
-enum { DEVICE_CONTROL_BITS = 0x781f /* error reports, ordering, no snoop, read request size */ };
+/*
+ * Payload size and FLR stay with us: the one must fit the machine's bridges, the other our BARs. So
+ * do error messages: what firmware does on a fatal one is done to the whole machine.
+ */
+enum { DEVICE_CONTROL_BITS = 0x7810 /* ordering, no snoop, read request size */ };
 static const struct rule pcie[] = {
 	LINK,
 	{PCIE_FLAGS, 2, SHADOW, 0, NOTHING},

@@ -169,5 +169,5 @@ void vpit_init(struct vpit *p, uint64_t tsc_hz, struct irq_sink sink)
 	vpit_reset(p);
 }
 
-const struct vdev_ops vpit_ops = {.name = "pit", .access = access, .reset = reset};
-const struct vdev_ops vpit_port61_ops = {.name = "port61", .access = access_port61};
+const struct vdev_ops vpit_ops = {.name = "pit", .timed = true, .access = access, .reset = reset};
+const struct vdev_ops vpit_port61_ops = {.name = "port61", .timed = true, .access = access_port61};

@@ -184,8 +184,9 @@ void vpm_init(struct vpm *p, uint64_t tsc_hz, void (*end)(void *, enum vpm_end, 
 	vpm_reset(p);
 }
 
-const struct vdev_ops vpm_event_ops = {.name = "pm1-event", .access = access_event, .reset = reset};
+const struct vdev_ops vpm_event_ops = {
+	.name = "pm1-event", .timed = true, .access = access_event, .reset = reset};
 const struct vdev_ops vpm_control_ops = {.name = "pm1-control", .access = access_control};
-const struct vdev_ops vpm_timer_ops = {.name = "pm-timer", .access = access_timer};
+const struct vdev_ops vpm_timer_ops = {.name = "pm-timer", .timed = true, .access = access_timer};
 const struct vdev_ops vpm_cf9_ops = {.name = "reset-control", .access = access_cf9};
 const struct vdev_ops vpm_port92_ops = {.name = "port92", .access = access_port92};

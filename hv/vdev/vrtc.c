@@ -356,4 +356,4 @@ void vrtc_init(struct vrtc *r, uint64_t tsc_hz, int64_t epoch, uint64_t now, uin
 	describe_pc(r, ram_below_4g, ram_above_4g);
 }
 
-const struct vdev_ops vrtc_ops = {.name = "rtc", .access = access, .reset = reset};
+const struct vdev_ops vrtc_ops = {.name = "rtc", .timed = true, .access = access, .reset = reset};

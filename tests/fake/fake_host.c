@@ -92,6 +92,13 @@ void host_line_mask(uint8_t irq, bool masked)
 	fake_host.line_masked[irq] = masked;
 }
 
+void host_dma_settle(uint16_t bdf)
+{
+	if (fake_host.on_settle) {
+		fake_host.on_settle(bdf);
+	}
+}
+
 uint64_t host_tsc(void)
 {
 	return fake_host.tsc += fake_host.tsc_step;

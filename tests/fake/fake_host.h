@@ -43,7 +43,8 @@ struct fake_host {
 	unsigned line_cpu[16];
 	uint8_t line_vector[16];
 	bool line_masked[16];
-	uint64_t free_bytes; /* that host_alloc may still give */
+	void (*on_settle)(uint16_t bdf); /* host_dma_settle */
+	uint64_t free_bytes;		 /* that host_alloc may still give */
 };
 
 extern struct fake_host fake_host;

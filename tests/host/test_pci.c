@@ -294,6 +294,37 @@ TEST(a_sleeping_function_keeps_its_addresses)
 	}
 }
 
+TEST(an_ide_channel_at_the_ports_of_a_pc_has_no_bars)
+{
+	for (unsigned native = 0; native < 4; native++) {
+		struct fake_function *f;
+
+		fresh();
+		f = fake_pci_add(pci_bdf(0, 3, 0), 0x70108086, 0x01018000);
+		fake_pci_set(f, PCI_CLASS_REVISION + 1, 1, 0x8a | (native & 1) | (native & 2) << 1);
+		for (unsigned i = 0; i < 5; i++) {
+			fake_pci_bar(f, i, 8, PCI_BAR_IO, i == 4 ? 0xc040 : 0);
+		}
+		pci_enumerate(&no_acpi);
+		CHECK_EQ(pci_functions[0].bar[1].size != 0, native & 1);
+		CHECK_EQ(pci_functions[0].bar[2].size != 0, native >> 1);
+		CHECK_EQ(pci_functions[0].bar[4].size, 8);
+	}
+}
+
+TEST(a_rom_is_off_after_a_reset)
+{
+	struct fake_function *f;
+
+	fresh();
+	f = card(pci_bdf(0, 3, 0));
+	fake_pci_set(f, PCI_ROM, 4, 0xfea00001);
+	memset(f->writable + PCI_ROM, 0xff, 4);
+	pci_enumerate(&no_acpi);
+	CHECK(pci_reset_function(&pci_functions[0]));
+	CHECK_EQ(fake_pci_get(f, PCI_ROM, 4), 0xfea00000);
+}
+
 TEST(what_is_pending_ends_before_a_reset)
 {
 	struct fake_function *f;

@@ -367,6 +367,37 @@ TEST(a_crash_restarts_when_the_config_says_so)
 	CHECK(strstr(fake_log, "; restarting\n") != NULL);
 }
 
+/* The new generation is quick: its INIT and SIPI come before the other CPU has woken up. */
+TEST(an_apic_that_the_last_generation_turned_off_hears_the_next_one)
+{
+	struct partition *p = fake_guest(2, "on-crash = restart", code, sizeof(code));
+	struct vcpu *v = p->vcpu[0], *ap = p->vcpu[1];
+	struct apic_message m = {.dest = 1, .vector = 0x9a, .delivery = APIC_INIT};
+
+	fake_host.cpu = 1;
+	vcpu_turn(ap);
+	CHECK(vlapic_wrmsr(&ap->apic, MSR_APIC_BASE, 0, 0xfee00000));
+	fake_host.cpu = 0;
+	fake_virt_exit(EXIT_TRIPLE_FAULT, 0);
+	vcpu_turn(v);
+	fake_host.cpu = 1;
+	vcpu_turn(ap);
+	vcpu_turn(ap);
+	fake_host.cpu = 0;
+	vcpu_turn(v);
+	vcpu_turn(v);
+	CHECK_EQ(p->generation, 2);
+	CHECK(apic_bus_send(&p->apics, &m));
+	m.delivery = APIC_SIPI;
+	CHECK(apic_bus_send(&p->apics, &m));
+	fake_host.cpu = 1;
+	vcpu_turn(ap);
+	CHECK_EQ(ap->state, VCPU_WAIT_SIPI);
+	vcpu_turn(ap);
+	CHECK_EQ(ap->state, VCPU_RUNNING);
+	CHECK_EQ(ap->regs.cs.base, 0x9a000);
+}
+
 static void crash(struct vcpu *v)
 {
 	fake_virt_exit(EXIT_TRIPLE_FAULT, 0);

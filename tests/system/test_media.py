@@ -26,7 +26,7 @@ def partition(image):
 
 def mtools(command, image, *args, data=None):
     return subprocess.run([command, "-i", partition(image), *args], input=data, check=True,
-                          capture_output=True, timeout=20).stdout
+                          capture_output=True, timeout=60).stdout
 
 
 def edit(image, text):
@@ -74,7 +74,7 @@ def test_names_that_fat_cannot_hold(tmp_path, names, why):
         config += guest(f"g{i}", name, cpus=str(i))
     (tmp_path / "test.conf").write_text(config, encoding="ascii")
     result = subprocess.run([TOP / "scripts/mkimage", "-c", tmp_path / "test.conf", "-o",
-                             tmp_path / "image"], capture_output=True, text=True, timeout=60,
+                             tmp_path / "image"], capture_output=True, text=True, timeout=240,
                             check=False)
     assert result.returncode == 1 and why in result.stderr
     assert not (tmp_path / "image").exists()
@@ -134,7 +134,7 @@ def net(path, *options):
     (path / "basic64.elf").symlink_to(elf("basic64"))
     (path / "test.conf").write_text(CONFIG, encoding="ascii")
     subprocess.run([TOP / "scripts/mkimage", "-c", path / "test.conf", "--net", path / "net",
-                    "--timeout", "0", *options], check=True, timeout=60)
+                    "--timeout", "0", *options], check=True, timeout=240)
     return path / "net"
 
 
