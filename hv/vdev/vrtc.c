@@ -302,11 +302,6 @@ void vrtc_reset(struct vrtc *r)
 	drive_irq(r);
 }
 
-static void reset(void *dev)
-{
-	vrtc_reset(dev);
-}
-
 /* A number of `bytes` bytes, the largest that fits when it is too large. */
 static void put(struct vrtc *r, unsigned at, unsigned bytes, uint64_t v)
 {
@@ -356,4 +351,4 @@ void vrtc_init(struct vrtc *r, uint64_t tsc_hz, int64_t epoch, uint64_t now, uin
 	describe_pc(r, ram_below_4g, ram_above_4g);
 }
 
-const struct vdev_ops vrtc_ops = {.name = "rtc", .timed = true, .access = access, .reset = reset};
+const struct vdev_ops vrtc_ops = {.name = "rtc", .timed = true, .access = access};
