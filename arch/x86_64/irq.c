@@ -161,7 +161,6 @@ void irq_dispatch(uint8_t vector)
 {
 	struct percpu *p = this_cpu();
 
-	p->irq_count[vector]++;
 	switch (vector) {
 	case VECTOR_SPURIOUS: return; /* has no EOI */
 	case VECTOR_TIMER: timer_interrupt(p); break;
