@@ -4,7 +4,7 @@
  * Called once by main.c on the boot CPU when all CPUs are up and parked. Everything is checked and
  * built before anything starts; the first cause against it is printed and nothing is started.
  */
-#include "arch/x86_64/device_irq.h"
+#include "arch/x86_64/irq.h"
 #include "arch/x86_64/percpu.h"
 #include "arch/x86_64/svm/svm.h"
 #include "arch/x86_64/vmx/vmx.h"

@@ -8,7 +8,6 @@
 #include "arch/x86_64/irq.h"
 #include "arch/x86_64/paging.h"
 #include "arch/x86_64/trap.h"
-#include "arch/x86_64/tsc_sync.h"
 #include "boot/stage.h"
 #include "drivers/lapic.h"
 #include "drivers/tsc.h"
