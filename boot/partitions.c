@@ -124,13 +124,11 @@ static bool create_partitions(const struct boot_info *b, struct refusal *r)
 		partitions[partition_count++] = &partition[i];
 	}
 	/* First those that want RAM at certain addresses. */
-	for (unsigned i = 0; i < config.guests; i++) {
-		if (config.guest[i].dma == DMA_UNSAFE_IDENTITY && !create_partition(b, i, r)) {
-			return false;
-		}
-	}
-	for (unsigned i = 0; i < config.guests; i++) {
-		if (config.guest[i].dma != DMA_UNSAFE_IDENTITY && !create_partition(b, i, r)) {
+	for (unsigned n = 0; n < 2 * config.guests; n++) {
+		unsigned i = n % config.guests;
+		bool first = config.guest[i].dma == DMA_UNSAFE_IDENTITY;
+
+		if (first == (n < config.guests) && !create_partition(b, i, r)) {
 			return false;
 		}
 	}
