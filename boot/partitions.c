@@ -4,7 +4,7 @@
  * Called once by main.c on the boot CPU when all CPUs are up and parked. Everything is checked and
  * built before anything starts; the first cause against it is printed and nothing is started.
  */
-#include "arch/x86_64/device_irq.h"
+#include "arch/x86_64/irq.h"
 #include "arch/x86_64/percpu.h"
 #include "arch/x86_64/svm/svm.h"
 #include "arch/x86_64/vmx/vmx.h"
@@ -126,13 +126,11 @@ static bool create_partitions(const struct boot_info *b, struct refusal *r)
 		partitions[partition_count++] = &partition[i];
 	}
 	/* First those that want RAM at certain addresses. */
-	for (unsigned i = 0; i < config.guests; i++) {
-		if (config.guest[i].dma == DMA_UNSAFE_IDENTITY && !create_partition(b, i, r)) {
-			return false;
-		}
-	}
-	for (unsigned i = 0; i < config.guests; i++) {
-		if (config.guest[i].dma != DMA_UNSAFE_IDENTITY && !create_partition(b, i, r)) {
+	for (unsigned n = 0; n < 2 * config.guests; n++) {
+		unsigned i = n % config.guests;
+		bool first = config.guest[i].dma == DMA_UNSAFE_IDENTITY;
+
+		if (first == (n < config.guests) && !create_partition(b, i, r)) {
 			return false;
 		}
 	}
