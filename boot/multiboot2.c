@@ -4,26 +4,10 @@
  *
  * The loader is trusted to mean well, not to be right: whatever does not fit its tag is refused.
  */
+#include "hv/load/multiboot2.h"
 #include "boot/boot_info.h"
 #include "hv/lib/bytes.h"
 
-enum tag_type {
-	TAG_END = 0,
-	TAG_CMDLINE = 1,
-	TAG_LOADER = 2,
-	TAG_MODULE = 3,
-	TAG_MEMORY_MAP = 6,
-	TAG_FRAMEBUFFER = 8,
-	TAG_EFI32 = 11,
-	TAG_EFI64 = 12,
-	TAG_RSDP_OLD = 14,
-	TAG_RSDP_NEW = 15,
-	TAG_EFI_MEMORY_MAP = 17,
-	TAG_EFI_BOOT_SERVICES = 18,
-	TAG_LOAD_BASE = 21,
-};
-
-enum { INFO_HEADER = 8, TAG_HEADER = 8, TAG_ALIGN = 8 };
 enum { RSDP_OLD_SIZE = 20, RSDP_NEW_SIZE = 36, RSDP_CHECKSUM = 8, RSDP_REVISION = 15 };
 
 /* A memory map where it stands in the block; entries are decoded as they are needed. */
@@ -48,8 +32,7 @@ struct tag {
 
 static bool refuse_tag(struct parser *s, const struct tag *t, const char *why)
 {
-	return refuse(s->r, "boot information: tag %u at offset 0x%llx: %s", t->type,
-		      (unsigned long long)t->at, why);
+	return refuse(s->r, "boot information: tag %u at offset 0x%lx: %s", t->type, t->at, why);
 }
 
 /* --- memory --- */
@@ -79,9 +62,7 @@ static uint32_t bios_memory_type(uint32_t type)
 	return type >= MEMORY_RAM && type <= MEMORY_BAD ? type : (uint32_t)MEMORY_RESERVED;
 }
 
-/*
- * Entry i as [*base, *end) of whole pages: RAM shrinks to them, all else grows. False: empty.
- */
+/* Entry i as [*base, *end) of whole pages: RAM shrinks to them, all else grows. False: empty. */
 static bool raw_map_entry(const struct raw_map *m, uint32_t i, uint64_t *base, uint64_t *end,
 			  uint32_t *type)
 {
@@ -217,7 +198,7 @@ static const char *tag_string(const struct tag *t, uint32_t from, size_t *len)
 static bool take_cmdline(struct parser *s, const struct tag *t)
 {
 	size_t len;
-	const char *text = tag_string(t, TAG_HEADER, &len);
+	const char *text = tag_string(t, INFO_TAG_HEADER, &len);
 
 	if (!text) {
 		return refuse_tag(s, t, "the command line does not end");
@@ -232,7 +213,7 @@ static bool take_cmdline(struct parser *s, const struct tag *t)
 static bool take_loader(struct parser *s, const struct tag *t)
 {
 	size_t len;
-	const char *text = tag_string(t, TAG_HEADER, &len);
+	const char *text = tag_string(t, INFO_TAG_HEADER, &len);
 
 	if (!text) {
 		return refuse_tag(s, t, "the loader's name does not end");
@@ -327,8 +308,8 @@ static bool take_framebuffer(struct parser *s, const struct tag *t)
 static bool take_rsdp(struct parser *s, const struct tag *t)
 {
 	uint8_t *rsdp = s->b->rsdp;
-	uint32_t size = t->size - TAG_HEADER;
-	bool new = t->type == TAG_RSDP_NEW;
+	uint32_t size = t->size - INFO_TAG_HEADER;
+	bool new = t->type == INFO_RSDP_NEW;
 
 	if (size < (new ? RSDP_NEW_SIZE : RSDP_OLD_SIZE)) {
 		return refuse_tag(s, t, "too short for an RSDP");
@@ -337,7 +318,7 @@ static bool take_rsdp(struct parser *s, const struct tag *t)
 		return true;
 	}
 	memset(rsdp, 0, RSDP_NEW_SIZE);
-	memcpy(rsdp, t->p + TAG_HEADER, size < RSDP_NEW_SIZE ? size : (uint32_t)RSDP_NEW_SIZE);
+	memcpy(rsdp, t->p + INFO_TAG_HEADER, size < RSDP_NEW_SIZE ? size : (uint32_t)RSDP_NEW_SIZE);
 	if (size < RSDP_NEW_SIZE && rsdp[RSDP_REVISION]) {
 		rsdp[RSDP_CHECKSUM] = (uint8_t)(rsdp[RSDP_CHECKSUM] + rsdp[RSDP_REVISION]);
 		rsdp[RSDP_REVISION] = 0;
@@ -350,21 +331,21 @@ static bool take_rsdp(struct parser *s, const struct tag *t)
 static bool take_tag(struct parser *s, const struct tag *t)
 {
 	switch (t->type) {
-	case TAG_CMDLINE: return take_cmdline(s, t);
-	case TAG_LOADER: return take_loader(s, t);
-	case TAG_MODULE: return take_module(s, t);
-	case TAG_MEMORY_MAP: return take_map(s, t, &s->map, 20, false);
-	case TAG_EFI_MEMORY_MAP:
+	case INFO_CMDLINE: return take_cmdline(s, t);
+	case INFO_LOADER_NAME: return take_loader(s, t);
+	case INFO_MODULE: return take_module(s, t);
+	case INFO_MMAP: return take_map(s, t, &s->map, 20, false);
+	case INFO_EFI_MMAP:
 		s->b->efi = true;
 		return take_map(s, t, &s->efi_map, EFI_DESCRIPTOR_MIN, true);
-	case TAG_FRAMEBUFFER: return take_framebuffer(s, t);
-	case TAG_EFI32:
-	case TAG_EFI64: s->b->efi = true; return true;
-	case TAG_RSDP_OLD:
-	case TAG_RSDP_NEW: return take_rsdp(s, t);
-	case TAG_EFI_BOOT_SERVICES:
+	case INFO_FRAMEBUFFER: return take_framebuffer(s, t);
+	case INFO_EFI32:
+	case INFO_EFI64: s->b->efi = true; return true;
+	case INFO_RSDP_OLD:
+	case INFO_RSDP_NEW: return take_rsdp(s, t);
+	case INFO_EFI_BOOT_SERVICES:
 		return refuse_tag(s, t, "the loader has left the firmware's boot services running");
-	case TAG_LOAD_BASE:
+	case INFO_LOAD_BASE:
 		if (t->size < 12) {
 			return refuse_tag(s, t, "too short for a load base");
 		}
@@ -387,28 +368,26 @@ bool multiboot2_parse(struct boot_info *b, const void *blob, uint64_t size, stru
 	}
 	total = get_le32(p);
 	if (total > size) {
-		return refuse(r, "boot information: says 0x%x bytes, but has 0x%llx", total,
-			      (unsigned long long)size);
+		return refuse(r, "boot information: says 0x%x bytes, but has 0x%lx", total, size);
 	}
 	for (;;) {
 		struct tag t = {.at = at, .p = p + at};
 
-		if (!bytes_within(at, TAG_HEADER, total)) {
-			return refuse(r, "boot information: no end tag before offset 0x%llx",
-				      (unsigned long long)at);
+		if (!bytes_within(at, INFO_TAG_HEADER, total)) {
+			return refuse(r, "boot information: no end tag before offset 0x%lx", at);
 		}
 		t.type = get_le32(p + at);
 		t.size = get_le32(p + at + 4);
-		if (t.size < TAG_HEADER || !bytes_within(at, t.size, total)) {
+		if (t.size < INFO_TAG_HEADER || !bytes_within(at, t.size, total)) {
 			return refuse_tag(&s, &t, "its size does not fit");
 		}
-		if (t.type == TAG_END) {
+		if (t.type == INFO_END) {
 			break;
 		}
 		if (!take_tag(&s, &t)) {
 			return false;
 		}
-		at = ALIGN_UP(at + t.size, TAG_ALIGN);
+		at = ALIGN_UP(at + t.size, INFO_TAG_ALIGN);
 	}
 	if (s.efi_map.entry) {
 		return read_map(&s, &s.efi_map);

@@ -126,6 +126,7 @@ start32:
 	call make_tables
 	STAGE STAGE_TABLES, '2'
 	mov eax, cr4
+	and eax, ~(1 << 12)		; LA57: GRUB leaves it as firmware had it
 	or eax, 1 << 5			; PAE
 	mov cr4, eax
 	lea eax, [ebp + boot_tables_phys]

@@ -15,7 +15,15 @@ enum { RSDP_OLD_SIZE = 20, RSDP_NEW_SIZE = 36 };
 
 static bool refuse_table(const struct acpi_reader *s, const struct acpi_table *t, const char *why)
 {
-	return refuse(s->r, "ACPI: %s at 0x%llx: %s", t->name, (unsigned long long)t->at.v, why);
+	return refuse(s->r, "ACPI: %s at 0x%lx: %s", t->name, t->at.v, why);
+}
+
+void acpi_leave_out(const struct acpi_reader *s)
+{
+	if (s->a->left_outs < ACPI_LEFT_OUT) {
+		s->a->left_out[s->a->left_outs++] = *s->r;
+	}
+	s->r->text[0] = 0;
 }
 
 /* A signature as text: whatever cannot be printed becomes a question mark. */
@@ -33,8 +41,7 @@ static bool peek_table(const struct acpi_reader *s, hpa_t at, char name[5])
 	const uint8_t *p = s->map(s->ctx, at, ACPI_TABLE_HEADER);
 
 	if (!p) {
-		return refuse(s->r, "ACPI: table at 0x%llx: cannot be read",
-			      (unsigned long long)at.v);
+		return refuse(s->r, "ACPI: table at 0x%lx: cannot be read", at.v);
 	}
 	table_name(name, p);
 	return true;
@@ -64,9 +71,8 @@ bool acpi_map_table(const struct acpi_reader *s, hpa_t at, const char *name, uin
 	}
 	t->len = get_le32(t->p + 4);
 	if (t->len < least || t->len > TABLE_MAX) {
-		return refuse(s->r, "ACPI: %s at 0x%llx: length 0x%x is out of range (0x%x-0x%llx)",
-			      name, (unsigned long long)at.v, t->len, least,
-			      (unsigned long long)TABLE_MAX);
+		return refuse(s->r, "ACPI: %s at 0x%lx: length 0x%x is out of range (0x%x-0x%lx)",
+			      name, at.v, t->len, least, TABLE_MAX);
 	}
 	t->p = s->map(s->ctx, at, t->len);
 	if (!t->p) {
@@ -85,7 +91,7 @@ enum madt_type {
 	MADT_X2APIC = 9,
 };
 
-enum { MADT_HEADER = 44, MADT_PCAT_COMPAT = BIT(0), CPU_ENABLED = BIT(0), CPU_LATER = BIT(1) };
+enum { MADT_HEADER = 44, CPU_ENABLED = BIT(0), CPU_LATER = BIT(1) };
 
 /* A CPU may be listed as LAPIC and as x2APIC: it counts once. */
 static void add_cpu(struct acpi_info *a, uint32_t apic_id, uint32_t flags)
@@ -111,7 +117,10 @@ static bool add_ioapic(const struct acpi_reader *s, const struct acpi_table *t, 
 	struct acpi_info *a = s->a;
 
 	if (a->ioapics == ACPI_IOAPICS) {
-		return refuse_table(s, t, "too many I/O APICs");
+		refuse(s->r, "ACPI: %s at 0x%llx: more I/O APICs than can be used; number %u",
+		       t->name, (unsigned long long)t->at.v, e[2]);
+		acpi_leave_out(s);
+		return true;
 	}
 	a->ioapic[a->ioapics].id = e[2];
 	a->ioapic[a->ioapics].base = hpa(get_le32(e + 4));
@@ -185,15 +194,14 @@ static bool parse_madt(const struct acpi_reader *s)
 		return false;
 	}
 	s->a->lapic = hpa(get_le32(t.p + 36));
-	s->a->legacy_pic = get_le32(t.p + 40) & MADT_PCAT_COMPAT;
 	for (uint32_t at = MADT_HEADER; at < t.len; at += t.p[at + 1]) {
 		uint32_t left = t.len - at;
 
 		if (left < 2 || t.p[at + 1] > left || t.p[at + 1] < madt_entry_least(t.p[at])) {
 			return refuse(s->r,
-				      "ACPI: APIC at 0x%llx: the length of the entry at offset "
-				      "0x%x does not fit",
-				      (unsigned long long)t.at.v, at);
+				      "ACPI: APIC at 0x%lx: the length of the entry at offset 0x%x "
+				      "does not fit",
+				      t.at.v, at);
 		}
 		if (!take_madt_entry(s, &t, t.p + at)) {
 			return false;
@@ -204,7 +212,7 @@ static bool parse_madt(const struct acpi_reader *s)
 
 /* --- MCFG: PCI Firmware Specification, "MCFG Table Description" --- */
 
-static bool parse_mcfg(const struct acpi_reader *s)
+static void parse_mcfg(const struct acpi_reader *s)
 {
 	enum { HEADER = 44, ENTRY = 16 };
 	struct acpi_info *a = s->a;
@@ -212,16 +220,19 @@ static bool parse_mcfg(const struct acpi_reader *s)
 	struct acpi_table t;
 
 	if (!mcfg.v) {
-		return true;
+		return;
 	}
 	if (!acpi_map_table(s, mcfg, "MCFG", HEADER, &t)) {
-		return false;
+		acpi_leave_out(s);
+		return;
 	}
 	for (uint32_t at = HEADER; at + ENTRY <= t.len && a->mcfgs < ACPI_MCFGS; at += ENTRY) {
 		const uint8_t *e = t.p + at;
 
 		if (e[11] < e[10]) {
-			return refuse_table(s, &t, "a bus range ends before it starts");
+			refuse_table(s, &t, "a bus range ends before it starts");
+			acpi_leave_out(s);
+			continue;
 		}
 		a->mcfg[a->mcfgs].base = get_le64(e);
 		a->mcfg[a->mcfgs].segment = get_le16(e + 8);
@@ -229,28 +240,27 @@ static bool parse_mcfg(const struct acpi_reader *s)
 		a->mcfg[a->mcfgs].bus_last = e[11];
 		a->mcfgs++;
 	}
-	return true;
 }
 
 /* --- RSDP and the root table --- */
 
 /* Tables with one name, as SSDTs are, count once: there is always room for the others. */
-static bool take_root_entry(const struct acpi_reader *s, uint64_t at)
+static void take_root_entry(const struct acpi_reader *s, uint64_t at)
 {
 	struct acpi_info *a = s->a;
 	char name[5];
 
 	if (!at) {
-		return true; /* seen in the wild: an empty slot */
+		return; /* seen in the wild: an empty slot */
 	}
 	if (!peek_table(s, hpa(at), name)) {
-		return false;
+		acpi_leave_out(s);
+		return;
 	}
 	if (!acpi_find_table(a, name).v && a->tables < ACPI_TABLES) {
 		memcpy(a->table[a->tables].name, name, 4);
 		a->table[a->tables++].at = hpa(at);
 	}
-	return true;
 }
 
 static bool parse_root(const struct acpi_reader *s, hpa_t root, bool extended)
@@ -262,9 +272,7 @@ static bool parse_root(const struct acpi_reader *s, hpa_t root, bool extended)
 		return false;
 	}
 	for (uint32_t at = ACPI_TABLE_HEADER; at + step <= t.len; at += step) {
-		if (!take_root_entry(s, extended ? get_le64(t.p + at) : get_le32(t.p + at))) {
-			return false;
-		}
+		take_root_entry(s, extended ? get_le64(t.p + at) : get_le32(t.p + at));
 	}
 	return true;
 }
@@ -298,5 +306,10 @@ bool acpi_parse(struct acpi_info *a, const uint8_t rsdp[36], acpi_map_fn map, vo
 	struct acpi_reader s = {.a = a, .map = map, .ctx = ctx, .r = r};
 
 	memset(a, 0, sizeof(*a));
-	return parse_rsdp(&s, rsdp) && parse_madt(&s) && parse_mcfg(&s) && acpi_parse_fadt(&s);
+	if (!parse_rsdp(&s, rsdp) || !parse_madt(&s)) {
+		return false;
+	}
+	parse_mcfg(&s);
+	acpi_parse_fadt(&s);
+	return true;
 }

@@ -13,8 +13,6 @@ enum dmar_scope_type {
 	DMAR_ENDPOINT = 1,
 	DMAR_BRIDGE = 2, /* with everything behind it */
 	DMAR_IOAPIC = 3,
-	DMAR_HPET = 4,
-	DMAR_ACPI_DEVICE = 5,
 };
 
 /* A device by its way from a bus: each step but the last is a bridge. */
@@ -34,9 +32,7 @@ struct dmar_scopes {
 };
 
 struct dmar_info {
-	unsigned address_bits; /* of the widest DMA */
 	bool remaps_interrupts;
-	bool x2apic_opt_out;
 	struct dmar_unit {
 		hpa_t base;
 		uint16_t segment;
@@ -51,8 +47,6 @@ struct dmar_info {
 		struct dmar_scopes scopes;
 	} range[DMAR_RANGES];
 	unsigned ranges;
-	unsigned ats_ports; /* ATSR structures; nobody is given the right to translate, so only told
-			     */
 	struct dmar_scope scope[DMAR_SCOPES];
 	unsigned scopes;
 };

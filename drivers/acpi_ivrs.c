@@ -20,16 +20,14 @@ enum ivrs_type {
 enum { IVRS_HEADER = 48, IVRS_MAX = 65536 };
 enum { IVHD_10_SIZE = 24, IVHD_11_SIZE = 40, IVMD_SIZE = 32, BLOCK_SIZE = 4 };
 /* Bit 0, "unity", is what all of them mean to us. */
-enum { IVMD_READ = BIT(1), IVMD_WRITE = BIT(2), IVMD_EXCLUSION = BIT(3) };
+enum { IVMD_WRITE = BIT(2), IVMD_EXCLUSION = BIT(3) };
 
 /* Device entries; the two top bits of a type tell its length. */
 enum ivhd_entry {
-	ENTRY_PAD = 0,
 	ENTRY_ALL = 1,
 	ENTRY_SELECT = 2,
 	ENTRY_START = 3,
 	ENTRY_END = 4,
-	ENTRY_PAD_8 = 64,
 	ENTRY_ALIAS_SELECT = 66,
 	ENTRY_ALIAS_START = 67,
 	ENTRY_EXT_SELECT = 70,
@@ -38,7 +36,7 @@ enum ivhd_entry {
 	ENTRY_ACPI = 240,
 };
 
-enum { SPECIAL_IOAPIC = 1, SPECIAL_HPET = 2, ENTRY_ACPI_SIZE = 22 };
+enum { SPECIAL_IOAPIC = 1, ENTRY_ACPI_SIZE = 22 };
 
 struct ivrs_reader {
 	struct ivrs_info *v;
@@ -48,8 +46,8 @@ struct ivrs_reader {
 
 static bool refuse_at(const struct ivrs_reader *s, const uint8_t *e, const char *why)
 {
-	return refuse(s->r, "ACPI: IVRS at 0x%llx: block at offset 0x%x: %s",
-		      (unsigned long long)s->t->at.v, (unsigned)(e - s->t->p), why);
+	return refuse(s->r, "ACPI: IVRS at 0x%lx: block at offset 0x%x: %s", s->t->at.v,
+		      (unsigned)(e - s->t->p), why);
 }
 
 static bool is_ivhd(uint8_t type)
@@ -94,18 +92,9 @@ static bool add_device(const struct ivrs_reader *s, const uint8_t *block, struct
 
 static bool add_special(const struct ivrs_reader *s, const uint8_t *block, const uint8_t *e)
 {
-	uint16_t bdf = get_le16(e + 5);
+	const struct ivrs_device d = {.kind = IVRS_IOAPIC, .id = e[4], .first = get_le16(e + 5)};
 
-	if (e[7] != SPECIAL_IOAPIC && e[7] != SPECIAL_HPET) {
-		return true;
-	}
-	return add_device(s, block,
-			  (struct ivrs_device){
-				  .kind = e[7] == SPECIAL_IOAPIC ? IVRS_IOAPIC : IVRS_HPET,
-				  .id = e[4],
-				  .first = bdf,
-				  .last = bdf,
-			  });
+	return e[7] != SPECIAL_IOAPIC || add_device(s, block, d);
 }
 
 /* `open`: a range that has begun and waits for its end. */
@@ -184,8 +173,6 @@ static bool take_unit(const struct ivrs_reader *s, const uint8_t *e)
 	*u = (struct ivrs_unit){.base = hpa(get_le64(e + 8)),
 				.segment = get_le16(e + 16),
 				.bdf = get_le16(e + 4),
-				.capability = get_le16(e + 6),
-				.type = e[0],
 				.first = v->devices};
 	/* The registers take 512 KiB with counters, and firmware may say bit 0: enabled. */
 	if (!u->base.v || u->base.v & PAGE_MASK || u->base.v >> 52) {
@@ -221,7 +208,6 @@ static bool take_range(const struct ivrs_reader *s, const uint8_t *e)
 		.base = ALIGN_DOWN(base, (uint64_t)PAGE_SIZE),
 		.end = ALIGN_UP(base + size, (uint64_t)PAGE_SIZE),
 		/* An exclusion range is one where nothing is checked. */
-		.read = e[1] & (IVMD_READ | IVMD_EXCLUSION),
 		.write = e[1] & (IVMD_WRITE | IVMD_EXCLUSION),
 	};
 	if (range->last < range->first) {
@@ -294,6 +280,5 @@ bool acpi_parse_ivrs(struct ivrs_info *v, const struct acpi_info *a, acpi_map_fn
 			return false;
 		}
 	}
-	return v->units ||
-	       refuse(r, "ACPI: IVRS at 0x%llx: names no unit", (unsigned long long)t.at.v);
+	return v->units || refuse(r, "ACPI: IVRS at 0x%lx: names no unit", t.at.v);
 }

@@ -9,6 +9,7 @@
 #include "hv/host.h"
 #include "hv/lib/string.h"
 #include "hv/log.h"
+#include "hv/pci.h"
 
 struct amdvi amdvi;
 
@@ -27,11 +28,11 @@ void amdvi_write(const struct amdvi_unit *u, unsigned offset, uint64_t value)
 	host_mmio_write((volatile uint8_t *)u->at + offset, 8, value);
 }
 
-bool amdvi_wait(const struct amdvi_unit *u, unsigned offset, uint64_t mask, uint64_t want)
+bool amdvi_wait(const struct amdvi_unit *u, uint64_t bits)
 {
 	uint64_t limit = host_tsc() + host_tsc_hz;
 
-	while ((amdvi_read(u, offset) & mask) != want) {
+	while (amdvi_read(u, AMDVI_STATUS) & bits) {
 		if (host_tsc() > limit) {
 			return false;
 		}
@@ -45,9 +46,9 @@ bool amdvi_wait(const struct amdvi_unit *u, unsigned offset, uint64_t mask, uint
 bool amdvi_refuse(struct refusal *r, const struct amdvi_unit *u, const char *why)
 {
 	return refuse(r,
-		      "the AMD-Vi unit at 0x%llx %s; `iommu=off` on Mullion's command line "
-		      "starts without it",
-		      (unsigned long long)u->acpi->base.v, why);
+		      "the AMD-Vi unit at 0x%lx %s; `iommu=off` on Mullion's command line starts "
+		      "without it",
+		      u->acpi->base.v, why);
 }
 
 static bool map_unit(struct amdvi_unit *u, struct refusal *r)
@@ -60,11 +61,9 @@ static bool map_unit(struct amdvi_unit *u, struct refusal *r)
 	if (u->ext == UINT64_MAX) {
 		return amdvi_refuse(r, u, "does not answer");
 	}
-	log_line(
-		"AMD-Vi: unit at 0x%lx, device %02x:%02x.%x: %u-bit addresses, %u levels, pages to "
-		"1 GiB, features 0x%lx",
-		u->acpi->base.v, u->acpi->bdf >> 8, u->acpi->bdf >> 3 & 31, u->acpi->bdf & 7, 48,
-		amdvi_npt_format.levels, u->ext);
+	log_line("AMD-Vi: unit at 0x%lx, device %02x:%02x.%x: 48-bit addresses, %u levels, pages "
+		 "to 1 GiB, features 0x%lx",
+		 u->acpi->base.v, BDF_PARTS(u->acpi->bdf), amdvi_npt_format.levels, u->ext);
 	return true;
 }
 
@@ -162,7 +161,7 @@ static bool stop(struct amdvi_unit *u, struct refusal *r)
 		log_line("AMD-Vi: unit at 0x%lx: firmware left it on", u->acpi->base.v);
 	}
 	amdvi_write(u, AMDVI_CONTROL, keep | (control & AMDVI_ON));
-	if (!amdvi_wait(u, AMDVI_STATUS, AMDVI_LOG_RUNS | AMDVI_COMMANDS_RUN, 0)) {
+	if (!amdvi_wait(u, AMDVI_LOG_RUNS | AMDVI_COMMANDS_RUN)) {
 		return amdvi_refuse(r, u, "does not stop");
 	}
 	amdvi_write(u, AMDVI_CONTROL, keep);
@@ -212,7 +211,7 @@ static bool take_fault(struct iommu_fault *f)
 {
 	for (unsigned i = 0; i < amdvi.ivrs.units; i++) {
 		if (amdvi_take_event(&amdvi.unit[i], f)) {
-			f->owned = amdvi_owned(f->bdf);
+			f->owned = iommu_owned(f->bdf);
 			return true;
 		}
 	}

@@ -36,7 +36,6 @@ enum amdvi_control {
 	AMDVI_ON = BIT(0),
 	AMDVI_EVENT_LOG = BIT(2),
 	AMDVI_EVENT_INTERRUPT = BIT(3),
-	AMDVI_WAIT_INTERRUPT = BIT(4),
 	AMDVI_COHERENT = BIT(10), /* looks into caches when it reads the device table */
 	AMDVI_COMMAND_BUFFER = BIT(12),
 };
@@ -53,10 +52,8 @@ enum {
 };
 
 /* EXTENDED */
-#define AMDVI_EXT_X2APIC   BIT(2)
 #define AMDVI_EXT_ALL	   BIT(6) /* INVALIDATE_IOMMU_ALL */
 #define AMDVI_EXT_COUNTERS BIT(9)
-#define AMDVI_EXT_LEVELS   FIELD(11, 10) /* four and more */
 
 /* --- memory --- */
 
@@ -110,7 +107,6 @@ struct amdvi {
 	struct amdvi_unit unit[IVRS_UNITS];
 	bool remapping;		    /* interrupts */
 	struct amdvi_device *table; /* of segment 0 */
-	unsigned functions;	    /* that were attached once */
 };
 extern struct amdvi amdvi;
 
@@ -121,15 +117,14 @@ struct amdvi_device amdvi_entry(const struct iommu_domain *d, uint64_t interrupt
 
 uint64_t amdvi_read(const struct amdvi_unit *u, unsigned offset);
 void amdvi_write(const struct amdvi_unit *u, unsigned offset, uint64_t value);
-/* Waits until (register & mask) == want, for a second at most. */
-bool amdvi_wait(const struct amdvi_unit *u, unsigned offset, uint64_t mask, uint64_t want);
+/* Waits until these bits of STATUS are 0, for a second at most. */
+bool amdvi_wait(const struct amdvi_unit *u, uint64_t bits);
 
 /* --- amdvi_device.c: of struct iommu_ops --- */
 
 bool amdvi_domain_create(const struct addrspace *as, struct iommu_domain **d, struct refusal *r);
 bool amdvi_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r);
 void amdvi_quiet(uint16_t bdf);
-bool amdvi_owned(uint16_t bdf); /* requests that carry bdf come from a partition's device */
 bool amdvi_msi(uint16_t bdf, unsigned index, uint32_t apic_id, uint8_t vector, uint64_t *address,
 	       uint32_t *data);
 bool amdvi_pin(uint8_t id, unsigned pin, uint32_t apic_id, uint8_t vector, bool level,
@@ -156,7 +151,6 @@ uint32_t amdvi_remap_entry(uint32_t apic_id, uint8_t vector);
 
 /* --- amdvi_event.c --- */
 
-void amdvi_decode_event(const struct amdvi_pair *event, struct iommu_fault *f);
 void amdvi_events_init(struct amdvi_unit *u);
 bool amdvi_take_event(struct amdvi_unit *u, struct iommu_fault *f);
 /* The unit's own interrupt, by the MSI capability of its PCI function. */

@@ -1,5 +1,5 @@
 /*
- * The HPET, which Mullion does not use: its interrupts must not arrive.
+ * The HPET. Its interrupts must not arrive; its counter is the last clock to measure the TSC by.
  */
 #pragma once
 
@@ -10,3 +10,10 @@
  * them on. The counter goes on. Boot CPU, before interrupts are routed.
  */
 void hpet_silence(const struct acpi_info *a, acpi_map_fn map, void *ctx);
+
+struct hpet_clock {
+	volatile uint8_t *counter; /* its low 32 bits */
+	uint32_t hz;
+};
+/* Starts the counter if it stands. False: there is none. */
+bool hpet_clock_start(struct hpet_clock *c, const struct acpi_info *a, acpi_map_fn map, void *ctx);

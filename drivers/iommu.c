@@ -5,17 +5,23 @@
 #include "drivers/iommu.h"
 #include "arch/x86_64/asm.h"
 #include "hv/host.h"
+#include "hv/pci.h"
+#include "hv/pci_group.h"
 
 const struct iommu_ops *iommu;
 
 static const struct iommu_machine *machine;
-static struct iommu_domain domain[MAX_GUESTS];
+static struct iommu_domain domain[MAX_GUESTS], firmware;
 static unsigned domains;
+
+struct iommu_function iommu_function[IOMMU_FUNCTIONS];
+unsigned iommu_functions;
 
 bool iommu_probe(const struct iommu_machine *m, struct refusal *r)
 {
 	machine = m;
 	domains = 0;
+	iommu_functions = 0;
 	iommu = NULL;
 	if (acpi_find_table(m->acpi, "DMAR").v) {
 		iommu = vtd_probe(m, r) ? &vtd_ops : NULL;
@@ -37,9 +43,9 @@ static bool map_ram(struct iommu_domain *d, unsigned bits, struct refusal *r)
 		}
 		if (bits < 64 && (range->base.v + range->size - 1) >> bits) {
 			return refuse(r,
-				      "RAM at guest-physical 0x%llx is beyond the %u bits that "
+				      "RAM at guest-physical 0x%lx is beyond the %u bits that "
 				      "devices can address through the IOMMU",
-				      (unsigned long long)range->base.v, bits);
+				      range->base.v, bits);
 		}
 		if (!npt_add(&d->npt, range, r)) {
 			return false;
@@ -48,10 +54,18 @@ static bool map_ram(struct iommu_domain *d, unsigned bits, struct refusal *r)
 	return true;
 }
 
+static const struct addrspace nothing;
+
+bool iommu_domain_firmware(const struct npt_format *f, struct iommu_domain **out, struct refusal *r)
+{
+	firmware = (struct iommu_domain){.as = &nothing, .id = IOMMU_FIRMWARE};
+	*out = &firmware;
+	return npt_build(&firmware.npt, f, &nothing, r);
+}
+
 bool iommu_domain_make(const struct npt_format *f, unsigned bits, const struct addrspace *as,
 		       struct iommu_domain **out, struct refusal *r)
 {
-	static const struct addrspace nothing;
 	struct iommu_domain *d = &domain[domains];
 
 	if (domains == MAX_GUESTS) {
@@ -85,19 +99,16 @@ bool iommu_domain_reserve(struct iommu_domain *d, uint16_t bdf, uint64_t base, u
 
 	if (what || end - base > (uint64_t)MOST * PAGE_SIZE) {
 		return refuse(
-			r,
-			"firmware reserved 0x%llx-0x%llx for device %02x:%02x.%x, but there is %s",
-			(unsigned long long)base, (unsigned long long)end - 1, bdf >> 8,
-			bdf >> 3 & 31, bdf & 7, what ? what : "too much of it");
+			r, "firmware reserved 0x%lx-0x%lx for device %02x:%02x.%x, but there is %s",
+			base, end - 1, BDF_PARTS(bdf), what ? what : "too much of it");
 	}
 	for (uint64_t at = base; at < end; at += PAGE_SIZE) {
 		if (addrspace_find(d->as, gpa(at))) {
 			return refuse(
 				r,
-				"firmware reserved 0x%llx-0x%llx for device %02x:%02x.%x, "
-				"where the guest has memory; give the guest less or more of it",
-				(unsigned long long)base, (unsigned long long)end - 1, bdf >> 8,
-				bdf >> 3 & 31, bdf & 7);
+				"firmware reserved 0x%lx-0x%lx for device %02x:%02x.%x, where the "
+				"guest has memory; give the guest less or more of it",
+				base, end - 1, BDF_PARTS(bdf));
 		}
 	}
 	for (uint64_t at = base; at < end; at += PAGE_SIZE) {
@@ -108,34 +119,62 @@ bool iommu_domain_reserve(struct iommu_domain *d, uint16_t bdf, uint64_t base, u
 	return true;
 }
 
-/* --- config space: PCI Local Bus Specification 3.0, "Configuration Mechanism" --- */
+/* --- functions --- */
 
-enum { CONFIG_ADDRESS = 0xcf8, CONFIG_DATA = 0xcfc };
-
-static void select_config(uint16_t bdf, unsigned offset)
+struct iommu_function *iommu_find(uint16_t bdf)
 {
-	host_out(CONFIG_ADDRESS, 4, (uint32_t)BIT(31) | (uint32_t)bdf << 8 | (offset & 0xfc));
+	for (unsigned i = 0; i < iommu_functions; i++) {
+		if (iommu_function[i].bdf == bdf) {
+			return &iommu_function[i];
+		}
+	}
+	return NULL;
 }
 
-uint32_t iommu_config_read(uint16_t bdf, unsigned offset)
+struct iommu_function *iommu_enter(uint16_t bdf, int unit, struct refusal *r)
 {
-	select_config(bdf, offset);
-	return host_in(CONFIG_DATA, 4);
+	struct iommu_function *f = &iommu_function[iommu_functions];
+
+	if (unit < 0) {
+		refuse(r, "no %s unit covers device %02x:%02x.%x", iommu->name, BDF_PARTS(bdf));
+		return NULL;
+	}
+	if (iommu_functions == IOMMU_FUNCTIONS) {
+		refuse(r, "more than %u devices belong to partitions", IOMMU_FUNCTIONS);
+		return NULL;
+	}
+	iommu_functions++;
+	*f = (struct iommu_function){
+		.bdf = bdf, .carried = pci_requester(bdf), .unit = (unsigned)unit};
+	return f;
 }
 
-void iommu_config_write(uint16_t bdf, unsigned offset, uint32_t value)
+bool iommu_owned(uint16_t bdf)
 {
-	select_config(bdf, offset);
-	host_out(CONFIG_DATA, 4, value);
+	for (unsigned i = 0; i < iommu_functions; i++) {
+		const struct iommu_function *f = &iommu_function[i];
+
+		if (f->domain && (f->bdf == bdf || f->carried == bdf)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool iommu_is_shared(const struct iommu_function *f)
+{
+	for (unsigned i = 0; i < iommu_functions; i++) {
+		const struct iommu_function *o = &iommu_function[i];
+
+		if (o != f && o->domain && (o->carried == f->carried || o->bdf == f->carried)) {
+			return true;
+		}
+	}
+	return false;
 }
 
 void iommu_flush(const void *p, size_t size)
 {
-	enum { LINE = 64 /* the least that any x86 CPU has */ };
-	uintptr_t at = ALIGN_DOWN((uintptr_t)p, (uintptr_t)LINE), end = (uintptr_t)p + size;
-
-	for (; at < end; at += LINE) {
-		clflush((const void *)at);
-	}
+	clflush(p, size);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }

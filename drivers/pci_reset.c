@@ -8,7 +8,15 @@
 #include "drivers/pci_access.h"
 #include "hv/pci.h"
 
-enum { AF_CONTROL = 4, AF_FLR = 1, BRIDGE_RESET = BIT(6), STATE_D3 = 3, ABSENT = 0xffff };
+enum {
+	AF_CONTROL = 4,
+	AF_FLR = 1,
+	AF_STATUS = 5,
+	AF_PENDING = 1,
+	BRIDGE_RESET = BIT(6),
+	STATE_D3 = 3,
+	ABSENT = 0xffff
+};
 enum { SETTLE_US = 100000, POLL_US = 10000, POLLS = 100 };
 
 /* What firmware has set up and a reset clears. The command register is written last. */
@@ -35,15 +43,20 @@ static bool wait_answer(const struct pci_function *f)
 	return false;
 }
 
-/* What the device has begun must end before a reset. */
+static bool is_pending(const struct pci_function *f)
+{
+	return (f->cap_pcie &&
+		(pci_read(f->bdf, f->cap_pcie + PCIE_DEVICE_STATUS, 2) & PCIE_PENDING)) ||
+	       (f->cap_af && (pci_read(f->bdf, f->cap_af + AF_STATUS, 1) & AF_PENDING));
+}
+
+/*
+ * What the device has begun must end before a reset. Reading from it also waits for what it has
+ * written: its answer comes behind that.
+ */
 static void wait_transactions(const struct pci_function *f)
 {
-	unsigned status = f->cap_pcie + PCIE_DEVICE_STATUS;
-
-	for (unsigned i = 0; i < POLLS / 10 && f->cap_pcie; i++) {
-		if (!(pci_read(f->bdf, status, 2) & PCIE_PENDING)) {
-			return;
-		}
+	for (unsigned i = 0; i < POLLS / 10 && is_pending(f); i++) {
 		pci_delay_us(POLL_US);
 	}
 }
@@ -145,8 +158,7 @@ static bool reset(const struct pci_function *f)
 	return bridge && reset_bus(f, bridge) && was_reset(f, command);
 }
 
-/* Max_Payload_Size must fit the bridges above; a register of all ones is of a device that is gone.
- */
+/* Max_Payload_Size must fit the bridges above; all ones: the device is gone. */
 static void restore_payload(const struct pci_function *f, uint32_t saved)
 {
 	unsigned at = f->cap_pcie + PCIE_DEVICE_CONTROL;
@@ -176,13 +188,14 @@ bool pci_reset_function(const struct pci_function *f)
 	}
 	command = pci_read(f->bdf, PCI_COMMAND, 2);
 	command = (command & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY)) | PCI_COMMAND_INTX_OFF;
-	if (f->cap_pm && !set_power(f, 0)) {
-		return false;
-	}
 	for (unsigned i = 0; i < ARRAY_SIZE(header); i++) {
 		saved[i] = pci_read(f->bdf, header[i].offset, header[i].size);
 	}
 	control = f->cap_pcie ? pci_read(f->bdf, f->cap_pcie + PCIE_DEVICE_CONTROL, 2) : 0;
+	/* Firmware may have put it to sleep, and waking up can be a reset already. */
+	if (f->cap_pm && !set_power(f, 0)) {
+		return false;
+	}
 	pci_write(f->bdf, PCI_COMMAND, 2, command);
 	wait_transactions(f);
 	done = reset(f);
@@ -190,7 +203,9 @@ bool pci_reset_function(const struct pci_function *f)
 		return false;
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(header); i++) {
-		pci_write(f->bdf, header[i].offset, header[i].size, saved[i]);
+		/* Nobody reads a ROM any more: what it decodes may be another's. */
+		pci_write(f->bdf, header[i].offset, header[i].size,
+			  saved[i] & (header[i].offset == PCI_ROM ? ~(uint32_t)PCI_ROM_ON : ~0u));
 	}
 	restore_payload(f, control);
 	restore_acs(f);

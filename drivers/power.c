@@ -72,10 +72,7 @@ static void reset_by_keyboard_controller(void)
 
 static NORETURN void triple_fault(void)
 {
-	static const struct __attribute__((packed)) {
-		uint16_t limit;
-		uint64_t base;
-	} none = {0, 0};
+	static const struct table_register none;
 
 	for (;;) {
 		__asm__ volatile("lidt %0; ud2" : : "m"(none));

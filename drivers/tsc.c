@@ -2,10 +2,12 @@
  * TSC frequency: see tsc.h. Called by boot/main.c; delays by smp.c.
  *
  * What CPUID says is only believed when a timer of known frequency agrees: emulators pass on the
- * leaf of the part that they imitate. The timer is the ACPI PM timer, else channel 2 of the 8254.
+ * leaf of the part that they imitate. The timer is the ACPI PM timer, else channel 2 of the 8254,
+ * else the HPET: firmware of small machines turns one or the other off to save power.
  */
 #include "drivers/tsc.h"
 #include "arch/x86_64/asm.h"
+#include "drivers/hpet.h"
 #include "hv/host.h"
 #include "hv/log.h"
 
@@ -24,6 +26,8 @@ enum {
 	READS = 8,
 	PATIENCE = 10000000, /* reads of a timer that may stand still */
 };
+/* TSC ticks without one of the timer: on the fastest CPU many times what a run lasts. */
+#define PATIENCE_TICKS 2000000000ull
 
 uint64_t host_tsc_hz;
 
@@ -31,7 +35,8 @@ struct reference {
 	const char *name;
 	uint32_t hz;
 	uint32_t mask;
-	uint16_t pm_port; /* 0: the 8254 */
+	uint16_t pm_port;	/* the PM timer's */
+	volatile uint8_t *hpet; /* its counter; neither: the 8254 */
 };
 
 struct instant {
@@ -45,6 +50,9 @@ static uint32_t reference_ticks(const struct reference *r)
 
 	if (r->pm_port) {
 		return in32(r->pm_port) & r->mask;
+	}
+	if (r->hpet) {
+		return (uint32_t)host_mmio_read(r->hpet, 4);
 	}
 	out8(PIT_COMMAND, PIT_LATCH);
 	lo = in8(PIT_CHANNEL_2);
@@ -78,14 +86,14 @@ static uint64_t measure(const struct reference *r)
 	uint32_t ticks = 0;
 
 	for (unsigned i = 0; ticks < r->hz / RUN_DIVISOR; i++) {
-		if (i == PATIENCE) {
+		if (i == PATIENCE || (!ticks && rdtsc() - first.tsc > PATIENCE_TICKS)) {
 			return 0;
 		}
 		ticks = (reference_ticks(r) - first.ticks) & r->mask;
 	}
 	last = instant_now(r);
 	ticks = (last.ticks - first.ticks) & r->mask;
-	return (last.tsc - first.tsc) * r->hz / ticks;
+	return ticks ? (last.tsc - first.tsc) * r->hz / ticks : 0;
 }
 
 /* The median: a run may be disturbed by whatever runs beneath us. */
@@ -129,6 +137,26 @@ static uint64_t cpuid_hz(void)
 	return id[0] && id[1] && id[2] ? (uint64_t)id[2] * id[1] / id[0] : 0;
 }
 
+/*
+ * The base frequency, of CPUs whose TSC runs at it: right to some tenths of a percent, for where
+ * there is nothing else (Intel SDM vol. 3, "Determining the Processor Base Frequency").
+ */
+static uint64_t cpuid_base_hz(void)
+{
+	uint32_t id[4];
+
+	cpuid(0, 0, id);
+	if (id[0] < 0x16) {
+		return 0;
+	}
+	cpuid(0x15, 0, id);
+	if (!id[0] || !id[1]) {
+		return 0;
+	}
+	cpuid(0x16, 0, id);
+	return (id[0] & 0xffff) * 1000000ull;
+}
+
 static bool agree(uint64_t a, uint64_t b)
 {
 	uint64_t difference = a > b ? a - b : b - a;
@@ -136,26 +164,52 @@ static bool agree(uint64_t a, uint64_t b)
 	return difference < b / 200; /* half a percent */
 }
 
-bool tsc_calibrate(const struct acpi_info *a)
+/* By the first clock that runs; 0: none does. */
+static uint64_t measure_by_any(const struct acpi_info *a, acpi_map_fn map, void *ctx,
+			       const char **name)
 {
-	struct reference pm = {"PM timer", PM_HZ, a->pm_timer_32bit ? 0xffffffff : 0xffffff,
-			       a->pm_timer};
-	struct reference pit = {"8254", PIT_HZ, 0xffff, 0};
-	const struct reference *used = &pm;
-	uint64_t measured = a->pm_timer ? measure_often(&pm) : 0;
+	struct reference pm = {.name = "PM timer",
+			       .hz = PM_HZ,
+			       .mask = a->pm_timer_32bit ? 0xffffffff : 0xffffff,
+			       .pm_port = a->pm_timer};
+	struct reference pit = {.name = "8254", .hz = PIT_HZ, .mask = 0xffff};
+	struct hpet_clock clock;
+	uint64_t hz = pm.pm_port ? measure_often(&pm) : 0;
+
+	*name = pm.name;
+	if (!hz) {
+		*name = pit.name;
+		pit_start();
+		hz = measure_often(&pit);
+	}
+	if (!hz && hpet_clock_start(&clock, a, map, ctx)) {
+		struct reference hpet = {
+			.name = "HPET", .hz = clock.hz, .mask = 0xffffffff, .hpet = clock.counter};
+
+		*name = hpet.name;
+		hz = measure_often(&hpet);
+	}
+	return hz;
+}
+
+bool tsc_calibrate(const struct acpi_info *a, acpi_map_fn map, void *ctx)
+{
+	const char *name;
+	uint64_t measured = measure_by_any(a, map, ctx, &name);
 	uint64_t told = cpuid_hz();
 
-	if (!measured) {
-		used = &pit;
-		pit_start();
-		measured = measure_often(&pit);
-	}
 	host_tsc_hz = told && (!measured || agree(told, measured)) ? told : measured;
+	if (!host_tsc_hz) {
+		host_tsc_hz = told = cpuid_base_hz();
+	}
 	if (!host_tsc_hz) {
 		return false;
 	}
 	log_line("TSC: %lu.%03lu MHz by %s", host_tsc_hz / 1000000, host_tsc_hz / 1000 % 1000,
-		 host_tsc_hz == told ? "CPUID" : used->name);
+		 host_tsc_hz == told ? "CPUID" : name);
+	if (!measured) {
+		log_line("TSC: no PM timer, 8254 or HPET runs that it could be compared with");
+	}
 	if (told && host_tsc_hz != told) {
 		log_line("TSC: CPUID says %lu.%03lu MHz, which is wrong", told / 1000000,
 			 told / 1000 % 1000);

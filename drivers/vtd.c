@@ -55,9 +55,9 @@ bool vtd_command(const struct vtd_unit *u, uint32_t command, bool on)
 bool vtd_refuse(struct refusal *r, const struct vtd_unit *u, const char *why)
 {
 	return refuse(r,
-		      "the VT-d unit at 0x%llx %s; `iommu=off` on Mullion's command line starts "
+		      "the VT-d unit at 0x%lx %s; `iommu=off` on Mullion's command line starts "
 		      "without it",
-		      (unsigned long long)u->acpi->base.v, why);
+		      u->acpi->base.v, why);
 }
 
 static unsigned register_bytes(const struct vtd_unit *u)
@@ -91,8 +91,8 @@ static void log_unit(const struct vtd_unit *u)
 	unsigned version = (unsigned)vtd_read(u, VTD_VERSION, 4);
 	struct npt_format f = vtd_npt_format(u->cap, u->ext);
 
-	log_line("VT-d: unit at 0x%lx: version %u.%u, %u-bit addresses, %u levels, pages to %s, "
-		 "%s invalidation%s%s%s%s",
+	log_line("VT-d: unit at 0x%lx: version %u.%u, %u-bit addresses, %u levels, pages to %s, %s "
+		 "invalidation%s%s%s%s",
 		 u->acpi->base.v, version >> 4 & 15, version & 15,
 		 (unsigned)field_get(VTD_CAP_GUEST_ADDRESS, u->cap) + 1, f.levels,
 		 f.gib_leaves	  ? "1 GiB"
@@ -200,8 +200,9 @@ static bool turn_off(const struct vtd_unit *u, uint32_t what)
 }
 
 /*
- * Translation that firmware left on stays on while the tables change under it, so that there is no
- * moment in which devices reach everything. Interrupt remapping must be off before the queue is.
+ * Translation that firmware left on in legacy mode stays on while the tables change under it, so
+ * that there is no moment in which devices reach everything. Interrupt remapping must be off before
+ * the queue is.
  */
 static bool take_over(struct vtd_unit *u, struct refusal *r)
 {
@@ -219,6 +220,10 @@ static bool take_over(struct vtd_unit *u, struct refusal *r)
 	}
 	if (!turn_off(u, VTD_ADVANCED_LOG)) {
 		return vtd_refuse(r, u, "does not stop its fault log");
+	}
+	/* The table's type may not change under it. */
+	if ((vtd_read(u, VTD_ROOT_TABLE, 8) & VTD_ROOT_TYPE) && !turn_off(u, VTD_TRANSLATE)) {
+		return vtd_refuse(r, u, "does not stop firmware's translation");
 	}
 	if (!vtd_queue_stop(u)) {
 		return vtd_refuse(r, u, "does not stop firmware's invalidation queue");
@@ -262,6 +267,7 @@ static bool enable(struct refusal *r)
 	if (!make_tables(r)) {
 		return false;
 	}
+	vtd_honour_firmware();
 	for (unsigned i = 0; i < vtd.dmar.units; i++) {
 		if (!take_over(&vtd.unit[i], r) || !translate(&vtd.unit[i], r)) {
 			return false;
@@ -283,7 +289,7 @@ static bool take_fault(struct iommu_fault *f)
 {
 	for (unsigned i = 0; i < vtd.dmar.units; i++) {
 		if (vtd_take_fault(&vtd.unit[i], f)) {
-			f->owned = vtd_owned(f->bdf);
+			f->owned = iommu_owned(f->bdf);
 			return true;
 		}
 	}

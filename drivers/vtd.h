@@ -87,27 +87,30 @@ enum {
 	VTD_FAULT_QUEUE = BIT(4),      /* invalidation queue error */
 	VTD_FAULT_COMPLETION = BIT(5), /* of a device's translation cache */
 	VTD_FAULT_TIMEOUT = BIT(6),    /* the same */
-	VTD_FAULT_CLEARED = 0x71,      /* by writing ones */
+	VTD_FAULT_STRAY = VTD_FAULT_COMPLETION | VTD_FAULT_TIMEOUT,
+	VTD_FAULT_CLEARED = 0x71, /* by writing ones */
 };
 #define VTD_FAULT_FIRST	 FIELD(15, 8) /* record */
 #define VTD_FAULT_MASKED (1u << 31)
 
 /* PROTECTED */
-#define VTD_PROTECTED_ON     (1u << 31)
 #define VTD_PROTECTED_STATUS BIT(0)
+
+/* ROOT_TABLE */
+#define VTD_ROOT_TYPE FIELD(11, 10) /* 0: legacy mode */
 
 /* REMAP_TABLE */
 #define VTD_REMAP_X2APIC BIT(11)
 
 /* --- tables in memory --- */
 
-struct vtd_pair { /* root entry, context entry, interrupt remapping entry, descriptor, fault record
-		   */
+/* A root entry, context entry, interrupt remapping entry, descriptor, or fault record. */
+struct vtd_pair {
 	uint64_t low, high;
 };
 _Static_assert(sizeof(struct vtd_pair) == 16, "the format of all of them");
 
-enum { VTD_ENTRIES = 256, VTD_REMAPS = 65536, VTD_LEGACY_INDEX = 0x2000 };
+enum { VTD_REMAPS = 65536, VTD_LEGACY_INDEX = 0x2000 };
 #define VTD_QUIET	   BIT(1) /* context entry, low: fault processing disable */
 #define VTD_PRESENT	   BIT(0)
 #define VTD_CONTEXT_WIDTH  FIELD(2, 0)	/* high: levels, less two */
@@ -148,7 +151,6 @@ struct vtd {
 	bool coherent, remapping, x2apic;
 	hpa_t root_at;
 	struct vtd_pair *root, *remap;
-	unsigned functions; /* that were attached once */
 };
 extern struct vtd vtd;
 
@@ -168,9 +170,13 @@ bool vtd_command(const struct vtd_unit *u, uint32_t command, bool on);
 /* --- vtd_device.c: of struct iommu_ops --- */
 
 bool vtd_domain_create(const struct addrspace *as, struct iommu_domain **d, struct refusal *r);
+/*
+ * Lets devices reach what firmware reserved for them, and nothing else, until a partition has them:
+ * a graphics device shows the screen from there. Before translation is on.
+ */
+void vtd_honour_firmware(void);
 bool vtd_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r);
 void vtd_quiet(uint16_t bdf);
-bool vtd_owned(uint16_t bdf); /* requests that carry bdf come from a partition's device */
 bool vtd_msi(uint16_t bdf, unsigned index, uint32_t apic_id, uint8_t vector, uint64_t *address,
 	     uint32_t *data);
 bool vtd_pin(uint8_t id, unsigned pin, uint32_t apic_id, uint8_t vector, bool level,
@@ -203,7 +209,6 @@ uint64_t vtd_pin_entry(uint32_t index, uint8_t vector, bool level);
 
 /* --- vtd_fault.c --- */
 
-bool vtd_decode_fault(const struct vtd_pair *record, struct iommu_fault *f);
 bool vtd_take_fault(const struct vtd_unit *u, struct iommu_fault *f);
 void vtd_clear_faults(const struct vtd_unit *u);
 void vtd_fault_route(const struct vtd_unit *u, uint32_t apic_id, uint8_t vector);
@@ -212,10 +217,11 @@ void vtd_fault_route(const struct vtd_unit *u, uint32_t apic_id, uint8_t vector)
 
 /* Finds out, once, where the ways in the DMAR lead. */
 void vtd_resolve(const struct dmar_info *d);
+/* The function that a scope names, which is no bridge; false: it is not there. */
+bool vtd_endpoint(const struct dmar_info *d, unsigned scope, uint16_t *bdf);
 /* The index of the unit, or -1. */
 int vtd_unit_of(const struct dmar_info *d, uint16_t bdf);
 /* Does this part of the scopes hold the function? */
 bool vtd_covers(const struct dmar_info *d, const struct dmar_scopes *s, uint16_t bdf);
-/* The requester id of the I/O APIC with this id, and its number among those listed; -1: it is not.
- */
+/* The requester id of the I/O APIC with this id, and its number among those listed; -1: none. */
 int vtd_ioapic(const struct dmar_info *d, uint8_t id, unsigned *ordinal);

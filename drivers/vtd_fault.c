@@ -28,7 +28,7 @@ static const char *const reasons[] = {
 	[0x26] = "another device's interrupt",
 };
 
-bool vtd_decode_fault(const struct vtd_pair *record, struct iommu_fault *f)
+static bool decode_fault(const struct vtd_pair *record, struct iommu_fault *f)
 {
 	uint64_t reason = field_get(VTD_RECORD_REASON, record->high);
 
@@ -72,7 +72,7 @@ static bool take_record(const struct vtd_unit *u, unsigned i, struct iommu_fault
 	record.low = vtd_read(u, at, 8);
 	/* Bit 127 is cleared by writing it; its 32 bits alone, as the manual does. */
 	vtd_write(u, at + 12, 4, VTD_RECORD_FAULT >> 32);
-	return vtd_decode_fault(&record, f);
+	return decode_fault(&record, f);
 }
 
 bool vtd_take_fault(const struct vtd_unit *u, struct iommu_fault *f)
@@ -80,6 +80,13 @@ bool vtd_take_fault(const struct vtd_unit *u, struct iommu_fault *f)
 	uint64_t status = vtd_read(u, VTD_FAULT_STATUS, 4);
 	unsigned first = (unsigned)field_get(VTD_FAULT_FIRST, status), count = record_count(u);
 
+	/*
+	 * Nobody asked for what these tell of, but any device can send it, and no fault raises an
+	 * interrupt while one of them is set.
+	 */
+	if (status & VTD_FAULT_STRAY) {
+		vtd_write(u, VTD_FAULT_STATUS, 4, VTD_FAULT_STRAY);
+	}
 	if (!(status & (VTD_FAULT_PENDING | VTD_FAULT_OVERFLOW))) {
 		return false;
 	}

@@ -57,8 +57,8 @@ bool vtd_queue_start(struct vtd_unit *u, struct refusal *r)
 	vtd_write(u, VTD_QUEUE_TAIL, 8, 0);
 	vtd_write(u, VTD_QUEUE_ADDRESS, 8, at.v); /* 256 descriptors of 128 bits */
 	return vtd_command(u, VTD_QUEUE, true) ||
-	       refuse(r, "the VT-d unit at 0x%llx does not start its invalidation queue",
-		      (unsigned long long)u->acpi->base.v);
+	       refuse(r, "the VT-d unit at 0x%lx does not start its invalidation queue",
+		      u->acpi->base.v);
 }
 
 /* --- the queue --- */
@@ -174,11 +174,12 @@ bool vtd_flush_remap(struct vtd_unit *u, uint32_t index)
 	bool ok;
 
 	lock_take(&u->lock);
+	ok = flush_writes(u);
 	queue_put(u,
 		  DESCRIPTOR_REMAP |
 			  (index == UINT32_MAX ? 0 : REMAP_INDEXED | field_put(REMAP_INDEX, index)),
 		  0);
-	ok = queue_run(u);
+	ok = queue_run(u) && ok;
 	lock_drop(&u->lock);
 	return ok;
 }

@@ -9,12 +9,12 @@
 static bool range_valid(const struct addr_range *r, struct refusal *why)
 {
 	if (!r->size || ((r->base.v | r->size) & PAGE_MASK)) {
-		return refuse(why, "memory range 0x%llx, size 0x%llx: not made of whole pages",
-			      (unsigned long long)r->base.v, (unsigned long long)r->size);
+		return refuse(why, "memory range 0x%lx, size 0x%lx: not made of whole pages",
+			      r->base.v, r->size);
 	}
 	if (r->base.v + (r->size - 1) < r->base.v) {
-		return refuse(why, "memory range 0x%llx, size 0x%llx: beyond the last address",
-			      (unsigned long long)r->base.v, (unsigned long long)r->size);
+		return refuse(why, "memory range 0x%lx, size 0x%lx: beyond the last address",
+			      r->base.v, r->size);
 	}
 	return true;
 }
@@ -34,12 +34,9 @@ bool addrspace_add(struct addrspace *as, const struct addr_range *r, struct refu
 	}
 	for (unsigned i = 0; i < as->count; i++) {
 		if (range_overlaps(&as->range[i], r)) {
-			return refuse(
-				why,
-				"memory range 0x%llx, size 0x%llx overlaps 0x%llx, size 0x%llx",
-				(unsigned long long)r->base.v, (unsigned long long)r->size,
-				(unsigned long long)as->range[i].base.v,
-				(unsigned long long)as->range[i].size);
+			return refuse(why,
+				      "memory range 0x%lx, size 0x%lx overlaps 0x%lx, size 0x%lx",
+				      r->base.v, r->size, as->range[i].base.v, as->range[i].size);
 		}
 	}
 	if (as->count == ADDRSPACE_RANGES) {
@@ -127,22 +124,6 @@ bool addrspace_write(const struct addrspace *as, gpa_t gpa, const void *in, uint
 		}
 		memcpy(to, from, n);
 		from += n;
-		gpa.v += n;
-		len -= n;
-	}
-	return true;
-}
-
-bool addrspace_zero(const struct addrspace *as, gpa_t gpa, uint64_t len)
-{
-	while (len) {
-		uint64_t n = len;
-		uint8_t *to = span(as, gpa, &n);
-
-		if (!to) {
-			return false;
-		}
-		memset(to, 0, n);
 		gpa.v += n;
 		len -= n;
 	}

@@ -39,4 +39,3 @@ void *addrspace_ptr(const struct addrspace *as, gpa_t gpa, uint64_t len);
 /* Copies that may span ranges. False (and nothing certain copied) if a byte is not RAM. */
 bool addrspace_read(const struct addrspace *as, gpa_t gpa, void *out, uint64_t len);
 bool addrspace_write(const struct addrspace *as, gpa_t gpa, const void *in, uint64_t len);
-bool addrspace_zero(const struct addrspace *as, gpa_t gpa, uint64_t len);

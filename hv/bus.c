@@ -42,9 +42,8 @@ static void enter_low(struct bus *bus)
 
 static bool refuse_overlap(struct refusal *r, const struct bus_claim *c, const struct bus_claim *by)
 {
-	return refuse(r, "%s at 0x%llx-0x%llx overlaps %s at 0x%llx-0x%llx", c->ops->name,
-		      (unsigned long long)c->base, (unsigned long long)last(c), by->ops->name,
-		      (unsigned long long)by->base, (unsigned long long)last(by));
+	return refuse(r, "%s at 0x%lx-0x%lx overlaps %s at 0x%lx-0x%lx", c->ops->name, c->base,
+		      last(c), by->ops->name, by->base, last(by));
 }
 
 bool bus_claim(struct bus *bus, const struct bus_claim *c, struct refusal *r)
@@ -52,9 +51,8 @@ bool bus_claim(struct bus *bus, const struct bus_claim *c, struct refusal *r)
 	unsigned at;
 
 	if (!c->size || last(c) < c->base) {
-		return refuse(r, "%s at 0x%llx: a claim of 0x%llx bytes is empty or wraps",
-			      c->ops->name, (unsigned long long)c->base,
-			      (unsigned long long)c->size);
+		return refuse(r, "%s at 0x%lx: a claim of 0x%lx bytes is empty or wraps",
+			      c->ops->name, c->base, c->size);
 	}
 	if (c->width != 1 && c->width != 2 && c->width != 4 && c->width != 8) {
 		return refuse(r, "%s: width %u is not 1, 2, 4 or 8", c->ops->name, c->width);
@@ -67,8 +65,8 @@ bool bus_claim(struct bus *bus, const struct bus_claim *c, struct refusal *r)
 		return refuse_overlap(r, c, &bus->claim[at]);
 	}
 	if (bus->count == BUS_CLAIMS) {
-		return refuse(r, "%s at 0x%llx: all %u claims of the bus are taken", c->ops->name,
-			      (unsigned long long)c->base, BUS_CLAIMS);
+		return refuse(r, "%s at 0x%lx: all %u claims of the bus are taken", c->ops->name,
+			      c->base, BUS_CLAIMS);
 	}
 	for (unsigned i = bus->count; i > at; i--) {
 		bus->claim[i] = bus->claim[i - 1];

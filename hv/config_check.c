@@ -63,15 +63,14 @@ static bool check_flat(const struct config *c, const struct config_guest *g, str
 		return true;
 	}
 	if (g->entry < g->load) {
-		return config_refuse(
-			r, c, g->entry_place,
-			"entry 0x%llx lies before load 0x%llx; it must be in the image",
-			(unsigned long long)g->entry, (unsigned long long)g->load);
+		return config_refuse(r, c, g->entry_place,
+				     "entry 0x%lx lies before load 0x%lx; it must be in the image",
+				     g->entry, g->load);
 	}
 	if (overlap(g->load, 1, GUEST_VGA_HOLE, GUEST_BIOS_AREA - GUEST_VGA_HOLE)) {
 		return config_refuse(r, c, g->load_place,
-				     "there is no RAM at 0x%llx; 0xa0000-0xbffff is video memory",
-				     (unsigned long long)g->load);
+				     "there is no RAM at 0x%lx; 0xa0000-0xbffff is video memory",
+				     g->load);
 	}
 	if (g->initrd.name[0] || g->modules || g->cmdline[0]) {
 		return config_refuse(r, c, g->load_place,
@@ -93,13 +92,11 @@ static bool check_emulated_ports(const struct config *c, const struct config_gue
 		hit = find_claim(&serial, 1, range->base, range->size);
 	}
 	if (hit) {
-		return config_refuse(r, c, range->place,
-				     "guest '%s': ports 0x%llx-0x%llx meet its emulated %s; leave "
-				     "out 0x%llx-0x%llx",
-				     g->name, (unsigned long long)range->base,
-				     (unsigned long long)(range->base + range->size - 1),
-				     hit->whose, (unsigned long long)hit->base,
-				     (unsigned long long)(hit->base + hit->size - 1));
+		return config_refuse(
+			r, c, range->place,
+			"guest '%s': ports 0x%lx-0x%lx meet its emulated %s; leave out 0x%lx-0x%lx",
+			g->name, range->base, range->base + range->size - 1, hit->whose, hit->base,
+			hit->base + hit->size - 1);
 	}
 	return true;
 }
@@ -126,10 +123,8 @@ static bool check_own_ports(const struct config *c, const struct config_guest *g
 	if (whose) {
 		return config_refuse(
 			r, c, range->place,
-			"guest '%s': ports 0x%llx-0x%llx meet those of %s in [system]; "
-			"change one",
-			g->name, (unsigned long long)range->base,
-			(unsigned long long)(range->base + range->size - 1), whose);
+			"guest '%s': ports 0x%lx-0x%lx meet those of %s in [system]; change one",
+			g->name, range->base, range->base + range->size - 1, whose);
 	}
 	return true;
 }
@@ -177,10 +172,9 @@ static bool check_mmio(const struct config *c, const struct config_guest *g,
 
 	if (hit || meets_ram(g, range)) {
 		return config_refuse(r, c, range->place,
-				     "guest '%s': mmio 0x%llx-0x%llx meets its %s; a device of the "
+				     "guest '%s': mmio 0x%lx-0x%lx meets its %s; a device of the "
 				     "machine cannot be there",
-				     g->name, (unsigned long long)range->base,
-				     (unsigned long long)(range->base + range->size - 1),
+				     g->name, range->base, range->base + range->size - 1,
 				     hit ? hit->whose : "RAM");
 	}
 	return true;
@@ -231,14 +225,12 @@ static bool check_ranges(const struct config *c, const struct config_guest *a,
 	for (unsigned i = 0; i < ny; i++) {
 		for (unsigned j = 0; j < (a == b ? i : nx); j++) {
 			if (overlap(x[j].base, x[j].size, y[i].base, y[i].size)) {
-				return config_refuse(
-					r, c, y[i].place,
-					"guest '%s': %s 0x%llx-0x%llx overlap those "
-					"of guest '%s' (line %u); give them to one",
-					b->name, ports ? "ports" : "mmio",
-					(unsigned long long)y[i].base,
-					(unsigned long long)(y[i].base + y[i].size - 1), a->name,
-					x[j].place.line);
+				return config_refuse(r, c, y[i].place,
+						     "guest '%s': %s 0x%lx-0x%lx overlap those of "
+						     "guest '%s' (line %u); give them to one",
+						     b->name, ports ? "ports" : "mmio", y[i].base,
+						     y[i].base + y[i].size - 1, a->name,
+						     x[j].place.line);
 			}
 		}
 	}

@@ -18,8 +18,7 @@ static bool check_cpus(const struct config *c, const struct config_guest *g,
 		if (g->cpu[i] >= m->cpus) {
 			return config_refuse(
 				r, c, g->cpus_place,
-				"guest '%s': CPU %u does not exist; %s has %u, numbered "
-				"from 0",
+				"guest '%s': CPU %u does not exist; %s has %u, numbered from 0",
 				g->name, g->cpu[i], machine_name(m), m->cpus);
 		}
 	}
@@ -42,19 +41,19 @@ static bool check_memory(const struct config *c, const struct config_guest *g,
 	struct config_size wanted, there;
 
 	if (m->memory && g->memory > *left) {
-		return config_refuse(r, c, g->memory_place,
-				     "guest '%s' wants %s, but %s of %s are left; make guests "
-				     "smaller",
-				     g->name, config_size_text(&wanted, g->memory),
-				     config_size_text(&there, *left), machine_name(m));
+		return config_refuse(
+			r, c, g->memory_place,
+			"guest '%s' wants %s, but %s of %s are left; make guests smaller", g->name,
+			config_size_text(&wanted, g->memory), config_size_text(&there, *left),
+			machine_name(m));
 	}
 	*left -= g->memory;
 	if (m->largest_block && g->memory > m->largest_block) {
-		return config_refuse(r, c, g->memory_place,
-				     "guest '%s' wants %s, but the largest block of %s is %s; make "
-				     "it smaller",
-				     g->name, config_size_text(&wanted, g->memory), machine_name(m),
-				     config_size_text(&there, m->largest_block));
+		return config_refuse(
+			r, c, g->memory_place,
+			"guest '%s' wants %s, but the largest block of %s is %s; make it smaller",
+			g->name, config_size_text(&wanted, g->memory), machine_name(m),
+			config_size_text(&there, m->largest_block));
 	}
 	return true;
 }
@@ -64,9 +63,8 @@ static bool check_flat(const struct config *c, const struct config_guest *g, uin
 {
 	if (g->flat && size && g->entry - g->load >= size) {
 		return config_refuse(r, c, g->entry_place,
-				     "entry 0x%llx lies behind the image, which ends at 0x%llx",
-				     (unsigned long long)g->entry,
-				     (unsigned long long)(g->load + size));
+				     "entry 0x%lx lies behind the image, which ends at 0x%lx",
+				     g->entry, g->load + size);
 	}
 	return true;
 }
@@ -82,16 +80,15 @@ static bool check_files(const struct config *c, const struct config_guest *g,
 		uint64_t size = 0;
 
 		if (!m->file_exists(m->ctx, f->name, &size)) {
-			return config_refuse(r, c, f->place,
-					     "file '%s' is not there; put it beside the "
-					     "configuration",
-					     f->name);
+			return config_refuse(
+				r, c, f->place,
+				"file '%s' is not there; put it beside the configuration", f->name);
 		}
 		if (size > left) {
 			return config_refuse(
 				r, c, f->place,
-				"file '%.40s' of %s does not fit into the guest's "
-				"memory of %s; raise memory on line %u",
+				"file '%.40s' of %s does not fit into the guest's memory of %s; "
+				"raise memory on line %u",
 				config_file_base(f->name), config_size_text(&size_text, size),
 				config_size_text(&memory_text, g->memory), g->memory_place.line);
 		}
@@ -113,10 +110,9 @@ static bool check_mmio(const struct config *c, const struct config_guest *g,
 
 		if (what) {
 			return config_refuse(r, c, range->place,
-					     "guest '%s': mmio 0x%llx-0x%llx meets %s of %s; only "
+					     "guest '%s': mmio 0x%lx-0x%lx meets %s of %s; only "
 					     "registers of a device can be passed through",
-					     g->name, (unsigned long long)range->base,
-					     (unsigned long long)(range->base + range->size - 1),
+					     g->name, range->base, range->base + range->size - 1,
 					     what, machine_name(m));
 		}
 	}

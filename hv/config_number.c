@@ -5,24 +5,50 @@
  * the range check of the table meets them. No state.
  */
 #include "hv/config_value.h"
-#include "hv/lib/string.h"
+#include "hv/lib/bytes.h"
+
+static bool ends_word(const struct config_value *v)
+{
+	return v->at == v->end || config_is_blank(*v->at) || *v->at == ',';
+}
+
+/* Was a size read that is too small because nobody said of what? */
+static bool without_unit(const struct config_value *v, const char *from)
+{
+	uint64_t n = 0;
+
+	for (const char *p = from; p < v->at; p++) {
+		if (*p < '0' || *p > '9' || n >= v->key->max >> 20) {
+			return false;
+		}
+		n = n * 10 + (unsigned)(*p - '0');
+	}
+	return n && n << 20 >= v->key->min && n << 20 <= v->key->max;
+}
 
 static bool out_of_range(struct config_value *v, const char *at)
 {
 	const struct config_key *k = v->key;
-	unsigned long long min = k->min, max = k->max;
+	uint64_t min = k->min, max = k->max;
 	struct config_size low, high;
 
+	if (k->type == TYPE_SIZE && without_unit(v, at)) {
+		return VALUE_REFUSE(v, at,
+				    "'%.*s' is a number of bytes and out of range, %s to %s; "
+				    "write %.*sM if it is MiB",
+				    config_value_shown(v, at), at, config_size_text(&low, min),
+				    config_size_text(&high, max), config_value_shown(v, at), at);
+	}
 	if (k->type == TYPE_SIZE) {
 		return VALUE_REFUSE(v, at, "'%.*s' is out of range; %s to %s",
 				    config_value_shown(v, at), at, config_size_text(&low, min),
 				    config_size_text(&high, max));
 	}
 	if (k->type == TYPE_CPUS) {
-		return VALUE_REFUSE(v, at, "'%.*s' is out of range; %llu to %llu",
+		return VALUE_REFUSE(v, at, "'%.*s' is out of range; %lu to %lu",
 				    config_value_shown(v, at), at, min, max);
 	}
-	return VALUE_REFUSE(v, at, "'%.*s' is out of range; 0x%llx to 0x%llx",
+	return VALUE_REFUSE(v, at, "'%.*s' is out of range; 0x%lx to 0x%lx",
 			    config_value_shown(v, at), at, min, max);
 }
 
@@ -38,14 +64,9 @@ static bool take_digits(struct config_value *v, unsigned base, unsigned most, ui
 	uint64_t n = 0;
 
 	for (; v->at < v->end && most--; v->at++) {
-		char c = *v->at;
-		unsigned d;
+		int d = hex_digit(*v->at);
 
-		if (c >= '0' && c <= '9') {
-			d = c - '0';
-		} else if (base == 16 && (c | 0x20) >= 'a' && (c | 0x20) <= 'f') {
-			d = (c | 0x20) - 'a' + 10;
-		} else {
+		if (d < 0 || d >= (int)base) {
 			break;
 		}
 		n = n > (UINT64_MAX - d) / base ? UINT64_MAX : n * base + d;
@@ -149,7 +170,7 @@ bool config_read_size(struct config_value *v, uint64_t *out)
 {
 	const char *from = v->at;
 
-	if (!take_size(v, out)) {
+	if (!take_size(v, out) || !ends_word(v)) {
 		return config_value_malformed(v, from);
 	}
 	if (!in_range(v, *out)) {
@@ -182,8 +203,8 @@ bool config_read_cpus(struct config_value *v, uint16_t *cpu, unsigned *count)
 		return out_of_range(v, from);
 	}
 	if (last < first) {
-		return VALUE_REFUSE(v, from, "the range ends before it begins; write %llu-%llu",
-				    (unsigned long long)last, (unsigned long long)first);
+		return VALUE_REFUSE(v, from, "the range ends before it begins; write %lu-%lu", last,
+				    first);
 	}
 	for (uint64_t n = first; n <= last; n++) {
 		for (unsigned i = 0; i < *count; i++) {
@@ -241,10 +262,10 @@ bool config_read_range(struct config_value *v, struct config_range *range, unsig
 				    "the range ends before it begins; both ends belong to it");
 	}
 	if (v->key->type == TYPE_MMIO && ((first | (last + 1)) & PAGE_MASK)) {
-		return VALUE_REFUSE(v, from,
-				    "'%.*s' is not whole pages; begin and size must be "
-				    "multiples of 4K",
-				    config_value_shown(v, from), from);
+		return VALUE_REFUSE(
+			v, from,
+			"'%.*s' is not whole pages; begin and size must be multiples of 4K",
+			config_value_shown(v, from), from);
 	}
 	if (!config_value_room(v, from, count, &at)) {
 		return false;

@@ -208,8 +208,7 @@ static bool unknown_section(struct parser *p, const char *word, size_t len)
 				    shown(len), word, near.name);
 	}
 	return PARSE_REFUSE(p, word,
-			    "unknown section '%.*s'; there are [system], [boot] and "
-			    "[guest NAME]",
+			    "unknown section '%.*s'; there are [system], [boot] and [guest NAME]",
 			    shown(len), word);
 }
 
@@ -300,14 +299,12 @@ static bool parse_key(struct parser *p)
 	unsigned i;
 
 	if (!len) {
-		return PARSE_REFUSE(p, word,
-				    "expected a key; lines are [section], key = value, or "
-				    "# comment");
+		return PARSE_REFUSE(
+			p, word, "expected a key; lines are [section], key = value, or # comment");
 	}
 	if (!p->section) {
 		return PARSE_REFUSE(p, word,
-				    "'%.*s' is in no section; begin with [system] or "
-				    "[guest NAME]",
+				    "'%.*s' is in no section; begin with [system] or [guest NAME]",
 				    shown(len), word);
 	}
 	i = key_index(p->section, word, len);
@@ -363,6 +360,12 @@ static void set_file_name(struct config *c, const char *file)
 	memcpy(c->file, file, len);
 }
 
+/* Some editors' "Unicode", which begins with a byte order mark. */
+static bool is_utf16(const char *text, size_t len)
+{
+	return len >= 2 && (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0);
+}
+
 bool config_parse(struct config *c, const char *file, const char *text, size_t len,
 		  struct refusal *r)
 {
@@ -374,6 +377,10 @@ bool config_parse(struct config *c, const char *file, const char *text, size_t l
 	set_file_name(c, file);
 	if (len >= 3 && memcmp(text, byte_order_mark, 3) == 0) {
 		in.text += 3;
+	}
+	if (is_utf16(text, len)) {
+		return config_refuse(r, c, (struct config_place){1, 1},
+				     "this is text in UTF-16; save it as UTF-8");
 	}
 	p.in = in;
 	if (!parse_lines(&p)) {

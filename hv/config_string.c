@@ -6,6 +6,12 @@
 #include "hv/config_value.h"
 #include "hv/lib/string.h"
 
+/* U+201C to U+201F; nobody means them, and a kernel would not take them for quotes. */
+static bool typographic_quote(const char *p, const char *end)
+{
+	return end - p >= 3 && memcmp(p, "\xe2\x80", 2) == 0 && ((uint8_t)p[2] & 0xfc) == 0x9c;
+}
+
 /*
  * Takes the quotes off a value that is in quotes. A quote inside a value that is not is refused,
  * since a reader could not tell what it does.
@@ -19,8 +25,13 @@ static bool unquote(struct config_value *v, bool *quoted)
 		for (p = v->at; p < v->end; p++) {
 			if (*p == '"') {
 				return VALUE_REFUSE(v, p,
-						    "a quote inside the value; put the whole "
-						    "value in quotes and write \\\" here");
+						    "a quote inside the value; put the whole value "
+						    "in quotes and write \\\" here");
+			}
+			if (typographic_quote(p, v->end)) {
+				return VALUE_REFUSE(v, p,
+						    "a typographic quote, as word processors "
+						    "make them; write \"");
 			}
 		}
 		return true;
@@ -32,8 +43,8 @@ static bool unquote(struct config_value *v, bool *quoted)
 		p++;
 		if (*p != '"' && *p != '\\') {
 			return VALUE_REFUSE(v, p - 1,
-					    "unknown escape; in quotes write \\\\ for a "
-					    "backslash and \\\" for a quote");
+					    "unknown escape; in quotes write \\\\ for a backslash "
+					    "and \\\" for a quote");
 		}
 	}
 	if (p == v->end) {
@@ -41,8 +52,7 @@ static bool unquote(struct config_value *v, bool *quoted)
 	}
 	if (p + 1 != v->end) {
 		return VALUE_REFUSE(v, p + 1,
-				    "text after the closing quote; put the whole value in "
-				    "quotes");
+				    "text after the closing quote; put the whole value in quotes");
 	}
 	v->at++;
 	v->end = p;

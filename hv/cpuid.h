@@ -39,9 +39,8 @@ enum cpuid_feature { FEATURE_X2APIC, FEATURE_TSC_DEADLINE, FEATURE_RDTSCP, FEATU
 		     FEATURE_SYSCALL, FEATURE_LONG_MODE, FEATURE_TSC_AUX, FEATURE_ARCH_CAPABILITIES,
 		     FEATURE_AVX, FEATURE_PCE, FEATURE_MCE, FEATURE_VME, FEATURE_PSE, FEATURE_PAE,
 		     FEATURE_DE, FEATURE_PGE, FEATURE_FXSR, FEATURE_SSE, FEATURE_TSC, FEATURE_FLUSH_CMD,
-		     FEATURES };
+		     FEATURE_WAITPKG, FEATURES };
 bool cpuid_has(enum cpuid_feature f);
 
 unsigned cpuid_maxphyaddr(void);
 uint64_t cpuid_xcr0_allowed(void); /* bits a guest may set in XCR0 */
-uint64_t cpuid_xss_allowed(void);

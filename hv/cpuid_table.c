@@ -51,18 +51,18 @@ static const struct mask masks[] = {
 	/* 4VNNIW 4FMAPS FSRM VP2INTERSECT MD_CLEAR SERIALIZE FP16; SPEC_CTRL STIBP FLUSH_CMD
 	 * ARCH_CAPABILITIES SSBD */
 	{7, EDX, R(4, 2) | B(8) | B(10) | B(14) | B(23) | R(29, 26) | B(31), 0},
-	/* LAHF, CmpLegacy, CR8, ABM SSE4A misaligned SSE, PREFETCHW, XOP, FMA4, TCE, TBM, topology
-	 */
-	{0x80000001, ECX, B(0) | B(1) | R(8, 4) | B(11) | R(17, 16) | B(21) | B(22) | B(30), 0},
+	/* LAHF, CmpLegacy, CR8, ABM SSE4A misaligned SSE PREFETCHW, XOP, FMA4 TCE, TBM topology */
+	{0x80000001, ECX, B(0) | B(1) | R(8, 4) | B(11) | R(17, 16) | B(21) | B(22), 0},
 	/* the copies of leaf 1, SYSCALL, NX, MMXEXT, FFXSR, 1 GiB pages, RDTSCP, LM, 3DNow */
 	{0x80000001, EDX, R(9, 0) | R(17, 11) | B(20) | R(27, 22) | B(29) | R(31, 30), 0},
 	{0x80000007, EAX, 0, 0},
 	{0x80000007, EBX, 0, 0},
 	{0x80000007, ECX, 0, 0},
 	{0x80000007, EDX, 0, 0}, /* invariant TSC: set below when the TSCs run together */
-	/* CLZERO XSAVEERPTR WBNOINVD IBPB IBRS STIBP, their always-on hints, SSBD */
+	/* CLZERO XSAVEERPTR WBNOINVD IBPB IBRS STIBP, their always-on hints, SSBD; not VIRT_SSBD,
+	 * whose MSR a guest does not have */
 	{0x80000008, EDX, 0, 0}, /* RDPRU, INVLPGB */
-	{0x80000008, EBX, B(0) | B(2) | B(9) | B(12) | R(19, 14) | R(25, 24) | B(26), 0},
+	{0x80000008, EBX, B(0) | B(2) | B(9) | B(12) | R(19, 14) | B(24) | B(26), 0},
 };
 
 /* Leaves copied whole; topology words in them are patched per vCPU. */
@@ -112,6 +112,7 @@ static const struct {
 	[FEATURE_SSE] = {1, EDX, 25, 0},
 	[FEATURE_TSC] = {1, EDX, 4, 0},
 	[FEATURE_FLUSH_CMD] = {7, EDX, 28, 0},
+	[FEATURE_WAITPKG] = {7, ECX, 5, CONTROL_WAITPKG},
 };
 
 /* Bits outside the list above that also need a control: {leaf, reg, bit, control}. */
@@ -120,7 +121,6 @@ static const struct {
 	uint8_t reg, bit, control;
 } needs[] = {
 	{7, ECX, 22, CONTROL_RDTSCP}, /* RDPID */
-	{7, ECX, 5, CONTROL_WAITPKG},
 };
 
 static uint32_t *word(uint32_t leaf, unsigned reg)
@@ -358,9 +358,4 @@ unsigned cpuid_maxphyaddr(void)
 uint64_t cpuid_xcr0_allowed(void)
 {
 	return m->xcr0_allowed;
-}
-
-uint64_t cpuid_xss_allowed(void)
-{
-	return 0;
 }

@@ -83,11 +83,6 @@ static inline enum emulate_result linear(struct emulation *em, unsigned segment,
 	return EMULATE_DONE;
 }
 
-uint64_t operand_offset(const struct emulation *em)
-{
-	return emulate_sum(&em->v->regs, em->d) & alu_mask(em->d->address_size);
-}
-
 enum emulate_result operand_linear(struct emulation *em, unsigned segment, uint64_t offset,
 				   unsigned size, enum access access, gva_t *out)
 {

@@ -58,9 +58,6 @@ static inline uint64_t emulate_sum(const struct vcpu_regs *r, const struct decod
 	return at;
 }
 
-/* The offset in its segment that base, index, scale and displacement give. */
-uint64_t operand_offset(const struct emulation *em);
-
 static inline bool operand_canonical(const struct emulation *em, uint64_t va)
 {
 	unsigned unused = em->v->regs.cr4 & CR4_LA57 ? 7 : 16;

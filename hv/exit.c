@@ -127,14 +127,19 @@ static NOINLINE void exit_io(struct vcpu *v, const struct vm_exit *x, uint32_t *
 	skip(v, x);
 }
 
-static NOINLINE void exit_not_ram(struct vcpu *v, const struct vm_exit *x)
+/* Nothing that the emulator could do. */
+static NOINLINE void exit_npt_odd(struct vcpu *v, const struct vm_exit *x)
 {
-	const char *what = x->npt.walk		  ? "a page table"
-			   : x->interrupted.valid ? "delivery of an event"
-						  : "instruction fetch";
+	bool data = x->interrupted.valid || x->npt.walk;
 
+	if (x->npt.fetch && npt_split(&v->part->npt, x->npt.gpa)) {
+		return; /* the guest fetches again */
+	}
 	exit_report(v, NULL, 0);
-	partition_end(v->part, END_ERROR, "%s at guest-physical 0x%lx, which is not RAM", what,
+	partition_end(v->part, END_ERROR, "%s guest-physical 0x%lx, which is not RAM",
+		      !data	    ? "instruction fetch from"
+		      : x->npt.walk ? "a page table at"
+				    : "delivery of an event at",
 		      x->npt.gpa.v);
 }
 
@@ -157,7 +162,7 @@ static NOINLINE void exit_npt(struct vcpu *v, const struct vm_exit *x, uint32_t 
 
 	*noted |= x->npt.gpa.v >> PAGE_SHIFT & DETAIL;
 	if (__builtin_expect(x->interrupted.valid | x->npt.walk | x->npt.fetch, 0)) {
-		exit_not_ram(v, x);
+		exit_npt_odd(v, x);
 		return;
 	}
 	if (x->npt.code_64) {

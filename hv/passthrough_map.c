@@ -110,8 +110,7 @@ bool passthrough_place_bars(struct partition *p, struct refusal *r)
 			return refuse(r,
 				      "guest %s: PCI %02x:%02x.%x has its MSI-X table in a BAR of "
 				      "more than %u MiB",
-				      p->config->name, f->pci->bdf >> 8, f->pci->bdf >> 3 & 31,
-				      f->pci->bdf & 7, HOST_VIEW_MAX >> 20);
+				      p->config->name, BDF_PARTS(f->pci->bdf), HOST_VIEW_MAX >> 20);
 		}
 	}
 	return npt_reserve(&p->npt, tables, r);
@@ -201,8 +200,7 @@ static void map_bar(struct partition *p, struct vpci_function *f, unsigned i)
 		if (!f->bar[i].told) {
 			f->bar[i].told = true;
 			log_line("%s: PCI %02x:%02x.%x BAR %u at 0x%lx meets %s and is not mapped",
-				 p->config->name, f->pci->bdf >> 8, f->pci->bdf >> 3 & 31,
-				 f->pci->bdf & 7, i, (unsigned long)f->bar[i].at, what);
+				 p->config->name, BDF_PARTS(f->pci->bdf), i, f->bar[i].at, what);
 		}
 		return;
 	}

@@ -65,8 +65,7 @@ static void tell_bad(struct partition *p, const struct vpci_function *f, uint64_
 	if (!p->devices->bad_message_told) {
 		p->devices->bad_message_told = true;
 		log_line("%s: PCI %02x:%02x.%x: MSI address 0x%lx is no interrupt; not delivered",
-			 p->config->name, f->pci->bdf >> 8, f->pci->bdf >> 3 & 31, f->pci->bdf & 7,
-			 (unsigned long)address);
+			 p->config->name, BDF_PARTS(f->pci->bdf), address);
 	}
 }
 

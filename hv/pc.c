@@ -230,7 +230,7 @@ static bool access_slowly(struct vcpu *v, struct bus *bus, uint64_t addr, struct
 }
 
 /* What nobody emulates may lie in a BAR of a passed-through function. */
-static bool device_port(struct vcpu *v, uint16_t port, struct bus_access *a)
+static bool device_access(struct vcpu *v, bool io, uint64_t addr, struct bus_access *a)
 {
 	struct pc *pc = &v->part->pc;
 	bool claimed;
@@ -239,21 +239,7 @@ static bool device_port(struct vcpu *v, uint16_t port, struct bus_access *a)
 		return false;
 	}
 	lock_take(&pc->lock);
-	claimed = vpci_port(&pc->pci, port, a);
-	lock_drop(&pc->lock);
-	return claimed;
-}
-
-static bool device_memory(struct vcpu *v, gpa_t gpa, struct bus_access *a)
-{
-	struct pc *pc = &v->part->pc;
-	bool claimed;
-
-	if (!pc->pci.functions) {
-		return false;
-	}
-	lock_take(&pc->lock);
-	claimed = vpci_memory(&pc->pci, gpa.v, a);
+	claimed = vpci_window(&pc->pci, io, addr, a);
 	lock_drop(&pc->lock);
 	return claimed;
 }
@@ -300,7 +286,7 @@ static NOINLINE bool port_slowly(struct vcpu *v, uint16_t port, struct bus_acces
 		a->value = 0xff;
 		return false;
 	}
-	return access_slowly(v, &pc->ports, port, a) || device_port(v, port, a);
+	return access_slowly(v, &pc->ports, port, a) || device_access(v, true, port, a);
 }
 
 bool pc_port(struct vcpu *v, uint16_t port, struct bus_access *a)
@@ -313,7 +299,7 @@ bool pc_port(struct vcpu *v, uint16_t port, struct bus_access *a)
 
 static NOINLINE bool mmio_slowly(struct vcpu *v, gpa_t gpa, struct bus_access *a)
 {
-	return access_slowly(v, &v->part->pc.mmio, gpa.v, a) || device_memory(v, gpa, a);
+	return access_slowly(v, &v->part->pc.mmio, gpa.v, a) || device_access(v, false, gpa.v, a);
 }
 
 bool pc_mmio(struct vcpu *v, gpa_t gpa, struct bus_access *a)

@@ -10,8 +10,6 @@ struct pci_line {
 	char text[160];
 };
 
-/* What the class code says, in words: "network controller". */
-const char *pci_class_name(uint32_t class_revision);
 /* Neither a bridge, nor an IOMMU, nor what only firmware understands: a guest could have it. */
 bool pci_is_device(const struct pci_function *f);
 /*
@@ -19,5 +17,3 @@ bool pci_is_device(const struct pci_function *f);
  * begins with "PCI  ". Returns l->text.
  */
 const char *pci_line(struct pci_line *l, const struct pci_function *f);
-/* More about it: ", ..." at the end, as far as there is room. */
-void pci_line_add(struct pci_line *l, const char *fmt, ...) PRINTF_LIKE(2, 3);

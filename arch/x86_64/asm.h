@@ -5,6 +5,12 @@
 
 #include "hv/types.h"
 
+/* What LGDT, LIDT and their opposites take. */
+struct __attribute__((packed)) table_register {
+	uint16_t limit;
+	uint64_t base;
+};
+
 static inline uint64_t rdtsc(void)
 {
 	uint32_t lo, hi;
@@ -21,7 +27,10 @@ static inline uint64_t rdmsr(uint32_t msr)
 
 static inline void wrmsr(uint32_t msr, uint64_t v)
 {
-	__asm__ volatile("wrmsr" : : "a"((uint32_t)v), "d"((uint32_t)(v >> 32)), "c"(msr) : "memory");
+	__asm__ volatile("wrmsr"
+			 :
+			 : "a"((uint32_t)v), "d"((uint32_t)(v >> 32)), "c"(msr)
+			 : "memory");
 }
 
 static inline void cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
@@ -86,10 +95,15 @@ static inline void wbinvd(void)
 	__asm__ volatile("wbinvd" : : : "memory");
 }
 
-/* Writes the cache line at p back to memory. */
-static inline void clflush(const void *p)
+/* Writes the cache lines of n bytes at p back to memory. */
+static inline void clflush(const void *p, size_t n)
 {
-	__asm__ volatile("clflush %0" : : "m"(*(const char *)p) : "memory");
+	enum { LINE = 64 /* the least that any x86 CPU has */ };
+	const char *end = (const char *)p + n;
+
+	for (const char *at = (const char *)ALIGN_DOWN((uint64_t)p, LINE); at < end; at += LINE) {
+		__asm__ volatile("clflush %0" : : "m"(*at) : "memory");
+	}
 }
 
 /* Stores before it are seen before stores after it; and write-combining buffers are emptied. */

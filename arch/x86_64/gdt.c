@@ -5,12 +5,7 @@
 #include "arch/x86_64/percpu.h"
 #include "hv/msr_index.h"
 
-enum { TSS_BUSY = FIELD(41, 41) >> 40 }; /* type bit of the descriptor, in its second byte */
-
-struct __attribute__((packed)) table_register {
-	uint16_t limit;
-	uint64_t base;
-};
+#define TSS_BUSY BIT(41) /* type bit of the descriptor */
 
 void gdt_make(struct percpu *p, const uint64_t ist_top[ISTS])
 {
@@ -34,7 +29,7 @@ void gdt_load(struct percpu *p)
 {
 	struct table_register r = {sizeof(p->gdt) - 1, (uint64_t)p->gdt};
 
-	p->gdt[SEL_TSS / 8] &= ~((uint64_t)TSS_BUSY << 40);
+	p->gdt[SEL_TSS / 8] &= ~TSS_BUSY;
 	__asm__ volatile("lgdt %[gdt]\n\t"
 			 "push %[code]\n\t"
 			 "lea 1f(%%rip), %%rax\n\t"

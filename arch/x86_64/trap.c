@@ -23,11 +23,6 @@ struct idt_gate {
 _Static_assert(sizeof(struct idt_gate) == 16, "hardware layout");
 enum { GATE_INTERRUPT = 0x8e };
 
-struct __attribute__((packed)) table_register {
-	uint16_t limit;
-	uint64_t base;
-};
-
 extern const char trap_stubs[], text_start[], text_end[];
 extern const struct fixup fixup_start[], fixup_end[];
 

@@ -50,14 +50,6 @@ bool digests_find(struct digests *d, const void *image, uint64_t size)
 	return false;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9') {
-		return c - '0';
-	}
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* A line "<64 hex digits>  NAME" for this name. */
 static bool read_line(const char *line, size_t len, const char *name, uint8_t out[SHA256_SIZE])
 {
@@ -102,16 +94,14 @@ bool digests_check(const struct digests *d, const char *name, const void *data, 
 	uint8_t wanted[SHA256_SIZE], is[SHA256_SIZE];
 
 	if (!find_line(d, name, wanted)) {
-		return refuse(r,
-			      "%s: this loader was signed without it; sign the image "
-			      "again",
+		return refuse(r, "%s: this loader was signed without it; sign the image again",
 			      name);
 	}
 	sha256(is, data, size);
 	if (memcmp(is, wanted, sizeof(is)) != 0) {
 		return refuse(r,
-			      "%s: changed since this loader was signed (its SHA-256 "
-			      "differs); sign the image again",
+			      "%s: changed since this loader was signed (its SHA-256 differs); "
+			      "sign the image again",
 			      name);
 	}
 	return true;

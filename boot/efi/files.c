@@ -69,9 +69,10 @@ static bool secure_boot(void)
 bool files_check_trust(struct refusal *r)
 {
 	if (secure_boot() && !files_fixed()) {
-		return refuse(r, "Secure Boot is on, but this loader carries no digests of its "
-				 "files, so anything could be started; make the image with "
-				 "mkimage --efi-only --sign");
+		return refuse(
+			r,
+			"Secure Boot is on, but this loader carries no digests of its files, so "
+			"anything could be started; make the image with mkimage --efi-only --sign");
 	}
 	return true;
 }
@@ -132,11 +133,8 @@ static bool read_bytes(EFI_FILE_HANDLE file, const struct file *f, struct refusa
 			return refuse_file(r, f->path, status, "; the medium may be worn out");
 		}
 		if (!n) {
-			return refuse(r,
-				      "%s: ends after %llu of its %llu bytes; copy it "
-				      "again",
-				      f->path, (unsigned long long)done,
-				      (unsigned long long)f->size);
+			return refuse(r, "%s: ends after %lu of its %lu bytes; copy it again",
+				      f->path, done, f->size);
 		}
 		done += n;
 	}
@@ -158,13 +156,14 @@ static bool read_open(EFI_FILE_HANDLE file, struct file *f, uint64_t most, struc
 		return refuse(r, "%s: is empty; copy it again", f->path);
 	}
 	if (f->size > most) {
-		return refuse(r, "%s: has %llu bytes; at most %llu can be loaded", f->path,
-			      (unsigned long long)f->size, (unsigned long long)most);
+		return refuse(r, "%s: has %lu bytes; at most %lu can be loaded", f->path, f->size,
+			      most);
 	}
-	f->data = pages_take(f->size, PAGE_SIZE, GIB(4), PAGES_FOR_DATA);
+	/* Not the last page: a module's end has 32 bits. */
+	f->data = pages_take(f->size, PAGE_SIZE, GIB(4) - PAGE_SIZE, PAGES_FOR_DATA);
 	if (!f->data) {
-		return refuse(r, "%s: no %llu MiB of memory below 4 GiB are left for it", f->path,
-			      (unsigned long long)((f->size + MIB(1) - 1) >> 20));
+		return refuse(r, "%s: no %lu MiB of memory below 4 GiB are left for it", f->path,
+			      (f->size + MIB(1) - 1) >> 20);
 	}
 	return read_bytes(file, f, r) &&
 	       (!files_fixed() || digests_check(&digests, f->path, f->data, f->size, r));

@@ -68,8 +68,7 @@ bool files_fixed(void);
 
 /* What the firmware knows of the machine. */
 void machine_framebuffer(struct boot_framebuffer *f);
-const uint8_t *machine_rsdp(uint32_t *size);   /* NULL: none */
-const uint8_t *machine_smbios(uint32_t *size); /* the entry point; NULL: none */
+const uint8_t *machine_rsdp(uint32_t *size); /* NULL: none */
 
 /* enter.asm: position-independent code that is copied to a page below 4 GiB. */
 extern const uint8_t enter_code[], enter_code_end[];

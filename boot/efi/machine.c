@@ -1,5 +1,5 @@
 /*
- * What the firmware knows of the machine: framebuffer, ACPI and SMBIOS. Called by main.c before
+ * What the firmware knows of the machine: framebuffer and ACPI. Called by main.c before
  * boot services are left. No state.
  */
 #include "boot/efi/loader.h"
@@ -33,25 +33,6 @@ const uint8_t *machine_rsdp(uint32_t *size)
 		*size = RSDP_OLD_SIZE;
 	}
 	return rsdp;
-}
-
-/* System Management BIOS specification, "Structure table entry point": the length is in it. */
-const uint8_t *machine_smbios(uint32_t *size)
-{
-	static const EFI_GUID smbios3 = SMBIOS3_TABLE_GUID, smbios = SMBIOS_TABLE_GUID;
-	enum { LENGTH3 = 6, LENGTH2 = 5 };
-	const uint8_t *entry = find_table(&smbios3);
-
-	if (entry && memcmp(entry, "_SM3_", 5) == 0) {
-		*size = entry[LENGTH3];
-		return entry;
-	}
-	entry = find_table(&smbios);
-	if (entry && memcmp(entry, "_SM_", 4) == 0) {
-		*size = entry[LENGTH2];
-		return entry;
-	}
-	return NULL;
 }
 
 /* --- framebuffer --- */

@@ -48,9 +48,9 @@ static bool load_image(struct start *s, struct refusal *r)
 			    PAGES_FOR_CODE);
 	s->image_base = (uint64_t)memory;
 	if (!memory || s->image_base < image.min) {
-		return refuse(
-			r, "no %llu KiB of memory between 0x%x and 0x%x are left for " HYPERVISOR,
-			(unsigned long long)((image.high - image.low) >> 10), image.min, image.max);
+		return refuse(r,
+			      "no %lu KiB of memory between 0x%x and 0x%x are left for " HYPERVISOR,
+			      (image.high - image.low) >> 10, image.min, image.max);
 	}
 	s->entry = image.entry - image.low + s->image_base;
 	return image_copy(&image, memory, r);
@@ -58,7 +58,7 @@ static bool load_image(struct start *s, struct refusal *r)
 
 static bool begin_information(struct start *s, struct refusal *r)
 {
-	uint64_t room = INFORMATION + tags_memory_map_room(s->map.room, s->map.stride);
+	uint64_t room = INFORMATION + tags_memory_map_room(s->map.room);
 	void *block = pages_take(room, PAGE_SIZE, GIB(4), PAGES_FOR_DATA);
 
 	if (!block) {
@@ -91,10 +91,6 @@ static void add_information(struct start *s)
 	bytes = machine_rsdp(&size);
 	if (bytes) {
 		tags_rsdp(&s->tags, bytes, size);
-	}
-	bytes = machine_smbios(&size);
-	if (bytes) {
-		tags_smbios(&s->tags, bytes, size);
 	}
 }
 

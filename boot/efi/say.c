@@ -117,6 +117,6 @@ const char *status_words(struct status_text *t, EFI_STATUS status)
 			return known[i].words;
 		}
 	}
-	fmt_print(t->text, sizeof(t->text), "firmware status 0x%llx", (unsigned long long)status);
+	fmt_print(t->text, sizeof(t->text), "firmware status 0x%lx", status);
 	return t->text;
 }

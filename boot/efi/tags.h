@@ -24,10 +24,9 @@ void tags_load_base(struct tags *t, uint32_t base);
 void tags_framebuffer(struct tags *t, const struct boot_framebuffer *f);
 /* size: 20, or 36 for a revision 2 or later. */
 void tags_rsdp(struct tags *t, const uint8_t *rsdp, uint32_t size);
-void tags_smbios(struct tags *t, const uint8_t *entry, uint32_t size);
-/* The firmware's map, as it is and in the form of a BIOS's. */
+/* The firmware's map as it is. */
 void tags_memory_map(struct tags *t, const uint8_t *map, uint32_t size, uint32_t stride,
 		     uint32_t version);
 /* Bytes that the memory map will take at most. */
-uint64_t tags_memory_map_room(uint64_t size, uint64_t stride);
+uint64_t tags_memory_map_room(uint64_t size);
 bool tags_end(struct tags *t);

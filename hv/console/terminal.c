@@ -9,7 +9,14 @@
 #include "hv/lib/printf.h"
 #include "hv/lib/string.h"
 
-enum { CTRL_A = 0x01, ESCAPE = 0x1b };
+enum { CTRL_A = 0x01 };
+
+/* Ends whatever a sequence is in; plain characters; and of what a guest can do to a terminal that
+ * is its own: main screen, soft reset (cursor, margins), ASCII, no reports of mouse and pasting. */
+#define CANCEL	  "\030"
+#define NO_COLOUR "\033[m"
+#define OWN_AGAIN                                                                                  \
+	CANCEL "\033[?47l\033[!p\033[m\033(B\017\033[?1000l\033[?1002l\033[?1003l\033[?2004l"
 
 static void put(struct terminal *t, char c)
 {
@@ -81,6 +88,14 @@ static void put_raw(struct terminal *t, int source, char c)
 	put(t, c);
 }
 
+/* No colour goes on beyond the source's line. */
+static void end_colour(struct terminal *t, int source)
+{
+	if (t->source[source].coloured && t->source[source].shown) {
+		put_string(t, NO_COLOUR);
+	}
+}
+
 /* Takes the unfinished line of somebody else off the terminal, and later writes it again. */
 static int break_in(struct terminal *t, int source)
 {
@@ -89,6 +104,7 @@ static int break_in(struct terminal *t, int source)
 	if (other < 0 || other == source) {
 		return -1;
 	}
+	end_colour(t, other);
 	put_string(t, "\r\n");
 	t->source[other].shown = 0;
 	return other;
@@ -96,16 +112,32 @@ static int break_in(struct terminal *t, int source)
 
 static void finish_line(struct terminal *t, int source)
 {
+	struct terminal_source *s = &t->source[source];
 	int other = break_in(t, source);
 
 	show_line(t, source);
+	end_colour(t, source);
 	put_string(t, "\r\n");
-	t->source[source].len = t->source[source].shown = 0;
+	s->len = s->shown = s->column = 0;
+	s->coloured = false;
 	t->open = -1;
 	if (other >= 0) {
 		show_line(t, other);
 		t->open = other;
 	}
+}
+
+/* A character of several bytes counts as none, as some have no width. */
+static bool move_column(struct terminal_source *s, uint8_t byte)
+{
+	if (byte == '\b') {
+		if (!s->column) {
+			return false;
+		}
+		s->column--;
+	}
+	s->column += byte == '\t' || (byte >= ' ' && byte < 0x7f);
+	return true;
 }
 
 static void feed_plain(struct terminal *t, int source, uint8_t byte)
@@ -122,43 +154,35 @@ static void feed_plain(struct terminal *t, int source, uint8_t byte)
 	if (s->len == TERMINAL_LINE) {
 		finish_line(t, source);
 	}
-	s->line[s->len++] = (char)byte;
+	if (move_column(s, byte)) {
+		s->line[s->len++] = (char)byte;
+	}
 }
 
-/* Ends a control sequence: a question to the terminal is dropped, everything else goes on. */
-static void end_control(struct terminal *t, int source, uint8_t final)
+/* A sequence stands in one line, whole. */
+static void feed_sequence(struct terminal *t, int source, const uint8_t *bytes, unsigned n)
 {
 	struct terminal_source *s = &t->source[source];
 
-	for (unsigned i = 0; i < s->control_len && final != 'n' && final != 'c'; i++) {
-		feed_plain(t, source, s->control[i]);
+	if (s->len + n > TERMINAL_LINE) {
+		finish_line(t, source);
 	}
-	s->control_len = 0;
+	memcpy(s->line + s->len, bytes, n);
+	s->len += n;
+	if (filter_is_colour(bytes, n)) {
+		s->coloured = !filter_is_plain(bytes, n);
+	}
 }
 
-/*
- * Control sequences (ECMA-48, "CSI") are kept whole. Questions to the terminal (DSR, DA) are not
- * asked: a line may be written more than once, and the answers would look like typing.
- */
 static void feed_mixed(struct terminal *t, int source, uint8_t byte)
 {
-	struct terminal_source *s = &t->source[source];
+	uint8_t out[FILTER_MOST];
+	unsigned n = filter_byte(&t->source[source].filter, byte, out);
 
-	if (s->control_len == 0 && byte != ESCAPE) {
-		feed_plain(t, source, byte);
-		return;
-	}
-	if (s->control_len && byte < ' ') { /* cut short */
-		end_control(t, source, 0);
-		feed_plain(t, source, byte);
-		return;
-	}
-	s->control[s->control_len++] = byte;
-	if (s->control_len == 2 ? byte != '['
-				: s->control_len > 2 && byte >= 0x40 && byte <= 0x7e) {
-		end_control(t, source, s->control_len == 2 ? 0 : byte);
-	} else if (s->control_len == TERMINAL_CONTROL) {
-		end_control(t, source, 0);
+	if (n == 1) {
+		feed_plain(t, source, out[0]);
+	} else if (n) {
+		feed_sequence(t, source, out, n);
 	}
 }
 
@@ -202,30 +226,64 @@ void terminal_feed(struct terminal *t, unsigned source, const uint8_t *bytes, un
 	}
 }
 
-/* The last `max` bytes that a source sent, from the start of a line where there is one. */
+/*
+ * The last `max` bytes that a source sent, from the start of a line where there is one. Of what it
+ * did to the terminal, and asked of it, nothing is done again: that was then.
+ */
 static void show_history(struct terminal *t, int source, unsigned max)
 {
 	struct terminal_source *s = &t->source[source];
-	uint64_t kept = s->history_end < max ? s->history_end : max;
+	uint64_t kept = s->history_end < max ? s->history_end : max, at = s->history_end - kept;
+	uint8_t out[FILTER_MOST];
+	struct filter filter = {0};
 
-	for (uint64_t i = s->history_end - kept; i < s->history_end; i++) {
-		char c = (char)s->history[i % TERMINAL_HISTORY];
+	if (at) {
+		uint64_t line = at + 1;
 
-		put_raw(t, source, c);
+		while (line < s->history_end && s->history[(line - 1) % TERMINAL_HISTORY] != '\n') {
+			line++;
+		}
+		at = line < s->history_end ? line : at;
+	}
+	for (; at < s->history_end; at++) {
+		unsigned n = filter_byte(&filter, s->history[at % TERMINAL_HISTORY], out);
+
+		for (unsigned i = 0; i < n; i++) {
+			put_raw(t, source, (char)out[i]);
+		}
 	}
 }
 
 static void forget_lines(struct terminal *t)
 {
 	for (unsigned i = 0; i < TERMINAL_SOURCES; i++) {
-		t->source[i].len = t->source[i].shown = t->source[i].control_len = 0;
+		struct terminal_source *s = &t->source[i];
+
+		s->len = s->shown = s->column = 0;
+		s->coloured = false;
+		s->filter = (struct filter){0};
 	}
 	t->open = -1;
 }
 
+/* The terminal as before whoever has it wrote on it; cut: maybe in the middle of something. */
+static void take_terminal(struct terminal *t, bool cut)
+{
+	if (t->focus >= 0 && t->focus != TERMINAL_LOG) {
+		put_string(t, OWN_AGAIN);
+	} else if (cut) {
+		put_string(t, CANCEL NO_COLOUR);
+	} else if (t->open >= 0) {
+		end_colour(t, t->open);
+	}
+}
+
 static void set_focus(struct terminal *t, int focus)
 {
+	bool cut = t->head != t->tail;
+
 	t->tail = t->head; /* what is still on its way out gives room to the new view */
+	take_terminal(t, cut);
 	put_string(t, "\r\n--- ");
 	forget_lines(t);
 	t->focus = focus;
@@ -248,11 +306,25 @@ static void set_focus(struct terminal *t, int focus)
 void terminal_show_all(struct terminal *t)
 {
 	if (t->focus != TERMINAL_MIXED) {
+		take_terminal(t, false);
 		put_string(t, "\r\n--- log and all guests ---\r\n");
 		forget_lines(t);
 		t->focus = TERMINAL_MIXED;
 		show_history(t, TERMINAL_LOG, TERMINAL_TAIL);
 	}
+}
+
+/* The one behind the one that is typed to, for those that have no digit; all when there is none. */
+static int next_guest(const struct terminal *t)
+{
+	for (int i = 1; t->input >= 0 && i <= MAX_GUESTS; i++) {
+		int guest = (t->input + i) % MAX_GUESTS;
+
+		if (t->source[guest].prefix[0]) {
+			return guest;
+		}
+	}
+	return TERMINAL_MIXED;
 }
 
 static enum terminal_key type_escaped(struct terminal *t, uint8_t byte)
@@ -266,6 +338,7 @@ static enum terminal_key type_escaped(struct terminal *t, uint8_t byte)
 		return KEY_NONE;
 	}
 	switch (byte) {
+	case 'n': set_focus(t, next_guest(t)); return KEY_NONE;
 	case '0': set_focus(t, TERMINAL_LOG); return KEY_NONE;
 	case 'l': set_focus(t, TERMINAL_MIXED); return KEY_NONE;
 	case 'x': return KEY_END;
@@ -275,8 +348,8 @@ static enum terminal_key type_escaped(struct terminal *t, uint8_t byte)
 		if (!terminal_room(t)) {
 			return KEY_NONE; /* it would write over what is on its way out */
 		}
-		put_string(t, "\r\nCtrl-a then: 1-9 guest, 0 log, l log and all guests, a Ctrl-a, "
-			      "x end\r\n");
+		put_string(t, "\r\nCtrl-a then: 1-9 guest, n next guest, 0 log, l log and all "
+			      "guests, a Ctrl-a, x end\r\n");
 		return KEY_NONE;
 	}
 }

@@ -6,12 +6,12 @@
  */
 #pragma once
 
+#include "hv/console/filter.h"
 #include "hv/limits.h"
 #include "hv/types.h"
 
 enum {
-	TERMINAL_OUT = 16384, /* output ring, power of two */
-	TERMINAL_CONTROL = 16,
+	TERMINAL_OUT = 16384,	 /* output ring, power of two */
 	TERMINAL_LINE = 256,	 /* an unfinished line that can be shown again */
 	TERMINAL_HISTORY = 4096, /* of each source, shown when it gets the terminal; power of two */
 	TERMINAL_TAIL = 512,	 /* of the log, where that has to do */
@@ -19,15 +19,16 @@ enum {
 	TERMINAL_SOURCES = MAX_GUESTS + 1,
 	TERMINAL_MIXED = -1,
 	/* terminal_feed may write this much for one byte; room is asked for before. */
-	TERMINAL_WORST = 3 * (TERMINAL_LINE + MAX_NAME + 8) + TERMINAL_CONTROL,
+	TERMINAL_WORST = 3 * (TERMINAL_LINE + MAX_NAME + 8) + FILTER_MOST,
 };
 
 struct terminal_source {
 	char prefix[MAX_NAME + 4];
-	char line[TERMINAL_LINE];	   /* the unfinished line */
-	unsigned len, shown;		   /* bytes in it, bytes of it on the terminal */
-	uint8_t control[TERMINAL_CONTROL]; /* a control sequence that is not complete yet */
-	unsigned control_len;
+	char line[TERMINAL_LINE]; /* the unfinished line */
+	unsigned len, shown;	  /* bytes in it, bytes of it on the terminal */
+	unsigned column;	  /* where its cursor is at least */
+	bool coloured;		  /* by its last sequence that says so */
+	struct filter filter;
 	uint8_t history[TERMINAL_HISTORY];
 	uint64_t history_end;
 };

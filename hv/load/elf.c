@@ -63,10 +63,8 @@ static bool check_header(const struct elf_file *e, struct load_plan *p)
 	}
 	if (!bytes_within(e->phoff, (uint64_t)e->phentsize * e->phnum, e->f->size)) {
 		return plan_refuse(
-			p,
-			"%u program headers at offset 0x%llx end beyond the file (0x%llx "
-			"bytes)",
-			e->phnum, (unsigned long long)e->phoff, (unsigned long long)e->f->size);
+			p, "%u program headers at offset 0x%lx end beyond the file (0x%lx bytes)",
+			e->phnum, e->phoff, e->f->size);
 	}
 	return true;
 }
@@ -81,8 +79,7 @@ bool elf_open(struct elf_file *e, struct load_plan *p)
 		return plan_refuse(p, "not an ELF file");
 	}
 	if (f->size < layout32.header_size) {
-		return plan_refuse(p, "the ELF header ends beyond the file (0x%llx bytes)",
-				   (unsigned long long)f->size);
+		return plan_refuse(p, "the ELF header ends beyond the file (0x%lx bytes)", f->size);
 	}
 	e->is64 = f->data[EI_CLASS] == CLASS_64;
 	if ((!e->is64 && f->data[EI_CLASS] != CLASS_32) || f->data[EI_DATA] != DATA_LITTLE) {
@@ -91,8 +88,7 @@ bool elf_open(struct elf_file *e, struct load_plan *p)
 	}
 	l = layout_of(e);
 	if (f->size < l->header_size) {
-		return plan_refuse(p, "the ELF header ends beyond the file (0x%llx bytes)",
-				   (unsigned long long)f->size);
+		return plan_refuse(p, "the ELF header ends beyond the file (0x%lx bytes)", f->size);
 	}
 	e->type = get_le16(f->data + E_TYPE);
 	e->entry = get_word(e, f->data + E_ENTRY);
@@ -103,11 +99,10 @@ bool elf_open(struct elf_file *e, struct load_plan *p)
 }
 
 static bool refuse_segment(struct load_plan *p, uint32_t i, const struct elf_segment *s,
-			   const char *what, uint64_t base, uint64_t size, const char *why)
+			   uint64_t base, const char *why)
 {
-	return plan_refuse(p, "program header %u at offset 0x%llx: %s 0x%llx+0x%llx %s", i,
-			   (unsigned long long)s->at, what, (unsigned long long)base,
-			   (unsigned long long)size, why);
+	return plan_refuse(p, "program header %u at offset 0x%lx: memory 0x%lx+0x%lx %s", i, s->at,
+			   base, s->memsz, why);
 }
 
 bool elf_segment(const struct elf_file *e, struct load_plan *p, uint32_t i, struct elf_segment *s,
@@ -131,20 +126,18 @@ bool elf_segment(const struct elf_file *e, struct load_plan *p, uint32_t i, stru
 	}
 	if (!bytes_within(s->offset, s->filesz, e->f->size)) {
 		return plan_refuse(p,
-				   "program header %u at offset 0x%llx: file range 0x%llx+0x%llx "
-				   "ends beyond the file (0x%llx bytes)",
-				   i, (unsigned long long)at, (unsigned long long)s->offset,
-				   (unsigned long long)s->filesz, (unsigned long long)e->f->size);
+				   "program header %u at offset 0x%lx: file range 0x%lx+0x%lx ends "
+				   "beyond the file (0x%lx bytes)",
+				   i, at, s->offset, s->filesz, e->f->size);
 	}
 	if (s->memsz < s->filesz) {
 		return plan_refuse(p,
-				   "program header %u at offset 0x%llx: memory size 0x%llx is less "
-				   "than file size 0x%llx",
-				   i, (unsigned long long)at, (unsigned long long)s->memsz,
-				   (unsigned long long)s->filesz);
+				   "program header %u at offset 0x%lx: memory size 0x%lx is less "
+				   "than file size 0x%lx",
+				   i, at, s->memsz, s->filesz);
 	}
 	if (!bytes_within(s->paddr, s->memsz, GIB(4))) {
-		return refuse_segment(p, i, s, "memory", s->paddr, s->memsz, "ends above 4 GiB");
+		return refuse_segment(p, i, s, s->paddr, "ends above 4 GiB");
 	}
 	return true;
 }
@@ -183,7 +176,7 @@ bool elf_load(const struct elf_file *e, struct load_plan *p, uint64_t delta)
 		}
 		why = plan_take(p, s.paddr + delta, s.memsz);
 		if (why) {
-			return refuse_segment(p, i, &s, "memory", s.paddr + delta, s.memsz, why);
+			return refuse_segment(p, i, &s, s.paddr + delta, why);
 		}
 		if (!plan_write(p, s.paddr + delta, e->f->data + s.offset, s.filesz)) {
 			return false;
@@ -210,8 +203,8 @@ bool elf_entry(const struct elf_file *e, struct load_plan *p, uint64_t *entry)
 		physical |= load && e->entry - s.paddr < s.memsz;
 	}
 	*entry = e->entry;
-	return physical || plan_refuse(p,
-				       "the entry 0x%llx (e_entry, offset 0x18) is in no segment "
-				       "that is loaded",
-				       (unsigned long long)e->entry);
+	return physical ||
+	       plan_refuse(p,
+			   "the entry 0x%lx (e_entry, offset 0x18) is in no segment that is loaded",
+			   e->entry);
 }

@@ -17,17 +17,16 @@ bool flat_load(const struct load_image *img, const struct addrspace *as, struct 
 		return refuse(r, "%s: the file is empty", f->name);
 	}
 	if (entry >= MIB(1)) {
-		return refuse(r, "%s: entry 0x%llx is out of real mode's reach (1 MiB)", f->name,
-			      (unsigned long long)entry);
+		return refuse(r, "%s: entry 0x%lx is out of real mode's reach (1 MiB)", f->name,
+			      entry);
 	}
 	if (entry < load || entry - load >= f->size) {
-		return refuse(r, "%s: entry 0x%llx is outside the image (0x%llx+0x%llx)", f->name,
-			      (unsigned long long)entry, (unsigned long long)load,
-			      (unsigned long long)f->size);
+		return refuse(r, "%s: entry 0x%lx is outside the image (0x%lx+0x%lx)", f->name,
+			      entry, load, f->size);
 	}
 	if (!addrspace_write(as, gpa(load), f->data, f->size)) {
-		return refuse(r, "%s: 0x%llx+0x%llx is not all RAM of this guest", f->name,
-			      (unsigned long long)load, (unsigned long long)f->size);
+		return refuse(r, "%s: 0x%lx+0x%lx is not all RAM of this guest", f->name, load,
+			      f->size);
 	}
 	regs->cs.selector = (uint16_t)(entry >> 4);
 	regs->cs.base = entry & ~0xfull;

@@ -93,10 +93,10 @@ static bool check_protected_entry(struct load_plan *p, const struct kernel *k)
 		why = "kernel_alignment is 0";
 		offset = KERNEL_ALIGNMENT;
 	}
-	return !why || plan_refuse(p,
-				   "needs the 16-bit BIOS entry, which guests do not have: %s "
-				   "(offset 0x%x)",
-				   why, offset);
+	return !why ||
+	       plan_refuse(
+		       p, "needs the 16-bit BIOS entry, which guests do not have: %s (offset 0x%x)",
+		       why, offset);
 }
 
 static bool read_header(struct load_plan *p, struct kernel *k)
@@ -120,18 +120,17 @@ static bool read_header(struct load_plan *p, struct kernel *k)
 	if (k->setup_size >= f->size) {
 		return plan_refuse(p,
 				   "setup_sects (offset 0x%x): the 16-bit code of 0x%x bytes ends "
-				   "beyond the file (0x%llx bytes)",
-				   SETUP_SECTS, k->setup_size, (unsigned long long)f->size);
+				   "beyond the file (0x%lx bytes)",
+				   SETUP_SECTS, k->setup_size, f->size);
 	}
 	/* The size is told in units of 16 bytes; a signature may follow the code. */
 	k->size = f->size - k->setup_size;
 	told = (uint64_t)get_le32(f->data + SYSSIZE) * 16;
 	if (told > ALIGN_UP(k->size, 16)) {
 		return plan_refuse(p,
-				   "syssize (offset 0x%x): file range 0x%x+0x%llx ends beyond the "
-				   "file (0x%llx bytes)",
-				   SYSSIZE, k->setup_size, (unsigned long long)told,
-				   (unsigned long long)f->size);
+				   "syssize (offset 0x%x): file range 0x%x+0x%lx ends beyond the "
+				   "file (0x%lx bytes)",
+				   SYSSIZE, k->setup_size, told, f->size);
 	}
 	if (told && told < k->size) {
 		k->size = told;
@@ -149,10 +148,9 @@ static bool read_header(struct load_plan *p, struct kernel *k)
 static bool refuse_room(struct load_plan *p, uint64_t base, uint64_t size, const char *why)
 {
 	return plan_refuse(p,
-			   "needs 0x%llx bytes of RAM from 0x%llx (init_size, pref_address): %s; "
-			   "the guest has 0x%llx bytes",
-			   (unsigned long long)size, (unsigned long long)base, why,
-			   (unsigned long long)p->img->memory);
+			   "needs 0x%lx bytes of RAM from 0x%lx (init_size, pref_address): %s; the "
+			   "guest has 0x%lx bytes",
+			   size, base, why, p->img->memory);
 }
 
 /*
@@ -174,8 +172,8 @@ static bool place_kernel(struct load_plan *p, struct kernel *k)
 		room = get_le32(h + INIT_SIZE);
 	}
 	if (alignment & (alignment - 1)) {
-		return plan_refuse(p, "kernel_alignment 0x%llx (offset 0x%x) is no power of two",
-				   (unsigned long long)alignment, KERNEL_ALIGNMENT);
+		return plan_refuse(p, "kernel_alignment 0x%lx (offset 0x%x) is no power of two",
+				   alignment, KERNEL_ALIGNMENT);
 	}
 	if (h[RELOCATABLE_KERNEL]) {
 		runtime = runtime > HIGH_MIN ? runtime : HIGH_MIN;
@@ -206,10 +204,9 @@ static bool place_initrd(struct load_plan *p, const struct kernel *k, uint8_t *z
 	/* As high as allowed: the kernel decompresses itself and grows below. */
 	if (!plan_find(p, f->size, PAGE_SIZE, HIGH_MIN, k->initrd_max + 1, PLAN_HIGH, &at)) {
 		return plan_refuse(p,
-				   "the initrd %s of 0x%llx bytes finds no free RAM up to 0x%llx "
+				   "the initrd %s of 0x%lx bytes finds no free RAM up to 0x%lx "
 				   "(initrd_addr_max, offset 0x%x)",
-				   f->name, (unsigned long long)f->size,
-				   (unsigned long long)k->initrd_max, INITRD_ADDR_MAX);
+				   f->name, f->size, k->initrd_max, INITRD_ADDR_MAX);
 	}
 	put_le32(zero + RAMDISK_IMAGE, (uint32_t)at);
 	put_le32(zero + RAMDISK_SIZE, (uint32_t)f->size);
@@ -224,9 +221,9 @@ static bool place_cmdline(struct load_plan *p, const struct kernel *k, uint8_t *
 
 	if (len > k->cmdline_size) {
 		return plan_refuse(p,
-				   "the command line has %llu characters, the kernel takes %u "
+				   "the command line has %lu characters, the kernel takes %u "
 				   "(cmdline_size, offset 0x%x)",
-				   (unsigned long long)len, k->cmdline_size, CMDLINE_SIZE);
+				   len, k->cmdline_size, CMDLINE_SIZE);
 	}
 	if (!plan_find(p, len + 1, 16, LOW_MIN, HIGH_MIN, PLAN_LOW, &at)) {
 		return plan_refuse(p, "no room for the command line below 1 MiB");
@@ -235,8 +232,7 @@ static bool place_cmdline(struct load_plan *p, const struct kernel *k, uint8_t *
 	return plan_write(p, at, text, len + 1);
 }
 
-/* The header as it is in the file, in a page that is clean otherwise, and what a loader fills in.
- */
+/* The header as it is in the file, in a page that is else clean, and what a loader fills in. */
 static void fill_zero_page(const struct load_image *img, const struct kernel *k, uint8_t *zero)
 {
 	uint32_t end = SIGNATURE + k->file[JUMP_LENGTH];
@@ -289,8 +285,7 @@ bool linux_load(const struct load_image *img, const struct addrspace *as, struct
 	}
 	zero = addrspace_ptr(as, gpa(zero_at), PAGE_SIZE);
 	if (!zero) {
-		return plan_refuse(&p, "no RAM for the zero page at 0x%llx",
-				   (unsigned long long)zero_at);
+		return plan_refuse(&p, "no RAM for the zero page at 0x%lx", zero_at);
 	}
 	fill_zero_page(img, &k, zero);
 	return place_cmdline(&p, &k, zero) && place_initrd(&p, &k, zero) &&

@@ -134,8 +134,7 @@ bool load_state_long64(struct vcpu_regs *regs, const struct addrspace *as, gpa_t
 	uint8_t *p = addrspace_ptr(as, tables, 7ull * PAGE_SIZE);
 
 	if (!p || (tables.v & PAGE_MASK)) {
-		return refuse(r, "no RAM for the first page tables at 0x%llx",
-			      (unsigned long long)tables.v);
+		return refuse(r, "no RAM for the first page tables at 0x%lx", tables.v);
 	}
 	memset(p, 0, 7ull * PAGE_SIZE);
 	identity_map(p, tables.v);

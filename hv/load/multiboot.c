@@ -9,10 +9,9 @@ static bool refuse_addresses(struct load_plan *p, const struct multiboot_address
 			     const char *why)
 {
 	return plan_refuse(p,
-			   "address fields of the header at offset 0x%llx (header 0x%x, load 0x%x, "
+			   "address fields of the header at offset 0x%lx (header 0x%x, load 0x%x, "
 			   "load end 0x%x, bss end 0x%x): %s",
-			   (unsigned long long)a->header_at, a->header, a->load, a->load_end,
-			   a->bss_end, why);
+			   a->header_at, a->header, a->load, a->load_end, a->bss_end, why);
 }
 
 bool multiboot_flat_image(struct load_plan *p, const struct multiboot_addresses *a,
@@ -48,9 +47,8 @@ bool multiboot_flat_load(struct load_plan *p, const struct multiboot_flat *m, ui
 	const char *why = plan_take(p, m->base + delta, m->memsz);
 
 	if (why) {
-		return plan_refuse(p, "memory 0x%llx+0x%llx of the header's address fields %s",
-				   (unsigned long long)(m->base + delta),
-				   (unsigned long long)m->memsz, why);
+		return plan_refuse(p, "memory 0x%lx+0x%lx of the header's address fields %s",
+				   m->base + delta, m->memsz, why);
 	}
 	return plan_write(p, m->base + delta, p->img->kernel.data + m->offset, m->filesz);
 }
@@ -66,8 +64,8 @@ bool multiboot_modules(struct load_plan *p, uint64_t at[MAX_MODULES])
 		uint64_t size = m->size ? m->size : 1;
 
 		if (!plan_find(p, size, PAGE_SIZE, min, GIB(4), PLAN_LOW, &at[i])) {
-			return plan_refuse(p, "module %s of 0x%llx bytes finds no free RAM",
-					   m->name, (unsigned long long)m->size);
+			return plan_refuse(p, "module %s of 0x%lx bytes finds no free RAM", m->name,
+					   m->size);
 		}
 		if (!plan_write(p, at[i], m->data, m->size)) {
 			return false;

@@ -70,9 +70,9 @@ static bool check_flags(struct load_plan *p, uint64_t header, uint32_t flags)
 
 	if (unknown) {
 		return plan_refuse(p,
-				   "the multiboot header at offset 0x%llx requires bit %d (flags "
+				   "the multiboot header at offset 0x%lx requires bit %d (flags "
 				   "0x%x), which is not supported",
-				   (unsigned long long)header, __builtin_ctz(unknown), flags);
+				   header, __builtin_ctz(unknown), flags);
 	}
 	return true;
 }
@@ -84,8 +84,8 @@ static bool load_by_addresses(struct load_plan *p, uint64_t header, uint64_t *en
 	struct multiboot_flat m;
 
 	if (!bytes_within(header, HEADER_SIZE_ADDRESSES, p->img->kernel.size)) {
-		return plan_refuse(p, "the multiboot header at offset 0x%llx ends beyond the file",
-				   (unsigned long long)header);
+		return plan_refuse(p, "the multiboot header at offset 0x%lx ends beyond the file",
+				   header);
 	}
 	a = (struct multiboot_addresses){
 		.header_at = header,
@@ -100,10 +100,9 @@ static bool load_by_addresses(struct load_plan *p, uint64_t header, uint64_t *en
 	}
 	if (*entry - m.base >= m.memsz) {
 		return plan_refuse(p,
-				   "the entry 0x%llx of the multiboot header at offset 0x%llx is "
-				   "outside the image (0x%llx+0x%llx)",
-				   (unsigned long long)*entry, (unsigned long long)header,
-				   (unsigned long long)m.base, (unsigned long long)m.memsz);
+				   "the entry 0x%lx of the multiboot header at offset 0x%lx is "
+				   "outside the image (0x%lx+0x%lx)",
+				   *entry, header, m.base, m.memsz);
 	}
 	return multiboot_flat_load(p, &m, 0);
 }

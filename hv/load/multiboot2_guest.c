@@ -7,48 +7,9 @@
 #include "hv/lib/bytes.h"
 #include "hv/load/elf.h"
 #include "hv/load/multiboot.h"
+#include "hv/load/multiboot2.h"
 
-enum {
-	SEARCH = 32768,
-	HEADER_MAGIC = 0xe85250d6,
-	ENTRY_MAGIC = 0x36d76289,
-	HEADER_SIZE = 16,
-	ARCHITECTURE_I386 = 0,
-	TAG_HEADER = 8,
-	TAG_OPTIONAL = BIT(0)
-};
-
-/* Tags of the header. */
-enum header_tag {
-	TAG_END = 0,
-	TAG_INFORMATION = 1,
-	TAG_ADDRESS = 2,
-	TAG_ENTRY = 3,
-	TAG_CONSOLE = 4,
-	TAG_FRAMEBUFFER = 5,
-	TAG_ALIGN_MODULES = 6, /* they always are */
-	TAG_EFI_BOOT_SERVICES = 7,
-	TAG_EFI32_ENTRY = 8,
-	TAG_EFI64_ENTRY = 9,
-	TAG_RELOCATABLE = 10,
-};
-
-/* Tags of the information block. */
-enum info_tag {
-	INFO_END = 0,
-	INFO_CMDLINE = 1,
-	INFO_LOADER_NAME = 2,
-	INFO_MODULE = 3,
-	INFO_MEMORY = 4,
-	INFO_BOOT_DEVICE = 5,
-	INFO_MMAP = 6,
-	INFO_VBE = 7,
-	INFO_FRAMEBUFFER = 8,
-	INFO_ELF_SECTIONS = 9,
-	INFO_RSDP_OLD = 14,
-	INFO_RSDP_NEW = 15,
-	INFO_LOAD_BASE = 21,
-};
+enum { ARCHITECTURE_I386 = 0, TAG_OPTIONAL = BIT(0) };
 
 #define LOAD_FROM_START ~0u /* load address: the file's first byte goes there */
 
@@ -70,34 +31,19 @@ struct image {
 	uint32_t rsdp_size; /* 0: none */
 };
 
-static bool find_header(const struct load_file *f, uint64_t *at)
-{
-	uint64_t end = f->size < SEARCH ? f->size : SEARCH;
-
-	for (*at = 0; bytes_within(*at, HEADER_SIZE, end); *at += 8) {
-		const uint8_t *h = f->data + *at;
-
-		if (get_le32(h) == HEADER_MAGIC &&
-		    get_le32(h) + get_le32(h + 4) + get_le32(h + 8) + get_le32(h + 12) == 0) {
-			return true;
-		}
-	}
-	return false;
-}
-
 bool multiboot2_probe(const struct load_file *f)
 {
 	uint64_t at;
 
-	return find_header(f, &at);
+	return multiboot2_find(f->data, f->size, &at);
 }
 
 /* --- the header's tags --- */
 
 static bool refuse_tag(struct image *m, uint32_t at, const char *why)
 {
-	return plan_refuse(m->p, "multiboot 2 header tag %u at offset 0x%llx: %s",
-			   get_le16(m->h + at), (unsigned long long)(m->header_at + at), why);
+	return plan_refuse(m->p, "multiboot 2 header tag %u at offset 0x%lx: %s",
+			   get_le16(m->h + at), m->header_at + at, why);
 }
 
 /*
@@ -111,9 +57,9 @@ static bool check_request(struct image *m, uint32_t at, uint32_t size)
 
 		if (wanted > INFO_LOAD_BASE || wanted == INFO_ELF_SECTIONS) {
 			return plan_refuse(m->p,
-					   "multiboot 2 header tag 1 at offset 0x%llx: requires "
+					   "multiboot 2 header tag 1 at offset 0x%lx: requires "
 					   "information tag %u, which is not supported",
-					   (unsigned long long)(m->header_at + at), wanted);
+					   m->header_at + at, wanted);
 		}
 	}
 	return true;
@@ -156,7 +102,7 @@ static uint32_t tag_least(uint16_t type)
 	case TAG_ADDRESS: return 24;
 	case TAG_ENTRY: return 12;
 	case TAG_CONSOLE: return 12;
-	case TAG_RELOCATABLE: return 24;
+	case TAG_RELOCATABLE: return TAG_RELOCATABLE_SIZE;
 	default: return TAG_HEADER;
 	}
 }
@@ -192,30 +138,28 @@ static bool read_header(struct image *m)
 	const struct load_file *f = &m->p->img->kernel;
 	uint32_t size;
 
-	if (!find_header(f, &m->header_at)) {
+	if (!multiboot2_find(f->data, f->size, &m->header_at)) {
 		return plan_refuse(m->p, "no multiboot 2 header in the first 32 KiB");
 	}
 	m->h = f->data + m->header_at;
 	m->header_len = get_le32(m->h + 8);
 	if (get_le32(m->h + 4) != ARCHITECTURE_I386) {
-		return plan_refuse(m->p,
-				   "the multiboot 2 header at offset 0x%llx is for architecture "
-				   "%u, not i386",
-				   (unsigned long long)m->header_at, get_le32(m->h + 4));
+		return plan_refuse(
+			m->p,
+			"the multiboot 2 header at offset 0x%lx is for architecture %u, not i386",
+			m->header_at, get_le32(m->h + 4));
 	}
 	if (!bytes_within(m->header_at, m->header_len, f->size)) {
 		return plan_refuse(m->p,
-				   "the multiboot 2 header at offset 0x%llx, 0x%x bytes, ends "
-				   "beyond the file (0x%llx bytes)",
-				   (unsigned long long)m->header_at, m->header_len,
-				   (unsigned long long)f->size);
+				   "the multiboot 2 header at offset 0x%lx, 0x%x bytes, ends "
+				   "beyond the file (0x%lx bytes)",
+				   m->header_at, m->header_len, f->size);
 	}
-	for (uint64_t at = HEADER_SIZE;; at = ALIGN_UP(at + size, 8)) {
+	for (uint64_t at = MULTIBOOT2_HEADER;; at = ALIGN_UP(at + size, 8)) {
 		if (!bytes_within(at, TAG_HEADER, m->header_len)) {
 			return plan_refuse(m->p,
-					   "the multiboot 2 header at offset 0x%llx has no "
-					   "end tag",
-					   (unsigned long long)m->header_at);
+					   "the multiboot 2 header at offset 0x%lx has no end tag",
+					   m->header_at);
 		}
 		size = get_le32(m->h + at + 4);
 		if (size < tag_least(get_le16(m->h + at)) ||
@@ -247,9 +191,9 @@ static bool place_image(struct image *m, uint64_t low, uint64_t high, uint64_t *
 	    !plan_find(p, size, m->align, m->min, end,
 		       m->preference == PREFER_HIGH ? PLAN_HIGH : PLAN_LOW, &at)) {
 		return plan_refuse(p,
-				   "0x%llx bytes find no free RAM within 0x%x-0x%x, aligned to "
+				   "0x%lx bytes find no free RAM within 0x%x-0x%x, aligned to "
 				   "0x%x, where the relocatable tag allows the image",
-				   (unsigned long long)size, m->min, m->max, m->align);
+				   size, m->min, m->max, m->align);
 	}
 	p->pieces = 0; /* this was a trial: the pieces of the image are taken one by one */
 	*delta = at - low;
@@ -269,9 +213,8 @@ static bool load_by_addresses(struct image *m)
 		return false;
 	}
 	if (m->entry_tag - flat.base >= flat.memsz) {
-		return plan_refuse(m->p, "the entry 0x%x is outside the image (0x%llx+0x%llx)",
-				   m->entry_tag, (unsigned long long)flat.base,
-				   (unsigned long long)flat.memsz);
+		return plan_refuse(m->p, "the entry 0x%x is outside the image (0x%lx+0x%lx)",
+				   m->entry_tag, flat.base, flat.memsz);
 	}
 	if (!place_image(m, flat.base, flat.base + flat.memsz, &delta)) {
 		return false;
@@ -413,5 +356,5 @@ bool multiboot2_load(const struct load_image *img, const struct addrspace *as,
 	}
 	read_rsdp(&m);
 	return multiboot_modules(&p, m.module) && multiboot_info(&p, build_info, &m, &info) &&
-	       multiboot_enter(&p, regs, ENTRY_MAGIC, m.entry, info);
+	       multiboot_enter(&p, regs, MULTIBOOT2_ENTRY_MAGIC, m.entry, info);
 }

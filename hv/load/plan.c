@@ -150,8 +150,7 @@ uint64_t plan_end(const struct load_plan *p)
 bool plan_write(struct load_plan *p, uint64_t at, const void *data, uint64_t size)
 {
 	return addrspace_write(p->as, gpa(at), data, size) ||
-	       plan_refuse(p, "0x%llx bytes at 0x%llx: not RAM", (unsigned long long)size,
-			   (unsigned long long)at);
+	       plan_refuse(p, "0x%lx bytes at 0x%lx: not RAM", size, at);
 }
 
 bool plan_refuse(struct load_plan *p, const char *fmt, ...)

@@ -67,6 +67,11 @@ struct apic_bus {
 	struct vlapic *lapic[MAX_VCPUS]; /* vlapic_init enters them */
 	unsigned count;
 	unsigned timer_shift; /* timer clock = TSC >> timer_shift */
+	/*
+	 * TSC ticks that a periodic timer leaves between two looks at it, however short its period:
+	 * the guest must get to run meanwhile. 0: none.
+	 */
+	uint64_t timer_gap;
 	bool tsc_deadline;    /* CPUID shows TSC-deadline mode */
 	unsigned maxphyaddr;  /* as CPUID shows it; 0: IA32_APIC_BASE cannot move the page */
 	void *ctx;
@@ -78,8 +83,7 @@ struct apic_bus {
 	void (*nmi)(void *ctx, unsigned index);
 	void (*init)(void *ctx, unsigned index);
 	void (*sipi)(void *ctx, unsigned index, uint8_t vector);
-	/* An IOAPIC pin in ExtINT mode: this CPU is to ack the 8259. NULL: such messages are lost.
-	 */
+	/* An IOAPIC pin in ExtINT mode: this CPU acks the 8259. NULL: such messages are lost. */
 	void (*extint)(void *ctx, unsigned index);
 	/* EOI of a level-triggered vector: the IOAPIC looks for it. */
 	void (*eoi)(void *ctx, uint8_t vector);

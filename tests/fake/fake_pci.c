@@ -8,12 +8,12 @@
 enum { PCIE_CONTROL_DEFAULT = 0x2810 /* reads of 512 bytes, payloads of 128 */ };
 
 struct fake_function fake_pci[FAKE_FUNCTIONS];
-unsigned fake_pci_count, fake_pci_waited_ms;
+unsigned fake_pci_count, fake_pci_waited_ms, fake_pci_last_bus;
 
 void fake_pci_reset(void)
 {
 	memset(fake_pci, 0, sizeof(fake_pci));
-	fake_pci_count = fake_pci_waited_ms = pci_function_count = 0;
+	fake_pci_count = fake_pci_waited_ms = pci_function_count = fake_pci_last_bus = 0;
 }
 
 void fake_pci_set(struct fake_function *f, unsigned offset, unsigned size, uint32_t value)
@@ -119,7 +119,7 @@ static void notice_bus(const struct fake_function *bridge, unsigned offset, uint
 	}
 }
 
-static void notice(struct fake_function *f, unsigned offset, uint32_t value)
+static void notice(struct fake_function *f, unsigned offset, uint32_t value, bool slept)
 {
 	bool reset = false;
 
@@ -131,9 +131,9 @@ static void notice(struct fake_function *f, unsigned offset, uint32_t value)
 		f->flrs++;
 		reset = true;
 	}
-	if (f->pm && offset == f->pm + 0u + PM_CONTROL && (value & 3) == 3) {
-		f->d3s++;
-		reset = !f->keeps_d3;
+	if (f->pm && offset == f->pm + 0u + PM_CONTROL) {
+		f->d3s += (value & 3) == 3;
+		reset = slept && !(value & 3) && !f->keeps_d3;
 	}
 	if (reset) {
 		clear(f);
@@ -145,11 +145,13 @@ void pci_write(uint16_t bdf, unsigned offset, unsigned size, uint32_t value)
 {
 	struct fake_function *f = find(bdf);
 	uint32_t before;
+	bool slept;
 
 	if (!f) {
 		return;
 	}
 	f->writes++;
+	slept = f->pm && (fake_pci_get(f, f->pm + PM_CONTROL, 2) & 3) == 3;
 	before = fake_pci_get(f, f->watched, 2);
 	for (unsigned i = 0; i < size; i++) {
 		uint8_t mask = f->writable[offset + i];
@@ -159,7 +161,7 @@ void pci_write(uint16_t bdf, unsigned offset, unsigned size, uint32_t value)
 	}
 	f->seen |= fake_pci_get(f, PCI_COMMAND, 2);
 	f->changes += fake_pci_get(f, f->watched, 2) != before;
-	notice(f, offset, value);
+	notice(f, offset, value, slept);
 }
 
 void pci_access_init(const struct acpi_info *a)
@@ -170,6 +172,11 @@ void pci_access_init(const struct acpi_info *a)
 bool pci_access_extended(void)
 {
 	return true;
+}
+
+unsigned pci_access_last_bus(void)
+{
+	return fake_pci_last_bus;
 }
 
 void pci_delay_us(unsigned microseconds)

@@ -112,6 +112,46 @@ static void check_halt(void)
 	CHECK_EQ(taken, 1);
 }
 
+/*
+ * SYSCALL in the shadow of STI, while a timer's interrupt comes at any moment: R11 must hold the flags
+ * as they were, and the interrupt must come. (A hypervisor that steps out of the shadow by TF is lost
+ * here: SFMASK clears TF, so no trap follows.)
+ */
+static void check_syscall(void)
+{
+	enum { TF = 1 << 8, STAR = 0xc0000081u, LSTAR, CSTAR, SFMASK, EFER = 0xc0000080u };
+	extern struct __attribute__((packed)) {
+		uint16_t limit;
+		uint64_t base;
+	} gdt_pointer;
+	extern const char behind_syscall[];
+	uint64_t hz = lapic_timer_hz();
+
+	((volatile uint64_t *)gdt_pointer.base)[4] = 0x00cf93000000ffff; /* SS of SYSCALL to CS 0x18 */
+	wrmsr(EFER, rdmsr(EFER) | 1);
+	wrmsr(STAR, 0x18ull << 32);
+	wrmsr(LSTAR, (uintptr_t)behind_syscall);
+	wrmsr(SFMASK, TF);
+	lapic_write(LAPIC_TIMER, VECTOR);
+	for (unsigned i = 0; i < 400; i++) {
+		uint64_t start = rdtsc(), flags;
+
+		taken = 0;
+		lapic_write(LAPIC_INITIAL, (uint32_t)(hz / 20000 + i * (hz / 2000000)));
+		while (!taken) {
+			__asm__ volatile("sti; syscall; .globl behind_syscall; behind_syscall: cli;"
+					 "movq %%r11, %0; movl $0x10, %%ecx; movl %%ecx, %%ss"
+					 : "=r"(flags) : : "rcx", "r11", "memory", "cc");
+			if (flags & TF) {
+				guest_fail("sti; syscall %u: R11 is %lx", i, (unsigned long)flags);
+			}
+			if (rdtsc() - start > 5 * tsc_hz()) {
+				guest_fail("sti; syscall %u: no interrupt for 5 s", i);
+			}
+		}
+	}
+}
+
 void guest_main(void)
 {
 	on_interrupt(VECTOR, handler);
@@ -120,4 +160,5 @@ void guest_main(void)
 	check_no_window();
 	check_mov_ss();
 	check_halt();
+	check_syscall();
 }

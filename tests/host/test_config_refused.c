@@ -23,11 +23,28 @@ TEST(refuses_binary_garbage)
 	CHECK_STR(why.text, "t.conf:5:12: error: byte \\x00 is not text; write plain UTF-8");
 	CHECK(!parse_bytes(elf, sizeof(elf) - 1));
 	CHECK_STR(why.text, "t.conf:1:1: error: byte \\x7f is not text; write plain UTF-8");
-	REFUSED("\xff\xfe[\n", "1:1: error: byte \\xff is not text; write plain UTF-8");
+	REFUSED("\xff[\n", "1:1: error: byte \\xff is not text; write plain UTF-8");
 	REFUSED(BASE "cmdline = \x1b[2J\n",
 		"5:11: error: byte \\x1b is not text; write plain UTF-8");
 	REFUSED(BASE "# \x1b[2J\n", "5:3: error: byte \\x1b is not text; write plain UTF-8");
 	REFUSED("[guest a]\rcpus = 0\n", "1:10: error: byte \\x0d is not text; write plain UTF-8");
+}
+
+TEST(refuses_utf16_by_its_name)
+{
+	REFUSED("\xff\xfe[\n", "1:1: error: this is text in UTF-16; save it as UTF-8");
+	REFUSED("\xfe\xff", "1:1: error: this is text in UTF-16; save it as UTF-8");
+}
+
+TEST(refuses_typographic_quotes)
+{
+	REFUSED(BASE "cmdline = \xe2\x80\x9c"
+		     "a\xe2\x80\x9d\n",
+		"5:11: error: a typographic quote, as word processors make them; write \"");
+	REFUSED(BASE "cmdline = a \xe2\x80\x9e\n",
+		"5:13: error: a typographic quote, as word processors make them; write \"");
+	ACCEPTED(BASE "cmdline = \"\xe2\x80\x9c\"\n");
+	ACCEPTED(BASE "cmdline = it\xe2\x80\x99s\n");
 }
 
 TEST(refuses_what_is_not_utf8)
@@ -192,6 +209,10 @@ TEST(refuses_bad_sizes)
 	MEMORY("0x", "'0x' is not a size; a number of bytes, or with K, M or G, such as 512M");
 	MEMORY("512M,", "'512M,' is not a size; a number of bytes, or with K, M or G, such as "
 			"512M");
+	MEMORY("1.5G", "'1.5G' is not a size; a number of bytes, or with K, M or G, such as 512M");
+	MEMORY("16X", "'16X' is not a size; a number of bytes, or with K, M or G, such as 512M");
+	MEMORY("512", "'512' is a number of bytes and out of range, 1M to 16384G; write 512M if it "
+		      "is MiB");
 	MEMORY("1023K", "'1023K' is out of range; 1M to 16384G");
 	MEMORY("0", "'0' is out of range; 1M to 16384G");
 	MEMORY("16385G", "'16385G' is out of range; 1M to 16384G");

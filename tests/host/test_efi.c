@@ -177,7 +177,6 @@ static void write_all(struct tags *t, uint32_t room)
 						       .blue_pos = 0,
 						       .blue_size = 8};
 	static const uint8_t rsdp[36] = {'R', 'S', 'D', ' ', 'P', 'T', 'R', ' ', [15] = 2};
-	static const uint8_t smbios[24] = {'_', 'S', 'M', '3', '_', 0, 24, 3, 1};
 	uint8_t map[3 * 48];
 
 	descriptor(map, 0, 7, 0x100000, 0x100);
@@ -191,7 +190,6 @@ static void write_all(struct tags *t, uint32_t room)
 	tags_module(t, 0x8000, 1, "bzImage");
 	tags_framebuffer(t, &screen);
 	tags_rsdp(t, rsdp, sizeof(rsdp));
-	tags_smbios(t, smbios, sizeof(smbios));
 	tags_memory_map(t, map, sizeof(map), 48, 1);
 }
 
@@ -231,27 +229,22 @@ TEST(tags_read_back)
 	CHECK_EQ(info.memory[2].type, MEMORY_RAM);
 }
 
-/* The BIOS form alone tells the same memory: a reader without tag 17 finds its way. */
-TEST(tags_bios_map)
+/* The map goes out as it is: descriptors that are too short for one are the reader's to refuse. */
+TEST(tags_map_as_it_is)
 {
+	uint8_t map[3 * 48] = {0};
 	struct tags t;
 
-	write_all(&t, sizeof(block));
-	tags_end(&t);
-	for (uint32_t at = 8; at < t.used; at = ALIGN_UP(at + get_le32(block + at + 4), 8u)) {
-		if (get_le32(block + at) == 17) {
-			put_le32(block + at, 99);
-		}
-		if (get_le32(block + at) == 13) {
-			CHECK_EQ(block[at + 8], 3);
-			CHECK_EQ(block[at + 9], 1);
-			CHECK(memcmp(block + at + 16, "_SM3_", 5) == 0);
-		}
-	}
-	CHECK(multiboot2_parse(&info, block, t.used, &why));
-	CHECK_EQ(info.memories, 3);
-	CHECK_EQ(info.memory[0].size, 0x100000);
-	CHECK_EQ(info.memory[1].type, MEMORY_ACPI);
+	tags_begin(&t, block, sizeof(block));
+	tags_memory_map(&t, map, sizeof(map), 39, 7);
+	CHECK(tags_end(&t));
+	CHECK_EQ(get_le32(block + 8), 17);
+	CHECK_EQ(get_le32(block + 12), 16 + sizeof(map));
+	CHECK_EQ(get_le32(block + 16), 39);
+	CHECK_EQ(get_le32(block + 20), 7);
+	memset(&why, 0, sizeof(why));
+	CHECK(!multiboot2_parse(&info, block, t.used, &why));
+	CHECK(strstr(why.text, "entries of the memory map are too short"));
 }
 
 /* Whatever the room, nothing is written beyond it, and a block without all tags is told. */
@@ -278,7 +271,7 @@ TEST(tags_map_room)
 	struct tags t;
 	uint8_t map[10 * 48] = {0};
 
-	tags_begin(&t, block, 8 + (uint32_t)tags_memory_map_room(sizeof(map), 48));
+	tags_begin(&t, block, 8 + (uint32_t)tags_memory_map_room(sizeof(map)));
 	tags_memory_map(&t, map, sizeof(map), 48, 1);
 	CHECK(!t.full);
 }
@@ -360,11 +353,63 @@ TEST(options_noise)
 		memset(&why, 0, sizeof(why));
 		CHECK(options_parse(&options, noise, sizeof(noise) - seed % 3, &why));
 		CHECK_STR(options.cmdline, "");
+		CHECK(options.noise);
 	}
+	CHECK(options_parse(&options, NULL, 40, &why));
 	CHECK(options_parse(&options, NULL, 0, &why));
+	CHECK(!options.noise);
 	CHECK_STR(options.cmdline, "");
 	CHECK(options_parse(&options, "c\0o\0n", 5, &why)); /* half a character at its end */
 	CHECK_STR(options.cmdline, "co");
+}
+
+/* efibootmgr without --unicode. */
+TEST(options_in_ascii)
+{
+	static const char text[] = "config=safe.conf report";
+
+	CHECK(options_parse(&options, text, sizeof(text) - 1, &why));
+	CHECK_STR(options.config, "safe.conf");
+	CHECK_STR(options.cmdline, "report");
+	CHECK(options_parse(&options, text, sizeof(text), &why));
+	CHECK_STR(options.cmdline, "report");
+	CHECK(options_parse(&options, "a\0\1\0", 4, &why)); /* wide, and none */
+	CHECK_STR(options.cmdline, "");
+	CHECK(options.noise);
+	CHECK(options_parse(&options, "\0\0", 2, &why));
+	CHECK(!options.noise);
+}
+
+/* The whole of a variable Boot####: its last part counts, and none of it when it is not sound. */
+TEST(options_in_a_boot_variable)
+{
+	static const uint8_t variable[] = {
+		1,   0, 0,   0, 10,  0,			  /* active; bytes of the path */
+		'M', 0, 'y', 0, 0,   0,			  /* the description */
+		4,   4, 6,   0, 'x', 0, 0x7f, 0xff, 4, 0, /* a node, the end node */
+		's', 0, 'a', 0, 'f', 0, 'e',  0,    0, 0, /* the options */
+	};
+	uint8_t copy[sizeof(variable)];
+
+	CHECK(options_parse(&options, variable, sizeof(variable), &why));
+	CHECK_STR(options.cmdline, "safe");
+	CHECK(options_parse(&options, variable, 22, &why)); /* none behind it */
+	CHECK_STR(options.cmdline, "");
+	for (size_t size = 0; size < sizeof(variable); size++) {
+		uint8_t *exact = malloc(size + 1) + 1;
+
+		memcpy(exact, variable, size);
+		CHECK(options_parse(&options, exact, size, &why));
+		CHECK(size > 22 || !options.cmdline[0]);
+		free(exact - 1);
+	}
+	for (size_t i = 0; i < 22; i++) {
+		memcpy(copy, variable, sizeof(copy));
+		copy[i] ^= 0x80;
+		CHECK(options_parse(&options, copy, sizeof(copy), &why));
+		CHECK(i == 6 || i == 7 || i == 8 || i == 9 || (i >= 12 && i < 18) ||
+		      !options.cmdline[0]);
+	}
 }
 
 /* --- the hypervisor's file --- */

@@ -6,6 +6,7 @@
 #include "hv/msr.h"
 #include "hv/msr_index.h"
 #include "hv/pvclock.h"
+#include "hv/speculation.h"
 #include "test.h"
 #include "tests/fake/fake_guest.h"
 
@@ -44,7 +45,8 @@ TEST(what_a_guest_does_not_have_is_hidden)
 {
 	struct vcpu *v = vcpu(1);
 
-	CHECK_EQ(leaf(v, 1, 0, 2) & (BIT(3) | BIT(5) | BIT(6) | BIT(15)), 0); /* MONITOR VMX SMX PDCM */
+	CHECK_EQ(leaf(v, 1, 0, 2) & (BIT(3) | BIT(5) | BIT(6) | BIT(15)),
+		 0); /* MONITOR VMX SMX PDCM */
 	CHECK_EQ(leaf(v, 7, 0, 1) & (BIT(2) | BIT(4) | BIT(11) | BIT(14) | BIT(25)), 0);
 	CHECK_EQ(leaf(v, 0xa, 0, 0), 0);
 	CHECK_EQ(leaf(v, 0x14, 0, 0), 0);
@@ -79,7 +81,8 @@ TEST(arch_capabilities_announces_no_msr_that_faults)
 	fake_host.msr = UINT64_MAX;
 	CHECK(msr_read(v, MSR_ARCH_CAPABILITIES, &value));
 	CHECK(value & BIT(0)); /* RDCL_NO */
-	/* TSX_CTRL, energy filtering, DOITM, FB_CLEAR_CTRL, XAPIC_DISABLE, overclocking, GDS_CTRL */
+	/* TSX_CTRL, energy filtering, DOITM, FB_CLEAR_CTRL, XAPIC_DISABLE, overclocking, GDS_CTRL
+	 */
 	CHECK_EQ(value & (BIT(7) | BIT(10) | BIT(12) | BIT(18) | BIT(21) | BIT(23) | BIT(25)), 0);
 	CHECK_EQ(value >> 29, 0);
 }
@@ -97,6 +100,78 @@ TEST(features_without_their_control_are_not_shown)
 	CHECK(!(leaf(v, 0x80000001, 0, 3) & BIT(27)));
 	CHECK(!(leaf(v, 0xd, 1, 0) & BIT(3)));
 	CHECK(!msr_passed(MSR_TSC_AUX, true));
+}
+
+/* One with every feature that there is. */
+static void full_cpu(uint32_t leaf_number, uint32_t subleaf, uint32_t out[4])
+{
+	(void)subleaf;
+	memset(out, 0xff, 16);
+	switch (leaf_number) {
+	case 0: out[0] = 0x1f; break;
+	case 7: out[0] = 1; break;
+	case 0x80000000: out[0] = 0x80000021; break;
+	case 0x80000008: out[0] = 0x3030; break;
+	case 0xd: memset(out, 0, 16); break;
+	}
+}
+
+TEST(a_feature_is_shown_with_its_msrs_only)
+{
+	struct vcpu *v = vcpu(1);
+
+	CHECK(!msr_passed(MSR_UMWAIT_CONTROL, false));
+	fake_host.cpuid = full_cpu;
+	cpuid_init();
+	CHECK(leaf(v, 7, 0, 2) & BIT(5)); /* WAITPKG */
+	CHECK(msr_passed(MSR_UMWAIT_CONTROL, false) && msr_passed(MSR_UMWAIT_CONTROL, true));
+	CHECK_EQ(leaf(v, 0x80000008, 0, 1) & BIT(25), 0);	      /* VIRT_SSBD */
+	CHECK_EQ(leaf(v, 0x80000001, 0, 2) & (BIT(26) | BIT(30)), 0); /* DRn_ADDR_MASK */
+	virt_controls = 0;
+	cpuid_init();
+	CHECK(!(leaf(v, 7, 0, 2) & BIT(5)));
+	CHECK(!msr_passed(MSR_UMWAIT_CONTROL, true));
+	fake_host.cpuid = NULL;
+	virt_controls = CONTROL_ALL;
+	cpuid_init();
+}
+
+/* Linux takes a machine whose LS_CFG can be read for one that it can protect by it. */
+TEST(no_protection_is_feigned)
+{
+	struct vcpu *v = vcpu(1);
+	uint64_t value;
+
+	CHECK(!msr_read(v, MSR_AMD_LS_CFG, &value));
+	CHECK(!msr_write(v, MSR_AMD_LS_CFG, 1 << 10));
+}
+
+TEST(spec_ctrl_is_the_guests_unless_ibrs_stays_set)
+{
+	struct vcpu *v = vcpu(1);
+	uint64_t value;
+
+	fake_host.msr = 1; /* no IBRS_ALL */
+	speculation_init();
+	CHECK(msr_passed(MSR_SPEC_CTRL, false) && msr_passed(MSR_SPEC_CTRL, true));
+	fake_host.msr = 2;
+	speculation_init();
+	CHECK(!msr_passed(MSR_SPEC_CTRL, false) && !msr_passed(MSR_SPEC_CTRL, true));
+	CHECK(msr_passed(MSR_PRED_CMD, true));
+	/* The guest finds what it wrote. */
+	CHECK(msr_write(v, MSR_SPEC_CTRL, 4));
+	CHECK_EQ(fake_host.spec_ctrl, 5);
+	CHECK(msr_read(v, MSR_SPEC_CTRL, &value));
+	CHECK_EQ(value, 4);
+	CHECK(!msr_write(v, MSR_SPEC_CTRL, FAKE_SPEC_CTRL_RESERVED));
+	CHECK(msr_read(v, MSR_SPEC_CTRL, &value));
+	CHECK_EQ(value, 4);
+	vcpu_reset(v, true);
+	CHECK_EQ(v->spec_ctrl, 4);
+	vcpu_reset(v, false);
+	CHECK_EQ(v->spec_ctrl, 0);
+	fake_host.msr = 1;
+	speculation_init();
 }
 
 static bool passed(uint32_t msr)
@@ -285,8 +360,8 @@ TEST(pvclock_tells_the_frequency)
 	CHECK(msr_write(v, MSR_TSC, 10000));
 	CHECK(addrspace_read(&v->part->as, gpa(0x3000), words, sizeof(words)));
 	CHECK_EQ(words[1], v->part->start_tsc + 3000);
-	CHECK_EQ(words[0], 4); /* a new version, and an even one */
-	CHECK(!msr_write(v, MSR_PVCLOCK_SYSTEM, 0x3003)); /* not aligned */
+	CHECK_EQ(words[0], 4);				   /* a new version, and an even one */
+	CHECK(!msr_write(v, MSR_PVCLOCK_SYSTEM, 0x3003));  /* not aligned */
 	CHECK(!msr_write(v, MSR_PVCLOCK_SYSTEM, 0xa0001)); /* the VGA hole is not RAM */
 	CHECK(!msr_write(v, MSR_PVCLOCK_WALL, ~0ull - 3));
 }
@@ -306,17 +381,40 @@ TEST(a_cpu_that_contradicts_itself_about_xsave_does_not_compact)
 /* msr.c halves a table in the order of the numbers; whatever is out of place is not found. */
 TEST(every_msr_of_the_table_is_found)
 {
-	static const uint32_t passed[] = {MSR_SYSENTER_CS, MSR_SYSENTER_EIP, MSR_PAT, MSR_STAR,
-					  MSR_SFMASK, MSR_FS_BASE, MSR_KERNEL_GS_BASE};
-	static const uint32_t answered[] = {
-		MSR_PLATFORM_ID, MSR_APIC_BASE, MSR_FEATURE_CONTROL, MSR_TSC_ADJUST,
-		MSR_BIOS_UPDT_TRIG, MSR_BIOS_SIGN_ID, MSR_MTRRCAP, MSR_MCG_CAP, MSR_MCG_CTL,
-		MSR_MISC_ENABLE, MSR_DEBUGCTL, MSR_MTRR_PHYS_BASE0, MSR_MTRR_PHYS_MASK7,
-		MSR_MTRR_FIX64K, MSR_MTRR_FIX16K_80000, MSR_MTRR_FIX16K_A0000,
-		MSR_MTRR_FIX4K_C0000, MSR_MTRR_FIX4K_F8000, MSR_MTRR_DEF_TYPE, MSR_TSC_DEADLINE,
-		MSR_PVCLOCK_WALL, MSR_PVCLOCK_SYSTEM, MSR_EFER, MSR_AMD_SYSCFG, MSR_AMD_HWCR,
-		MSR_AMD_NB_CFG, MSR_AMD_INT_PENDING, MSR_AMD_VM_CR, MSR_AMD_LS_CFG, MSR_AMD_BU_CFG,
-		MSR_AMD_DE_CFG};
+	static const uint32_t passed[] = {MSR_SYSENTER_CS,   MSR_SYSENTER_EIP, MSR_PAT,
+					  MSR_STAR,	     MSR_SFMASK,       MSR_FS_BASE,
+					  MSR_KERNEL_GS_BASE};
+	static const uint32_t answered[] = {MSR_PLATFORM_ID,
+					    MSR_APIC_BASE,
+					    MSR_FEATURE_CONTROL,
+					    MSR_TSC_ADJUST,
+					    MSR_BIOS_UPDT_TRIG,
+					    MSR_BIOS_SIGN_ID,
+					    MSR_MTRRCAP,
+					    MSR_MCG_CAP,
+					    MSR_MCG_CTL,
+					    MSR_MISC_ENABLE,
+					    MSR_DEBUGCTL,
+					    MSR_MTRR_PHYS_BASE0,
+					    MSR_MTRR_PHYS_MASK7,
+					    MSR_MTRR_FIX64K,
+					    MSR_MTRR_FIX16K_80000,
+					    MSR_MTRR_FIX16K_A0000,
+					    MSR_MTRR_FIX4K_C0000,
+					    MSR_MTRR_FIX4K_F8000,
+					    MSR_MTRR_DEF_TYPE,
+					    MSR_TSC_DEADLINE,
+					    MSR_PVCLOCK_WALL,
+					    MSR_PVCLOCK_SYSTEM,
+					    MSR_EFER,
+					    MSR_AMD_SYSCFG,
+					    MSR_AMD_HWCR,
+					    MSR_AMD_NB_CFG,
+					    MSR_AMD_INT_PENDING,
+					    MSR_AMD_VM_CR,
+					    MSR_AMD_IC_CFG,
+					    MSR_AMD_BU_CFG,
+					    MSR_AMD_DE_CFG};
 	struct vcpu *v = vcpu(1);
 	uint64_t value;
 

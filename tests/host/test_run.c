@@ -367,6 +367,37 @@ TEST(a_crash_restarts_when_the_config_says_so)
 	CHECK(strstr(fake_log, "; restarting\n") != NULL);
 }
 
+/* The new generation is quick: its INIT and SIPI come before the other CPU has woken up. */
+TEST(an_apic_that_the_last_generation_turned_off_hears_the_next_one)
+{
+	struct partition *p = fake_guest(2, "on-crash = restart", code, sizeof(code));
+	struct vcpu *v = p->vcpu[0], *ap = p->vcpu[1];
+	struct apic_message m = {.dest = 1, .vector = 0x9a, .delivery = APIC_INIT};
+
+	fake_host.cpu = 1;
+	vcpu_turn(ap);
+	CHECK(vlapic_wrmsr(&ap->apic, MSR_APIC_BASE, 0, 0xfee00000));
+	fake_host.cpu = 0;
+	fake_virt_exit(EXIT_TRIPLE_FAULT, 0);
+	vcpu_turn(v);
+	fake_host.cpu = 1;
+	vcpu_turn(ap);
+	vcpu_turn(ap);
+	fake_host.cpu = 0;
+	vcpu_turn(v);
+	vcpu_turn(v);
+	CHECK_EQ(p->generation, 2);
+	CHECK(apic_bus_send(&p->apics, &m));
+	m.delivery = APIC_SIPI;
+	CHECK(apic_bus_send(&p->apics, &m));
+	fake_host.cpu = 1;
+	vcpu_turn(ap);
+	CHECK_EQ(ap->state, VCPU_WAIT_SIPI);
+	vcpu_turn(ap);
+	CHECK_EQ(ap->state, VCPU_RUNNING);
+	CHECK_EQ(ap->regs.cs.base, 0x9a000);
+}
+
 static void crash(struct vcpu *v)
 {
 	fake_virt_exit(EXIT_TRIPLE_FAULT, 0);
@@ -397,6 +428,47 @@ TEST(a_guest_that_crashes_at_once_restarts_once_a_second_at_last)
 	vcpu_turn(v);
 	CHECK_EQ(p->generation, 6);
 	CHECK_EQ(v->state, VCPU_RUNNING);
+}
+
+/* IBRS, STIBP, SSBD of a guest that has ended would slow down whoever shares the core. */
+TEST(controls_go_off_when_a_guest_stops_and_before_it_starts)
+{
+	struct partition *p = fake_guest(2, "on-crash = restart", code, sizeof(code));
+	unsigned writes = fake_host.spec_ctrl_writes;
+
+	CHECK_EQ(writes, 1); /* the first start of the boot vCPU */
+	vcpu_turn(p->vcpu[1]);
+	CHECK_EQ(fake_host.spec_ctrl_writes, 2);
+	fake_host.spec_ctrl = 7;
+	fake_virt_exit(EXIT_TRIPLE_FAULT, 0);
+	vcpu_turn(p->vcpu[0]);
+	CHECK_EQ(fake_host.spec_ctrl, 7); /* an exit does not touch it */
+	vcpu_turn(p->vcpu[1]);
+	vcpu_turn(p->vcpu[1]);
+	CHECK_EQ(fake_host.spec_ctrl, 0);
+	CHECK_EQ(fake_host.spec_ctrl_writes, 3);
+	fake_host.spec_ctrl = 7;
+	for (unsigned i = 0; i < 4; i++) {
+		vcpu_turn(p->vcpu[0]);
+	}
+	CHECK_EQ(atomic_load(&p->generation), 2);
+	CHECK_EQ(fake_host.spec_ctrl, 0);
+	fake_host.spec_ctrl = 7;
+	vcpu_turn(p->vcpu[1]);
+	CHECK_EQ(fake_host.spec_ctrl, 0);
+	/* For good. */
+	fake_host.spec_ctrl = 7;
+	partition_end(p, END_POWER_OFF, "test");
+	for (unsigned i = 0; i < 4; i++) {
+		vcpu_turn(p->vcpu[1]);
+	}
+	CHECK_EQ(fake_host.spec_ctrl, 0);
+	fake_host.spec_ctrl = 7;
+	for (unsigned i = 0; i < 4; i++) {
+		vcpu_turn(p->vcpu[0]);
+	}
+	CHECK(atomic_load(&p->finished));
+	CHECK_EQ(fake_host.spec_ctrl, 0);
 }
 
 TEST(an_image_that_cannot_be_loaded_is_not_tried_again)

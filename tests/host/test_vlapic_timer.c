@@ -214,6 +214,27 @@ TEST(a_period_of_one_tick)
 	CHECK_EQ(next(), T0 + (1ull << 50) + 1);
 }
 
+/* No tick is lost, but the machine looks after a while only, so that the guest runs at all. */
+TEST(a_tiny_period_leaves_the_guest_time)
+{
+	begin(VECTOR | PERIODIC);
+	rig.bus.timer_gap = 500;
+	rig_write(0, TMICT, 1);
+	CHECK_EQ(next(), T0 + 1);
+	run_at(T0 + 1);
+	CHECK_EQ(fires(), 1);
+	CHECK_EQ(next(), T0 + 501);
+	run_at(T0 + 501);
+	CHECK_EQ(fires(), 500);
+	CHECK_EQ(next(), T0 + 1001);
+	rig_write(0, TMICT, 1000); /* a longer one comes when it is due */
+	run_at(T0 + 1501);
+	CHECK_EQ(next(), T0 + 2501);
+	rig_write(0, LVT_T, VECTOR | PERIODIC | MASKED);
+	run_at(T0 + 2501);
+	CHECK_EQ(next(), NEVER);
+}
+
 /* The guest has the interrupt in its IRR and does not take it: they merge, as in hardware. */
 TEST(ticks_that_the_guest_holds_back_merge)
 {
@@ -243,6 +264,40 @@ TEST(a_new_count_owes_nothing)
 	run_at(T0 + 9000);
 	rig_write(0, TMICT, 1000);
 	CHECK_EQ(fires(), 1);
+}
+
+/* What is in IRR by then stays, as in hardware; nothing comes behind it. */
+TEST(a_masked_timer_owes_nothing)
+{
+	begin(VECTOR | PERIODIC);
+	rig_write(0, TMICT, 1000);
+	run_at(T0 + 9000);
+	rig_write(0, LVT_T, VECTOR | PERIODIC | MASKED);
+	CHECK_EQ(fires(), 1);
+	rig_write(0, LVT_T, VECTOR | PERIODIC);
+	run_at(T0 + 10000);
+	CHECK_EQ(fires(), 1);
+}
+
+TEST(a_software_disabled_apic_owes_nothing)
+{
+	begin(VECTOR | PERIODIC);
+	rig_write(0, TMICT, 1000);
+	run_at(T0 + 9000);
+	rig_write(0, SVR, 0xff);
+	CHECK_EQ(fires(), 1);
+}
+
+TEST(a_one_shot_timer_owes_nothing)
+{
+	begin(VECTOR | PERIODIC);
+	rig_write(0, TMICT, 1000);
+	run_at(T0 + 9000);
+	rig_write(0, LVT_T, VECTOR);
+	CHECK_EQ(fires(), 1);
+	run_at(T0 + 10000); /* the count under way ends once */
+	CHECK_EQ(fires(), 1);
+	CHECK_EQ(next(), NEVER);
 }
 
 /* A read in a handler that runs late sees the new period, and the interrupt is pending. */

@@ -119,7 +119,7 @@ class Fault:
         return self.name if self.boot == "SeaBIOS, GRUB" else f"{self.name} {self.boot}"
 
 
-CONFIG_ERROR = Fault("config error", r"refused: mullion\.conf:6:10: error: '16X' is out of range",
+CONFIG_ERROR = Fault("config error", r"refused: mullion\.conf:6:10: error: '16X' is not a size",
                      medium=replace(b"memory = 16M", b"memory = 16X"))
 PANIC = Fault("panic", r"stopped: boot/drill\.c:\d+: drill_panic \(CPU 0\); this is a defect of Mullion",
               cmdline="drill=panic")

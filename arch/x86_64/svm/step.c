@@ -13,9 +13,14 @@ enum { DR6_B = FIELD(3, 0) };
 
 /* All vectors that exceptions have: each must exit, or TF would be in the RFLAGS that it pushes. */
 #define ALL_EXCEPTIONS ((uint32_t)(FIELD(21, 0) & ~(BIT(2) | BIT(9) | BIT(15))))
-/* These show or change TF itself. */
+/*
+ * These show or change TF itself, and so do SYSCALL and SYSRET, which have no intercept but give
+ * #UD without EFER.SCE. One that clears it would run on without a trap, and physical interrupts
+ * with it.
+ */
 #define FLAG_INSTRUCTIONS                                                                          \
-	(uint32_t)(INTERCEPT_PUSHF | INTERCEPT_POPF | INTERCEPT_IRET | INTERCEPT_SOFT_INT)
+	(uint32_t)(INTERCEPT_PUSHF | INTERCEPT_POPF | INTERCEPT_IRET | INTERCEPT_SOFT_INT |        \
+		   INTERCEPT_TASK_SWITCH)
 
 void svm_step_begin(struct svm *x, enum svm_step kind)
 {
@@ -26,26 +31,28 @@ void svm_step_begin(struct svm *x, enum svm_step kind)
 	x->step.rflags = c->rflags;
 	x->step.dr6 = c->dr6;
 	x->step.shadow = c->int_state & INT_STATE_SHADOW;
+	x->step.sce = c->efer & EFER_SCE;
 	c->rflags |= RFLAGS_TF;
+	c->efer &= ~(uint64_t)EFER_SCE;
 	c->intercept_exceptions = ALL_EXCEPTIONS;
-	if (kind == STEP_SHADOW) {
-		c->intercept_3 |= FLAG_INSTRUCTIONS;
-	} else if (kind == STEP_IRET) {
-		c->intercept_3 &= ~(uint32_t)INTERCEPT_IRET;
+	c->intercept_3 |= FLAG_INSTRUCTIONS;
+	if (kind == STEP_IRET) { /* which may switch tasks */
+		c->intercept_3 &= ~(uint32_t)(INTERCEPT_IRET | INTERCEPT_TASK_SWITCH);
 	}
-	vmcb_touch(c, CLEAN_INTERCEPTS);
+	vmcb_touch(c, CLEAN_INTERCEPTS | CLEAN_CR);
 }
 
-static void restore_intercepts(struct svm *x)
+static void restore_controls(struct svm *x)
 {
 	struct vmcb *c = x->vmcb;
 
+	c->efer |= x->step.sce;
 	c->intercept_exceptions = SVM_EXCEPTIONS;
 	c->intercept_3 &= ~FLAG_INSTRUCTIONS;
 	if (x->nmi_blocked) {
 		c->intercept_3 |= INTERCEPT_IRET;
 	}
-	vmcb_touch(c, CLEAN_INTERCEPTS);
+	vmcb_touch(c, CLEAN_INTERCEPTS | CLEAN_CR);
 	x->step.kind = STEP_NONE;
 	x->next_step = STEP_NONE;
 }
@@ -61,7 +68,7 @@ void svm_step_cancel(struct svm *x)
 {
 	enum svm_step kind = x->step.kind;
 
-	restore_intercepts(x);
+	restore_controls(x);
 	restore_tf(x);
 	x->next_step = kind == STEP_SHADOW ? STEP_NONE : kind;
 	x->watching = true;
@@ -96,7 +103,10 @@ static bool end_step(struct vm_exit *exit)
 	return true;
 }
 
-/* These would store TF, or return behind themselves: they run without being stepped. */
+/*
+ * These would store or lose TF, or return behind themselves: they run without being stepped. So
+ * does what gives #UD, which may be SYSCALL.
+ */
 static bool cannot_step(uint32_t code)
 {
 	switch (code) {
@@ -104,8 +114,10 @@ static bool cannot_step(uint32_t code)
 	case SVM_POPF:
 	case SVM_IRET:
 	case SVM_SOFT_INT:
+	case SVM_TASK_SWITCH:
 	case SVM_EXCEPTION + EXC_BP:
-	case SVM_EXCEPTION + EXC_OF: return true;
+	case SVM_EXCEPTION + EXC_OF:
+	case SVM_EXCEPTION + EXC_UD: return true;
 	default: return false;
 	}
 }
@@ -119,7 +131,7 @@ bool svm_step_end(struct vcpu *v, struct vm_exit *exit)
 	bool exception = code >= SVM_EXCEPTION && code <= SVM_EXCEPTION_LAST;
 	bool stepped = code == SVM_EXCEPTION + EXC_DB && is_single_step(x);
 
-	restore_intercepts(x);
+	restore_controls(x);
 	if (kind == STEP_IRET && exception) {
 		svm_block_nmi(x, false); /* an IRET ends it even if it faults */
 	}
@@ -129,7 +141,7 @@ bool svm_step_end(struct vcpu *v, struct vm_exit *exit)
 	if (stepped) {
 		return is_guests_trap(x) ? false : end_step(exit);
 	}
-	if (kind == STEP_SHADOW && cannot_step(code)) {
+	if (cannot_step(code)) { /* IRET and MOV to CR8 never get here, but code may change */
 		c->int_state &= ~(uint64_t)INT_STATE_SHADOW;
 		return end_step(exit);
 	}

@@ -21,7 +21,7 @@ enum {
 
 struct npt_format svm_npt_format = NPT_FORMAT; /* the probe sets gib_leaves */
 
-bool svm_cpu_enable(struct refusal *r)
+static bool enable(struct refusal *r)
 {
 	const struct percpu *cpu = this_cpu();
 
@@ -71,7 +71,7 @@ static bool make_msr_map(hpa_t *out)
 	return true;
 }
 
-bool svm_vcpu_create(struct vcpu *v, struct refusal *r)
+static bool create_vcpu(struct vcpu *v, struct refusal *r)
 {
 	hpa_t own, iopm;
 	struct svm *x;
@@ -140,7 +140,7 @@ static void reset_vmcb(struct vcpu *v, bool init)
 	}
 }
 
-void svm_vcpu_reset(struct vcpu *v, bool init)
+static void reset_vcpu(struct vcpu *v, bool init)
 {
 	struct svm *x = svm_of(v);
 
@@ -172,9 +172,9 @@ const struct virt_ops svm_ops = {
 	.npt_format = &svm_npt_format,
 	.probe = svm_probe,
 	.features = svm_features,
-	.cpu_enable = svm_cpu_enable,
-	.vcpu_create = svm_vcpu_create,
-	.vcpu_reset = svm_vcpu_reset,
+	.cpu_enable = enable,
+	.vcpu_create = create_vcpu,
+	.vcpu_reset = reset_vcpu,
 	.run = svm_run,
 	.fetch = svm_fetch,
 	.inject = svm_inject,

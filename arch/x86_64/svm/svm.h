@@ -35,7 +35,7 @@ struct svm {
 	struct {
 		enum svm_step kind; /* this run steps one instruction */
 		bool shadow;
-		uint64_t rip, rflags, dr6;
+		uint64_t rip, rflags, dr6, sce;
 	} step;
 	hpa_t iopm, msrpm;
 	struct event injected; /* by EVENTINJ, until an exit */
@@ -81,11 +81,6 @@ enum { DR7_CAUSES = FIELD(7, 0) | BIT(13) };
 bool svm_probe(void);
 void svm_features(virt_feature_fn tell);
 bool svm_check_cpu(struct refusal *r);
-
-/* svm.c */
-bool svm_cpu_enable(struct refusal *r);
-bool svm_vcpu_create(struct vcpu *v, struct refusal *r);
-void svm_vcpu_reset(struct vcpu *v, bool init);
 
 /* state.c */
 void svm_fetch(struct vcpu *v, uint32_t groups);

@@ -121,6 +121,7 @@ enum intercept_3 {
 	INTERCEPT_INVLPGA = BIT(26),
 	INTERCEPT_IO = BIT(27),
 	INTERCEPT_MSR = BIT(28),
+	INTERCEPT_TASK_SWITCH = BIT(29),
 };
 #define INTERCEPT_SHUTDOWN BIT(31)
 
@@ -149,8 +150,6 @@ enum tlb_control { TLB_KEEP = 0, TLB_FLUSH_ALL = 1, TLB_FLUSH_ASID = 3 };
 
 enum clean {
 	CLEAN_INTERCEPTS = BIT(0), /* and TSC offset */
-	CLEAN_PERMISSION_MAPS = BIT(1),
-	CLEAN_ASID = BIT(2),
 	CLEAN_VINTR = BIT(3),
 	CLEAN_NESTED = BIT(4), /* and G_PAT */
 	CLEAN_CR = BIT(5),     /* CR0 CR3 CR4 EFER */
@@ -158,7 +157,6 @@ enum clean {
 	CLEAN_TABLES = BIT(7),
 	CLEAN_SEGMENTS = BIT(8), /* CS DS SS ES CPL */
 	CLEAN_CR2 = BIT(9),
-	CLEAN_LBR = BIT(10),
 	CLEAN_ALL = BIT(11) - 1,
 };
 
@@ -169,8 +167,6 @@ enum svm_exit_code {
 	SVM_EXCEPTION_LAST = 0x5f,
 	SVM_INTR = 0x60,
 	SVM_NMI = 0x61,
-	SVM_SMI = 0x62,
-	SVM_INIT = 0x63,
 	SVM_VINTR = 0x64,
 	SVM_RDPMC = 0x6f,
 	SVM_PUSHF = 0x70,
@@ -184,6 +180,7 @@ enum svm_exit_code {
 	SVM_INVLPGA = 0x7a,
 	SVM_IO = 0x7b,
 	SVM_MSR = 0x7c,
+	SVM_TASK_SWITCH = 0x7d,
 	SVM_SHUTDOWN = 0x7f,
 	SVM_VMRUN = 0x80,
 	SVM_VMMCALL = 0x81,

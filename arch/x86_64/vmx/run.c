@@ -31,6 +31,7 @@ enum exit_reason {
 	REASON_MWAIT = 36,
 	REASON_MONITOR = 39,
 	REASON_PAUSE = 40,
+	REASON_ENTRY_MACHINE_CHECK = 41,
 	REASON_TPR_THRESHOLD = 43,
 	REASON_EPT_VIOLATION = 48,
 	REASON_EPT_MISCONFIG = 49,
@@ -40,6 +41,8 @@ enum exit_reason {
 	REASON_WBINVD = 54,
 	REASON_XSETBV = 55,
 	REASON_VMFUNC = 59,
+	REASON_SEAMCALL = 76, /* both exit on CPUs with TDX, whatever is enabled */
+	REASON_TDCALL = 77,
 };
 /* The upper half of the exit reason holds flags; some are for later CPUs to define. */
 enum { REASON_BASIC = FIELD(15, 0) };
@@ -196,6 +199,8 @@ static NOINLINE void decode_exit(struct vcpu *v, struct vm_exit *exit, uint64_t 
 	case REASON_INVEPT:
 	case REASON_INVVPID:
 	case REASON_VMFUNC:
+	case REASON_SEAMCALL:
+	case REASON_TDCALL:
 	case REASON_VMCLEAR ... REASON_VMXON: exit->kind = EXIT_UNDEFINED; return;
 	case REASON_EPT_MISCONFIG: exit_raw(exit, EXIT_MISCONFIG, reason); return;
 	/* What is left is skipped by its length. */
@@ -255,8 +260,12 @@ static NOINLINE void take_more(struct vcpu *v, struct vm_exit *exit, uint64_t re
 	decode_exit(v, exit, reason);
 }
 
+/* Guest state that the CPU refuses, or an error of the machine, for which no exception comes. */
 static NOINLINE void entry_failed(struct vcpu *v, struct vm_exit *exit, uint64_t reason)
 {
+	if ((reason & REASON_BASIC) == REASON_ENTRY_MACHINE_CHECK) {
+		__asm__ volatile("int $18" : : : "memory");
+	}
 	vmx_inject_undo(v, &exit->interrupted);
 	exit_raw(exit, EXIT_MISCONFIG, reason);
 }

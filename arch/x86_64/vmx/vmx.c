@@ -19,7 +19,8 @@ enum { VPID_OF_GUEST = 1 /* one vCPU per CPU: one tag is enough */ };
 /* EPT pointer: write-back tables, walk length 4 minus 1 (Intel SDM vol. 3, "EPT Pointer"). */
 enum { EPTP_WB = 6, EPTP_WALK_4 = 3 << 3 };
 
-struct npt_format vmx_npt_format = EPT_FORMAT; /* the probe sets gib_leaves */
+struct npt_format vmx_npt_format =
+	EPT_FORMAT; /* the probe sets gib_leaves, boot/partitions.c small_code */
 
 static bool vmxon(hpa_t region)
 {
@@ -45,7 +46,7 @@ static void vmptrld(hpa_t vmcs)
 	bug_on(failed);
 }
 
-bool vmx_cpu_enable(struct refusal *r)
+static bool enable(struct refusal *r)
 {
 	struct percpu *cpu = this_cpu();
 	const struct vmx_caps *c = &vmx_caps;
@@ -95,7 +96,7 @@ static bool make_msr_bitmap(hpa_t *out)
 	return true;
 }
 
-bool vmx_vcpu_create(struct vcpu *v, struct refusal *r)
+static bool create_vcpu(struct vcpu *v, struct refusal *r)
 {
 	hpa_t own, io;
 	struct vmx *x;
@@ -136,14 +137,6 @@ static void write_controls(struct vcpu *v)
 	 * (CVE-2015-5307, CVE-2015-8104). #MC is the machine's.
 	 */
 	vmwrite(EXCEPTION_BITMAP, BIT(EXC_DB) | BIT(EXC_AC) | BIT(EXC_MC));
-	vmwrite(PF_ERROR_MASK, 0);
-	vmwrite(PF_ERROR_MATCH, 0);
-	vmwrite(CR3_TARGET_COUNT, 0);
-	vmwrite(EXIT_MSR_STORE_COUNT, 0);
-	vmwrite(EXIT_MSR_LOAD_COUNT, 0);
-	vmwrite(ENTRY_MSR_LOAD_COUNT, 0);
-	vmwrite(ENTRY_EVENT, 0);
-	vmwrite(TPR_THRESHOLD, 0);
 	vmwrite(CR0_MASK, CR0_OWNED);
 	/* A bit of a feature that is hidden exits too, and gives #GP. */
 	vmwrite(CR4_MASK, CR4_OWNED | ~crx_cr4_allowed());
@@ -173,11 +166,6 @@ static void write_timer(void)
 	}
 }
 
-struct __attribute__((packed)) table_register {
-	uint16_t limit;
-	uint64_t base;
-};
-
 static uint64_t tss_base(const struct table_register *gdtr, uint16_t selector)
 {
 	const uint64_t *d = (const uint64_t *)(gdtr->base + (selector & ~7u));
@@ -202,36 +190,34 @@ static void write_host_state(void)
 	vmwrite(HOST_CR0, read_cr0());
 	vmwrite(HOST_CR3, read_cr3());
 	vmwrite(HOST_CR4, read_cr4());
-	vmwrite(HOST_ES_SELECTOR, 0);
 	vmwrite(HOST_CS_SELECTOR, cs);
 	vmwrite(HOST_SS_SELECTOR, ss);
-	vmwrite(HOST_DS_SELECTOR, 0);
-	vmwrite(HOST_FS_SELECTOR, 0);
-	vmwrite(HOST_GS_SELECTOR, 0);
 	vmwrite(HOST_TR_SELECTOR, tr);
-	vmwrite(HOST_FS_BASE, 0);
 	vmwrite(HOST_GS_BASE, (uint64_t)this_cpu());
 	vmwrite(HOST_TR_BASE, tss_base(&gdtr, tr));
 	vmwrite(HOST_GDTR_BASE, gdtr.base);
 	vmwrite(HOST_IDTR_BASE, idtr.base);
-	vmwrite(HOST_SYSENTER_CS, 0);
-	vmwrite(HOST_SYSENTER_ESP, 0);
-	vmwrite(HOST_SYSENTER_EIP, 0);
 	vmwrite(HOST_PAT, rdmsr(MSR_PAT));
 	vmwrite(HOST_EFER, rdmsr(MSR_EFER));
 	vmwrite(HOST_RIP, (uint64_t)vmx_exit);
 }
 
-/* Guest state that is in no register group. */
-static void write_guest_rest(void)
+/* What has no other owner; guest activity stays 0 as HLT, INIT and SIPI are done in software. */
+static void write_constants(void)
 {
-	vmwrite(GUEST_ACTIVITY, 0); /* HLT, INIT and SIPI are done in software */
-	vmwrite(GUEST_DEBUGCTL, 0);
-	vmwrite(GUEST_PENDING_DEBUG, 0);
-	vmwrite(VMCS_LINK_POINTER, ~0ull);
-	for (int i = 0; i < 4; i++) {
-		vmwrite(GUEST_PDPTE0 + 2 * i, 0);
+	static const uint16_t zeros[] = {
+		PF_ERROR_MASK,	     PF_ERROR_MATCH,	   CR3_TARGET_COUNT,  EXIT_MSR_STORE_COUNT,
+		EXIT_MSR_LOAD_COUNT, ENTRY_MSR_LOAD_COUNT, ENTRY_EVENT,	      TPR_THRESHOLD,
+		HOST_ES_SELECTOR,    HOST_DS_SELECTOR,	   HOST_FS_SELECTOR,  HOST_GS_SELECTOR,
+		HOST_FS_BASE,	     HOST_SYSENTER_CS,	   HOST_SYSENTER_ESP, HOST_SYSENTER_EIP,
+		GUEST_DEBUGCTL,	     GUEST_PENDING_DEBUG,  GUEST_PDPTE0,      GUEST_PDPTE0 + 2,
+		GUEST_PDPTE0 + 4,    GUEST_PDPTE0 + 6,	   GUEST_ACTIVITY,
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(zeros); i++) {
+		vmwrite(zeros[i], 0);
 	}
+	vmwrite(VMCS_LINK_POINTER, ~0ull);
 }
 
 static void flush_ept(void)
@@ -249,7 +235,7 @@ static void flush_ept(void)
 	bug_on(failed);
 }
 
-void vmx_vcpu_reset(struct vcpu *v, bool init)
+static void reset_vcpu(struct vcpu *v, bool init)
 {
 	struct vmx *x = vmx_of(v);
 
@@ -273,7 +259,7 @@ void vmx_vcpu_reset(struct vcpu *v, bool init)
 	write_controls(v);
 	write_timer();
 	write_host_state();
-	write_guest_rest();
+	write_constants();
 	flush_ept();
 	v->dirty = GROUP_ALL;
 }
@@ -289,9 +275,9 @@ const struct virt_ops vmx_ops = {
 	.npt_format = &vmx_npt_format,
 	.probe = vmx_probe,
 	.features = vmx_features,
-	.cpu_enable = vmx_cpu_enable,
-	.vcpu_create = vmx_vcpu_create,
-	.vcpu_reset = vmx_vcpu_reset,
+	.cpu_enable = enable,
+	.vcpu_create = create_vcpu,
+	.vcpu_reset = reset_vcpu,
 	.run = vmx_run,
 	.fetch = vmx_fetch,
 	.inject = vmx_inject,

@@ -40,11 +40,6 @@ static inline struct vmx *vmx_of(struct vcpu *v)
 extern const struct virt_ops vmx_ops;
 extern struct npt_format vmx_npt_format;
 
-/* vmx.c */
-bool vmx_cpu_enable(struct refusal *r);
-bool vmx_vcpu_create(struct vcpu *v, struct refusal *r);
-void vmx_vcpu_reset(struct vcpu *v, bool init);
-
 /* state.c */
 void vmx_fetch(struct vcpu *v, uint32_t groups);
 void vmx_fetch_step(struct vcpu *v); /* GROUP_STEP, right after an exit */
