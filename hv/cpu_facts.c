@@ -46,6 +46,21 @@ void cpu_make_lfence_serialize(void)
 	}
 }
 
+/*
+ * AMD, "BIOS and Kernel Developer's Guide for AMD Family 10h", Interrupt Pending and CMP-Halt: with
+ * either bit, HLT on all cores of a processor leads to C1E.
+ */
+void cpu_stay_out_of_c1e(void)
+{
+	enum { SMI_ON_CMP_HALT = BIT(27), C1E_ON_CMP_HALT = BIT(28) };
+	const uint64_t c1e = SMI_ON_CMP_HALT | C1E_ON_CMP_HALT;
+	uint64_t v;
+
+	if (is_amd() && host_rdmsr(MSR_AMD_INT_PENDING, &v) && (v & c1e)) {
+		host_wrmsr(MSR_AMD_INT_PENDING, v & ~c1e);
+	}
+}
+
 /* Bits that number n things. */
 static unsigned bits_for(unsigned n)
 {

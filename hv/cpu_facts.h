@@ -38,6 +38,9 @@ bool cpu_is_amd(void);
  */
 void cpu_make_lfence_serialize(void);
 
+/* AMD's CPUs before Zen: no C1E, in which the LAPIC's timer stands still. On the CPU itself. */
+void cpu_stay_out_of_c1e(void);
+
 static inline uint32_t cpu_facts_core(const struct cpu_facts *f)
 {
 	return f->apic_id >> f->thread_shift;

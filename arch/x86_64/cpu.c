@@ -99,6 +99,7 @@ void cpu_set_control(void)
 	write_dr7(DR7_RESET); /* no breakpoints of the firmware's */
 	simd_reset();
 	cpu_make_lfence_serialize();
+	cpu_stay_out_of_c1e();
 }
 
 void cpu_log_control(void)

@@ -57,6 +57,7 @@ static uint32_t read_features(void)
  * Quirk svm-repeat (docs/quirks.md): QEMU's emulated VMRUN delivers an injected interrupt and keeps
  * it in mind: if another thread wakes the CPU before its next exit or interrupt, it delivers it
  * again. So an exit follows at once, by an interrupt to this CPU that GIF holds back until VMRUN.
+ * And it aborts when a guest writes CR8 while a virtual interrupt is set: see watch_cr8.
  */
 static bool repeats_interrupts(void)
 {
