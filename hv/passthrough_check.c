@@ -115,6 +115,47 @@ static bool settle_bar(const struct config *c, const struct config_machine *m,
 	return b->io && !b->base; /* it does without (passthrough.c) */
 }
 
+static bool meets_range(const struct pci_function *f, bool io, const struct config_range *range,
+			unsigned *bar)
+{
+	for (unsigned i = 0; i < PCI_BARS; i++) {
+		const struct pci_bar *b = &f->bar[i];
+
+		if (b->size && b->base && b->io == io && range->base < b->base + b->size &&
+		    b->base < range->base + range->size) {
+			*bar = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* What one guest drives no other may reach by `mmio` or `ports`. */
+static bool check_ranges(const struct config *c, const struct config_guest *g,
+			 const struct config_pci *at, const struct pci_function *f,
+			 struct refusal *r)
+{
+	char text[96];
+	unsigned bar;
+
+	for (unsigned i = 0; i < c->guests; i++) {
+		const struct config_guest *o = &c->guest[i];
+
+		for (unsigned n = 0; o != g && n < o->mmios + o->ports; n++) {
+			bool io = n >= o->mmios;
+			const struct config_range *range = io ? &o->port[n - o->mmios]
+							      : &o->mmio[n];
+
+			if (meets_range(f, io, range, &bar)) {
+				fmt_print(text, sizeof(text), "has BAR %u where guest %s has `%s`",
+					  bar, o->name, io ? "ports" : "mmio");
+				return refuse_at(r, c, g, at, text);
+			}
+		}
+	}
+	return true;
+}
+
 static bool check_bars(const struct config *c, const struct config_machine *m,
 		       const struct config_guest *g, const struct config_pci *at, struct refusal *r)
 {
@@ -135,7 +176,7 @@ static bool check_bars(const struct config *c, const struct config_machine *m,
 			  bridge->bdf >> 8, bridge->bdf >> 3 & 31, bridge->bdf & 7);
 		return refuse_at(r, c, g, at, text);
 	}
-	return true;
+	return check_ranges(c, g, at, f, r);
 }
 
 static bool check_function(const struct config *c, const struct config_machine *m,

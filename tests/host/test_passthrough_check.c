@@ -114,6 +114,18 @@ TEST(a_group_is_for_one_guest)
 		  "");
 }
 
+TEST(what_one_guest_drives_no_other_has)
+{
+	CHECK_STR(check(G("a", "1", "pci = 00:03.0" UNSAFE)
+				G("b", "2", "mmio = 0xfeb9f000-0xfeb9ffff"),
+			true),
+		  "a.conf:5:7: error: guest a: PCI 00:03.0 has BAR 0 where guest b has `mmio`");
+	CHECK_STR(check(G("b", "2", "ports = 0xc050-0xc053") G("a", "1", "pci = 00:03.0" UNSAFE),
+			true),
+		  "a.conf:10:7: error: guest a: PCI 00:03.0 has BAR 2 where guest b has `ports`");
+	CHECK_STR(check(G("a", "1", "pci = 00:03.0\nports = 0xc050-0xc053" UNSAFE), true), "");
+}
+
 /* With messages a function gives way to one that has nothing but the line. */
 TEST(a_line_of_two_guests_is_the_ones_that_needs_it)
 {
