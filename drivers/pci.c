@@ -191,8 +191,6 @@ static void read_msix(struct pci_function *f, unsigned at)
 	f->msix_entries = (uint16_t)entries;
 	f->msix_table_bar = table & 7;
 	f->msix_table_offset = table & ~7u;
-	f->msix_pba_bar = pba & 7;
-	f->msix_pba_offset = pba & ~7u;
 }
 
 static void read_capability(struct pci_function *f, unsigned id, unsigned at)

@@ -140,8 +140,12 @@ def net(path, *options):
 
 @pytest.mark.parametrize("options", [[], ["--uefi"]], ids=["bios", "uefi"])
 def test_network(tmp_path, options):
-    """By PXE and TFTP, from the machine's firmware through GRUB to the guests' files."""
-    result = run(EPYC, net(tmp_path), options=options)
+    """By PXE and TFTP, from the machine's firmware through GRUB to the guests' files. QEMU's server is 10.0.2.2;
+    with UEFI GRUB is told so, and does not ask DHCP."""
+    told = ["--tftp", "10.0.2.2"] if options else []
+    directory = net(tmp_path, *told)
+    assert (b"set server='tftp,10.0.2.2'" in (directory / "mullion.efi").read_bytes()) is bool(told)
+    result = run(EPYC, directory, options=options)
     assert "PASS basic64" in result.guest("basic64")
     result.ended(1, 0)
 
