@@ -239,7 +239,9 @@ static void read_acs(struct pci_function *f, unsigned at)
 	f->acs = (uint16_t)pci_read(f->bdf, at + ACS_CAPS, 2);
 	f->acs_on = (uint16_t)pci_read(f->bdf, at + ACS_CONTROL, 2);
 	if (iommu) {
-		pci_write(f->bdf, at + ACS_CONTROL, 2, f->acs_on | (f->acs & ACS_WANTED));
+		pci_write(f->bdf, at + ACS_CONTROL, 2,
+			  (f->acs_on & ~(uint32_t)ACS_DIRECT_TRANSLATED) |
+				  (f->acs & (ACS_WANTED | ACS_TRANSLATION_BLOCKING)));
 		f->acs_on = (uint16_t)pci_read(f->bdf, at + ACS_CONTROL, 2);
 	}
 }

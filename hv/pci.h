@@ -130,6 +130,8 @@ enum { PCIE_FLAGS = 2, PCIE_TYPE = FIELD(7, 4), PCIE_DEVICE_CAPS = 4, PCIE_DEVIC
 /* "Access Control Services": what a port or function does with requests to its neighbours. */
 enum { ACS_CAPS = 4, ACS_CONTROL = 6, ACS_SOURCE_VALIDATION = BIT(0), ACS_REQUEST_REDIRECT = BIT(2),
        ACS_COMPLETION_REDIRECT = BIT(3), ACS_UPSTREAM_FORWARDING = BIT(4),
+       /* Of requests whose sender claims to have translated them: none is allowed to. */
+       ACS_TRANSLATION_BLOCKING = BIT(1), ACS_DIRECT_TRANSLATED = BIT(6),
        ACS_WANTED = ACS_SOURCE_VALIDATION | ACS_REQUEST_REDIRECT | ACS_COMPLETION_REDIRECT |
 		    ACS_UPSTREAM_FORWARDING };
 

@@ -111,7 +111,8 @@ static bool has_sibling(const struct table *t, unsigned i)
 /* Of the services, those that a port does not list it does not need: it never lets such by. */
 static bool has_acs(const struct pci_function *f)
 {
-	return f->cap_acs && (f->acs_on & f->acs & ACS_WANTED) == (f->acs & ACS_WANTED);
+	return f->cap_acs && (f->acs_on & f->acs & ACS_WANTED) == (f->acs & ACS_WANTED) &&
+	       !(f->acs_on & ACS_DIRECT_TRANSLATED);
 }
 
 /* Between the bridge's own side and what is behind it, and between what is behind it. */

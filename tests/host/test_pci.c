@@ -143,12 +143,12 @@ TEST(acs_is_read_turned_on_for_an_iommu_and_told)
 		fake_pci_set(f, 0x140, 4, 0x1000d);
 		fake_pci_set(f, 0x144, 2, 0x5f); /* and what is not wanted: translated, egress */
 		fake_pci_set(f, 0x146, 2, 0x40);
-		f->writable[0x146] = 0x1f;
+		f->writable[0x146] = 0x7f;
 		card(pci_bdf(1, 0, 0));
 		iommu = on ? &any : NULL;
 		pci_enumerate(&no_acpi);
 		iommu = NULL;
-		CHECK_EQ(fake_pci_get(f, 0x146, 2), on ? 0x5d : 0x40);
+		CHECK_EQ(fake_pci_get(f, 0x146, 2), on ? 0x1f : 0x40);
 		CHECK_EQ(pci_find(0x08)->pcie_type, PCIE_ROOT_PORT);
 		CHECK_EQ(pci_find(0x100)->group, on ? 0x100 : 0x08);
 		CHECK(strstr(fake_log, on ? "bridge to bus 01, ACS\n" : "to bus 01, ACS off\n"));
