@@ -106,10 +106,19 @@ static void read_bars(struct pci_function *f)
 
 	size_bars(f, command, PCI_BARS);
 	drop_compatible(f);
-	/* The bit is wired to 0 in a function that never masters the bus. */
-	pci_write(f->bdf, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
-	f->master = pci_read(f->bdf, PCI_COMMAND, 2) & PCI_COMMAND_MASTER;
 	pci_write(f->bdf, PCI_COMMAND, 2, command);
+	f->master = !iommu || pci_can_master(f);
+}
+
+/* The bit is wired to 0 in a function that never masters the bus. */
+bool pci_can_master(const struct pci_function *f)
+{
+	uint32_t command = pci_read(f->bdf, PCI_COMMAND, 2), then;
+
+	pci_write(f->bdf, PCI_COMMAND, 2, command | PCI_COMMAND_MASTER);
+	then = pci_read(f->bdf, PCI_COMMAND, 2);
+	pci_write(f->bdf, PCI_COMMAND, 2, command);
+	return then & PCI_COMMAND_MASTER;
 }
 
 /* --- bridges --- */

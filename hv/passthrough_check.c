@@ -17,6 +17,13 @@ static bool refuse_at(struct refusal *r, const struct config *c, const struct co
 		      at->place.col, g->name, at->bus, at->device, at->function, why);
 }
 
+static struct pci_function *find(const struct config_pci *at)
+{
+	const struct pci_function *f = pci_find(passthrough_bdf(at));
+
+	return f ? &pci_functions[f - pci_functions] : NULL;
+}
+
 static bool configured(const struct config *c, uint16_t bdf)
 {
 	for (unsigned i = 0; i < c->guests; i++) {
@@ -159,7 +166,7 @@ static bool check_ranges(const struct config *c, const struct config_guest *g,
 static bool check_bars(const struct config *c, const struct config_machine *m,
 		       const struct config_guest *g, const struct config_pci *at, struct refusal *r)
 {
-	struct pci_function *f = &pci_functions[pci_find(passthrough_bdf(at)) - pci_functions];
+	struct pci_function *f = find(at);
 	const struct pci_machine machine = {.taken = m->mmio_taken, .ctx = m->ctx};
 	const struct pci_function *bridge;
 	char text[240];
@@ -183,7 +190,7 @@ static bool check_function(const struct config *c, const struct config_machine *
 			   const struct config_guest *g, const struct config_pci *at,
 			   struct refusal *r)
 {
-	const struct pci_function *f = pci_find(passthrough_bdf(at));
+	struct pci_function *f = find(at);
 
 	if (!f) {
 		return refuse_at(r, c, g, at, "is not there; the log lists what this machine has");
@@ -194,7 +201,7 @@ static bool check_function(const struct config *c, const struct config_machine *
 	if (!pci_is_device(f)) {
 		return refuse_at(r, c, g, at, "is a bridge; only devices are passed through");
 	}
-	if (!iommu && f->master && g->dma != DMA_UNSAFE_IDENTITY) {
+	if (!iommu && g->dma != DMA_UNSAFE_IDENTITY && (f->master = pci_can_master(f))) {
 		return refuse_at(r, c, g, at,
 				 "can write to all memory, because this machine has no IOMMU; "
 				 "`dma = unsafe-identity` in the guest's section accepts that");

@@ -91,6 +91,22 @@ TEST(what_cannot_be_passed_is_refused)
 		  "interrupt line 11; give both to one guest");
 }
 
+TEST(what_cannot_master_the_bus_needs_no_iommu)
+{
+	static const struct config_machine machine = {.mmio_taken = taken};
+	static const char text[] = G("a", "1", "pci = 00:03.0");
+	static struct config c;
+	struct refusal r = {""};
+
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 11);
+	hw->writable[PCI_COMMAND] = 3;
+	pci_enumerate(&no_acpi);
+	CHECK(config_parse(&c, "a.conf", text, strlen(text), &r));
+	CHECK(passthrough_check(&c, &machine, &r));
+	CHECK(!pci_functions[0].master);
+}
+
 TEST(a_group_is_for_one_guest)
 {
 	static const char split[] = G("a", "1", "pci = 00:03.0") G("b", "2", "pci = 00:03.1");

@@ -83,6 +83,30 @@ TEST(finds_a_function_with_everything)
 		     "pci = 00:03.0  # 8086:10d3 network controller, MSI-X 5, MSI 4, 4 BARs"));
 }
 
+/* Firmware may have ended a device's DMA by this bit alone. */
+TEST(nothing_is_made_a_bus_master_without_an_iommu)
+{
+	static const struct iommu_ops any;
+
+	for (unsigned on = 0; on < 2; on++) {
+		for (unsigned can = 0; can < 2; can++) {
+			struct fake_function *f;
+
+			fresh();
+			f = card(pci_bdf(0, 3, 0));
+			fake_pci_set(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+			f->writable[PCI_COMMAND] = can ? 7 : 3;
+			iommu = on ? &any : NULL;
+			pci_enumerate(&no_acpi);
+			iommu = NULL;
+			CHECK_EQ(f->seen & PCI_COMMAND_MASTER, on && can ? PCI_COMMAND_MASTER : 0);
+			CHECK_EQ(pci_functions[0].master, !on || can);
+			CHECK_EQ(pci_can_master(&pci_functions[0]), can);
+			CHECK_EQ(fake_pci_get(f, PCI_COMMAND, 2), PCI_COMMAND_MEMORY);
+		}
+	}
+}
+
 TEST(follows_bridges_once)
 {
 	fresh();
