@@ -130,7 +130,7 @@ uint64_t iommu_watch(void)
 	if (now < until) {
 		return until;
 	}
-	lapic_send_fixed(boot_apic_id, VECTOR_IOMMU);
+	lapic_send(boot_apic_id, VECTOR_IOMMU);
 	return now + host_tsc_hz / 10; /* its TSC may be behind this CPU's */
 }
 

@@ -4,7 +4,7 @@
  * Called once by main.c on the boot CPU when all CPUs are up and parked. Everything is checked and
  * built before anything starts; the first cause against it is printed and nothing is started.
  */
-#include "arch/x86_64/device_irq.h"
+#include "arch/x86_64/irq.h"
 #include "arch/x86_64/percpu.h"
 #include "arch/x86_64/svm/svm.h"
 #include "arch/x86_64/vmx/vmx.h"
@@ -24,6 +24,7 @@
 #include "hv/multihit.h"
 #include "hv/partition.h"
 #include "hv/passthrough.h"
+#include "hv/speculation.h"
 
 static struct partition partition[MAX_GUESTS];
 
@@ -74,6 +75,7 @@ static void meet_cpu(void *unused)
 /* What guests see of a CPU: the boot CPU's features that all of their CPUs have. */
 static void choose_features(void)
 {
+	speculation_init();
 	cpuid_init();
 	for (unsigned i = 0; i < config.guests; i++) {
 		for (unsigned n = 0; n < config.guest[i].cpus; n++) {
@@ -124,13 +126,11 @@ static bool create_partitions(const struct boot_info *b, struct refusal *r)
 		partitions[partition_count++] = &partition[i];
 	}
 	/* First those that want RAM at certain addresses. */
-	for (unsigned i = 0; i < config.guests; i++) {
-		if (config.guest[i].dma == DMA_UNSAFE_IDENTITY && !create_partition(b, i, r)) {
-			return false;
-		}
-	}
-	for (unsigned i = 0; i < config.guests; i++) {
-		if (config.guest[i].dma != DMA_UNSAFE_IDENTITY && !create_partition(b, i, r)) {
+	for (unsigned n = 0; n < 2 * config.guests; n++) {
+		unsigned i = n % config.guests;
+		bool first = config.guest[i].dma == DMA_UNSAFE_IDENTITY;
+
+		if (first == (n < config.guests) && !create_partition(b, i, r)) {
 			return false;
 		}
 	}

@@ -224,34 +224,36 @@ static void put_text(void *ctx, const char *text)
 	log_text(text);
 }
 
+enum { CONSOLE_VALUE = 64 };
+
 /* "com1, 0x1000"; NULL when the default says the same. */
-static const char *console_value(char text[64])
+static const char *console_value(char text[CONSOLE_VALUE])
 {
 	struct console_list used;
-	size_t len = 0;
 
 	console_used(&used);
 	if (!used.ports || (used.ports == 1 && used.port[0] == config_serial_port(SERIAL_COM1))) {
 		return NULL;
 	}
-	for (unsigned i = 0; i < used.ports && len < 64; i++) {
+	text[0] = 0;
+	for (unsigned i = 0; i < used.ports; i++) {
 		unsigned n = SERIAL_COM1;
 
 		while (n <= SERIAL_COM4 && config_serial_port(n) != used.port[i]) {
 			n++;
 		}
-		len += fmt_print(text + len, 64 - len, n <= SERIAL_COM4 ? "%scom%u" : "%s0x%x",
-				 i ? ", " : "", n <= SERIAL_COM4 ? n : used.port[i]);
+		fmt_append(text, CONSOLE_VALUE, n <= SERIAL_COM4 ? "%scom%u" : "%s0x%x",
+			   i ? ", " : "", n <= SERIAL_COM4 ? n : used.port[i]);
 	}
-	if (screen_present() && len < 64) {
-		fmt_print(text + len, 64 - len, ", framebuffer");
+	if (screen_present()) {
+		fmt_append(text, CONSOLE_VALUE, ", framebuffer");
 	}
 	return text;
 }
 
 static void report_skeleton(void)
 {
-	char console[64];
+	char console[CONSOLE_VALUE];
 	const struct skeleton_machine m = {
 		.cpu = cpu_facts,
 		.cpus = host_cpu_count(),

@@ -2,7 +2,6 @@
  * Serial ports other than COM1 to COM4: those of the firmware's tables and of PCI, offered to
  * console.c. Called by main.c on the boot CPU; no state.
  */
-#include "boot/serials.h"
 #include "arch/x86_64/paging.h"
 #include "boot/console.h"
 #include "boot/memory.h"

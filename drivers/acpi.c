@@ -91,7 +91,7 @@ enum madt_type {
 	MADT_X2APIC = 9,
 };
 
-enum { MADT_HEADER = 44, MADT_PCAT_COMPAT = BIT(0), CPU_ENABLED = BIT(0), CPU_LATER = BIT(1) };
+enum { MADT_HEADER = 44, CPU_ENABLED = BIT(0), CPU_LATER = BIT(1) };
 
 /* A CPU may be listed as LAPIC and as x2APIC: it counts once. */
 static void add_cpu(struct acpi_info *a, uint32_t apic_id, uint32_t flags)
@@ -194,7 +194,6 @@ static bool parse_madt(const struct acpi_reader *s)
 		return false;
 	}
 	s->a->lapic = hpa(get_le32(t.p + 36));
-	s->a->legacy_pic = get_le32(t.p + 40) & MADT_PCAT_COMPAT;
 	for (uint32_t at = MADT_HEADER; at < t.len; at += t.p[at + 1]) {
 		uint32_t left = t.len - at;
 

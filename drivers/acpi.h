@@ -34,7 +34,6 @@ struct acpi_info {
 		bool level, low; /* trigger and polarity */
 	} override[ACPI_OVERRIDES];
 	unsigned overrides;
-	bool legacy_pic; /* MADT flag PCAT_COMPAT */
 	uint16_t pm1a_cnt, pm1b_cnt, pm_timer;
 	bool pm_timer_32bit;
 	bool s5_present;

@@ -117,8 +117,8 @@ struct amdvi_device amdvi_entry(const struct iommu_domain *d, uint64_t interrupt
 
 uint64_t amdvi_read(const struct amdvi_unit *u, unsigned offset);
 void amdvi_write(const struct amdvi_unit *u, unsigned offset, uint64_t value);
-/* Waits until (register & mask) == want, for a second at most. */
-bool amdvi_wait(const struct amdvi_unit *u, unsigned offset, uint64_t mask, uint64_t want);
+/* Waits until these bits of STATUS are 0, for a second at most. */
+bool amdvi_wait(const struct amdvi_unit *u, uint64_t bits);
 
 /* --- amdvi_device.c: of struct iommu_ops --- */
 

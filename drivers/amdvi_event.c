@@ -63,7 +63,7 @@ static void restart_log(struct amdvi_unit *u)
 	uint64_t control = amdvi_read(u, AMDVI_CONTROL);
 
 	amdvi_write(u, AMDVI_CONTROL, control & ~(uint64_t)AMDVI_EVENT_LOG);
-	amdvi_wait(u, AMDVI_STATUS, AMDVI_LOG_RUNS, 0);
+	amdvi_wait(u, AMDVI_LOG_RUNS);
 	amdvi_write(u, AMDVI_STATUS, AMDVI_OVERFLOW);
 	amdvi_events_init(u);
 	amdvi_write(u, AMDVI_CONTROL, control | AMDVI_EVENT_LOG);

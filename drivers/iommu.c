@@ -11,7 +11,7 @@
 const struct iommu_ops *iommu;
 
 static const struct iommu_machine *machine;
-static struct iommu_domain domain[MAX_GUESTS];
+static struct iommu_domain domain[MAX_GUESTS], firmware;
 static unsigned domains;
 
 struct iommu_function iommu_function[IOMMU_FUNCTIONS];
@@ -54,10 +54,18 @@ static bool map_ram(struct iommu_domain *d, unsigned bits, struct refusal *r)
 	return true;
 }
 
+static const struct addrspace nothing;
+
+bool iommu_domain_firmware(const struct npt_format *f, struct iommu_domain **out, struct refusal *r)
+{
+	firmware = (struct iommu_domain){.as = &nothing, .id = IOMMU_FIRMWARE};
+	*out = &firmware;
+	return npt_build(&firmware.npt, f, &nothing, r);
+}
+
 bool iommu_domain_make(const struct npt_format *f, unsigned bits, const struct addrspace *as,
 		       struct iommu_domain **out, struct refusal *r)
 {
-	static const struct addrspace nothing;
 	struct iommu_domain *d = &domain[domains];
 
 	if (domains == MAX_GUESTS) {

@@ -34,8 +34,9 @@ bool amdvi_probe(const struct iommu_machine *m, struct refusal *r);
 struct iommu_domain {
 	const struct addrspace *as;
 	struct npt npt;
-	uint16_t id; /* 1 - MAX_GUESTS */
+	uint16_t id; /* 1 - MAX_GUESTS, or: */
 };
+enum { IOMMU_FIRMWARE = MAX_GUESTS + 1 };
 
 enum { IOMMU_FUNCTIONS = 128 /* that partitions own at some time */ };
 
@@ -61,6 +62,8 @@ bool iommu_is_shared(const struct iommu_function *f);
 /* A domain of all RAM in `as`, which must end below 1 << bits. */
 bool iommu_domain_make(const struct npt_format *f, unsigned bits, const struct addrspace *as,
 		       struct iommu_domain **d, struct refusal *r);
+/* An empty domain, for what firmware reserved for devices that no partition has yet. */
+bool iommu_domain_firmware(const struct npt_format *f, struct iommu_domain **d, struct refusal *r);
 /*
  * Lets the devices of a domain reach [base, end), one to one: a range that firmware reserved for
  * function bdf. Refuses memory, and addresses where the guest has its own RAM.

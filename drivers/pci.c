@@ -191,8 +191,6 @@ static void read_msix(struct pci_function *f, unsigned at)
 	f->msix_entries = (uint16_t)entries;
 	f->msix_table_bar = table & 7;
 	f->msix_table_offset = table & ~7u;
-	f->msix_pba_bar = pba & 7;
-	f->msix_pba_offset = pba & ~7u;
 }
 
 static void read_capability(struct pci_function *f, unsigned id, unsigned at)
@@ -269,6 +267,7 @@ struct scan {
 	uint8_t seen[PCI_FUNCTIONS / 8]; /* buses that are or were in the queue */
 	uint8_t queue[PCI_FUNCTIONS];
 	unsigned buses;
+	bool root; /* the bus is a root bus, but not the first */
 	bool full;
 };
 
@@ -306,6 +305,25 @@ static void read_function(struct scan *s, struct pci_function *f)
 	}
 }
 
+/*
+ * On the further root buses of a machine stand dozens of functions that are the CPUs' own
+ * registers, some of which have something else where BARs should be. They are left alone.
+ */
+static bool is_internal(uint16_t bdf)
+{
+	enum { MEMORY = 5, BRIDGE = 6, SYSTEM = 8, PROCESSOR = 0xb, SIGNAL = 0x11 };
+	unsigned layout = pci_read(bdf, PCI_HEADER_TYPE, 1) & HEADER_LAYOUT;
+
+	switch (pci_read(bdf, PCI_CLASS_REVISION + 3, 1)) {
+	case BRIDGE: return layout != 1;
+	case MEMORY:
+	case SYSTEM:
+	case PROCESSOR:
+	case SIGNAL: return true;
+	default: return false;
+	}
+}
+
 /* False: nobody is there. */
 static bool probe(struct scan *s, uint16_t bdf)
 {
@@ -314,6 +332,9 @@ static bool probe(struct scan *s, uint16_t bdf)
 
 	if ((id & 0xffff) == ABSENT || (id & 0xffff) == 0) {
 		return false;
+	}
+	if (s->root && is_internal(bdf)) {
+		return true;
 	}
 	if (pci_function_count == PCI_FUNCTIONS) {
 		s->full = true;
@@ -346,15 +367,41 @@ static void scan_bus(struct scan *s, unsigned bus)
 	}
 }
 
+static bool is_forwarded(unsigned bus)
+{
+	for (unsigned i = 0; i < pci_function_count; i++) {
+		const struct pci_function *f = &pci_functions[i];
+
+		if (f->secondary && bus >= f->secondary && bus <= f->subordinate) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A bus and all that bridges lead to from there. */
+static void scan_from(struct scan *s, unsigned bus)
+{
+	unsigned next = s->buses;
+
+	add_bus(s, bus);
+	for (; next < s->buses; next++) {
+		s->root = s->queue[next] == bus && bus;
+		scan_bus(s, s->queue[next]);
+	}
+}
+
 void pci_enumerate(const struct acpi_info *a)
 {
 	struct scan s = {.buses = 0};
 
 	pci_function_count = 0;
 	pci_access_init(a);
-	add_bus(&s, 0);
-	for (unsigned i = 0; i < s.buses; i++) {
-		scan_bus(&s, s.queue[i]);
+	scan_from(&s, 0);
+	for (unsigned bus = 1; bus <= pci_access_last_bus(); bus++) {
+		if (!is_forwarded(bus)) {
+			scan_from(&s, bus);
+		}
 	}
 	pci_group_all(pci_functions, pci_function_count);
 	for (unsigned i = 0; i < pci_function_count; i++) {

@@ -267,6 +267,7 @@ static bool enable(struct refusal *r)
 	if (!make_tables(r)) {
 		return false;
 	}
+	vtd_honour_firmware();
 	for (unsigned i = 0; i < vtd.dmar.units; i++) {
 		if (!take_over(&vtd.unit[i], r) || !translate(&vtd.unit[i], r)) {
 			return false;

@@ -170,6 +170,11 @@ bool vtd_command(const struct vtd_unit *u, uint32_t command, bool on);
 /* --- vtd_device.c: of struct iommu_ops --- */
 
 bool vtd_domain_create(const struct addrspace *as, struct iommu_domain **d, struct refusal *r);
+/*
+ * Lets devices reach what firmware reserved for them, and nothing else, until a partition has them:
+ * a graphics device shows the screen from there. Before translation is on.
+ */
+void vtd_honour_firmware(void);
 bool vtd_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r);
 void vtd_quiet(uint16_t bdf);
 bool vtd_msi(uint16_t bdf, unsigned index, uint32_t apic_id, uint8_t vector, uint64_t *address,
@@ -212,6 +217,8 @@ void vtd_fault_route(const struct vtd_unit *u, uint32_t apic_id, uint8_t vector)
 
 /* Finds out, once, where the ways in the DMAR lead. */
 void vtd_resolve(const struct dmar_info *d);
+/* The function that a scope names, which is no bridge; false: it is not there. */
+bool vtd_endpoint(const struct dmar_info *d, unsigned scope, uint16_t *bdf);
 /* The index of the unit, or -1. */
 int vtd_unit_of(const struct dmar_info *d, uint16_t bdf);
 /* Does this part of the scopes hold the function? */

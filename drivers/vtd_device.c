@@ -6,6 +6,7 @@
 #include "arch/x86_64/asm.h"
 #include "drivers/vtd.h"
 #include "hv/host.h"
+#include "hv/log.h"
 
 /* --- domains --- */
 
@@ -66,6 +67,45 @@ static void write_context(struct vtd_pair *c, struct vtd_pair entry)
 	__atomic_store_n(&c->high, entry.high, __ATOMIC_RELEASE);
 	__atomic_store_n(&c->low, entry.low, __ATOMIC_RELEASE);
 	vtd_write_back(c, sizeof(*c));
+}
+
+/* What cannot be honoured is blocked: a device may then stop working, but harms nobody. */
+static void honour(struct iommu_domain *d, const struct dmar_range *range, uint16_t bdf)
+{
+	struct vtd_pair *c;
+	struct refusal r = {""};
+
+	if (!iommu_domain_reserve(d, bdf, range->base, range->end, true, &r) ||
+	    !(c = context_of(bdf, &r))) {
+		log_line("VT-d: %s; that is blocked", r.text);
+		return;
+	}
+	write_context(c, vtd_context_entry(d));
+}
+
+void vtd_honour_firmware(void)
+{
+	struct iommu_domain *d;
+	struct refusal r = {""};
+
+	if (vtd.dmar.ranges && !iommu_domain_firmware(&vtd.format, &d, &r)) {
+		log_line("VT-d: %s", r.text);
+		return;
+	}
+	for (unsigned i = 0; i < vtd.dmar.ranges; i++) {
+		const struct dmar_range *range = &vtd.dmar.range[i];
+
+		for (unsigned n = 0; range->segment == 0 && n < range->scopes.count; n++) {
+			uint16_t bdf;
+
+			if (vtd_endpoint(&vtd.dmar, range->scopes.first + n, &bdf)) {
+				honour(d, range, bdf);
+			}
+		}
+	}
+	if (!vtd.coherent && vtd.dmar.ranges) {
+		wbinvd();
+	}
 }
 
 static bool write_contexts(const struct iommu_function *f, struct refusal *r)

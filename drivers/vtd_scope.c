@@ -65,6 +65,12 @@ bool vtd_covers(const struct dmar_info *d, const struct dmar_scopes *s, uint16_t
 	return false;
 }
 
+bool vtd_endpoint(const struct dmar_info *d, unsigned scope, uint16_t *bdf)
+{
+	*bdf = place[scope].bdf;
+	return d->scope[scope].type == DMAR_ENDPOINT && place[scope].known;
+}
+
 int vtd_unit_of(const struct dmar_info *d, uint16_t bdf)
 {
 	int all = -1;

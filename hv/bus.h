@@ -23,7 +23,6 @@ struct vdev_ops {
 	const char *name;
 	bool timed; /* an access looks at the time, or may move the device's deadline */
 	void (*access)(void *dev, struct bus_access *a);
-	void (*reset)(void *dev); /* as RESET# does; may be NULL */
 };
 
 /* Where interrupt lines of a device go: GSI numbers (ISA IRQ n is GSI n before overrides). */

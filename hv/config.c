@@ -192,17 +192,27 @@ const struct config_file *config_file_at(const struct config_guest *g, unsigned 
 
 const char *config_key_how(struct config_how *h, const struct config_key *k)
 {
-	size_t n;
-
 	if (!k->words) {
 		return config_type_text[k->type].how;
 	}
-	n = fmt_print(h->text, sizeof(h->text), "one of");
-	for (unsigned i = 0; k->words[i] && n < sizeof(h->text); i++) {
-		n += fmt_print(h->text + n, sizeof(h->text) - n, "%s %s", i ? "," : "",
-			       k->words[i]);
+	fmt_print(h->text, sizeof(h->text), "one of");
+	for (unsigned i = 0; k->words[i]; i++) {
+		fmt_append(h->text, sizeof(h->text), "%s %s", i ? "," : "", k->words[i]);
 	}
 	return h->text;
+}
+
+void config_cpus_append(char *text, size_t size, const uint16_t *cpu, unsigned cpus)
+{
+	for (unsigned i = 0; i < cpus; i++) {
+		unsigned first = i;
+
+		while (i + 1 < cpus && cpu[i + 1] == cpu[i] + 1) {
+			i++;
+		}
+		fmt_append(text, size, first == i ? "%s%u" : "%s%u-%u", first ? "," : "",
+			   cpu[first], cpu[i]);
+	}
 }
 
 const char *config_size_text(struct config_size *s, uint64_t bytes)

@@ -157,6 +157,8 @@ struct config_machine {
 bool config_check_machine(const struct config *c, const struct config_machine *m,
 			  struct refusal *r);
 
+/* "0-1,5" behind the string in text. */
+void config_cpus_append(char *text, size_t size, const uint16_t *cpu, unsigned cpus);
 /* The base port of a PC's serial port; 0 for SERIAL_NONE. */
 uint16_t config_serial_port(enum config_serial s);
 /* The last part of a file name, by which the boot image knows the file. */

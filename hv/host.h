@@ -35,6 +35,8 @@ enum { EAX, EBX, ECX, EDX };
 void host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4]); /* by the enum above */
 bool host_rdmsr(uint32_t msr, uint64_t *value);			   /* false: #GP */
 bool host_wrmsr(uint32_t msr, uint64_t value);			   /* false: #GP */
+/* VERW: with the CPU's MD_CLEAR, overwrites what its store, fill and load buffers hold. */
+void host_clear_buffers(void);
 /* Port I/O of 1, 2 or 4 bytes, for passed-through ports. */
 uint32_t host_in(uint16_t port, unsigned size);
 void host_out(uint16_t port, unsigned size, uint32_t value);

@@ -317,16 +317,25 @@ static bool is_owned(uint16_t bdf)
 	return false;
 }
 
+/* What shows the screen may read its picture from memory. */
+static void silence(const struct pci_function *f)
+{
+	enum { DISPLAY = 3 };
+	uint32_t command = pci_read(f->bdf, PCI_COMMAND, 2);
+
+	if (f->class_revision >> 24 != DISPLAY) {
+		command &= ~(uint32_t)PCI_COMMAND_MASTER;
+	}
+	pci_write(f->bdf, PCI_COMMAND, 2, command | PCI_COMMAND_INTX_OFF);
+}
+
 void passthrough_silence_rest(void)
 {
 	for (unsigned i = 0; i < pci_function_count; i++) {
 		const struct pci_function *f = &pci_functions[i];
 
 		if (pci_is_device(f) && !is_owned(f->bdf)) {
-			pci_write(
-				f->bdf, PCI_COMMAND, 2,
-				(pci_read(f->bdf, PCI_COMMAND, 2) & ~(uint32_t)PCI_COMMAND_MASTER) |
-					PCI_COMMAND_INTX_OFF);
+			silence(f);
 		}
 	}
 	for (unsigned i = 0; i < pci_function_count; i++) {

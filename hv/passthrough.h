@@ -22,8 +22,8 @@ bool passthrough_check(const struct config *c, const struct config_machine *m, s
 /* Boot CPU: p->devices for the functions of p->config; they are reset. p->as and p->pc exist. */
 bool passthrough_create(struct partition *p, struct refusal *r);
 /*
- * Functions that no guest owns: no bus mastering, no interrupts. Then the bridges above the others
- * are opened. Boot CPU, after all are created.
+ * Functions that no guest owns: no bus mastering but for displays, no interrupts. Then the bridges
+ * above the others are opened. Boot CPU, after all are created.
  */
 void passthrough_silence_rest(void);
 

@@ -49,8 +49,8 @@ struct pci_function {
 	uint8_t msi_vectors; /* 1-32 */
 	bool msi_64, msi_maskable;
 	uint16_t msix_entries;
-	uint8_t msix_table_bar, msix_pba_bar;
-	uint32_t msix_table_offset, msix_pba_offset;
+	uint8_t msix_table_bar;
+	uint32_t msix_table_offset;
 	bool flr; /* function level reset, PCIe or AF capability */
 	bool master; /* can be a bus master */
 	uint8_t secondary, subordinate; /* bridges: bus numbers behind */

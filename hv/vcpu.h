@@ -97,7 +97,8 @@ enum { CR4_VME = BIT(0), CR4_PVI = BIT(1), CR4_TSD = BIT(2), CR4_DE = BIT(3), CR
        CR4_CET = BIT(23), CR4_PKS = BIT(24) };
 
 enum { EFER_SCE = BIT(0), EFER_LME = BIT(8), EFER_LMA = BIT(10), EFER_NXE = BIT(11),
-       EFER_SVME = BIT(12), EFER_LMSLE = BIT(13), EFER_FFXSR = BIT(14), EFER_TCE = BIT(15) };
+       EFER_SVME = BIT(12), EFER_LMSLE = BIT(13), EFER_FFXSR = BIT(14), EFER_TCE = BIT(15),
+       EFER_AIBRSE = BIT(21) };
 
 /* Exception vectors (Intel SDM vol. 3, "Exception and Interrupt Reference"). */
 enum exception { EXC_DE = 0, EXC_DB = 1, EXC_NMI = 2, EXC_BP = 3, EXC_OF = 4, EXC_BR = 5,
@@ -177,6 +178,7 @@ struct vcpu {
 	unsigned generation;  /* of the partition when this vCPU last started */
 	bool stop_counted;    /* in partition.stopped, for this generation */
 	uint64_t pvclock;     /* MSR_PVCLOCK_SYSTEM as written */
+	uint64_t spec_ctrl;   /* SPEC_CTRL as the guest sees it, where it is not passed */
 	uint64_t misc_enable; /* IA32_MISC_ENABLE as the guest sees it */
 	struct {
 		uint64_t def_type, variable[16], fixed[11];

@@ -178,11 +178,6 @@ void vioapic_reset(struct vioapic *io)
 	}
 }
 
-static void reset(void *dev)
-{
-	vioapic_reset(dev);
-}
-
 void vioapic_init(struct vioapic *io, struct apic_bus *bus)
 {
 	io->bus = bus;
@@ -193,5 +188,4 @@ void vioapic_init(struct vioapic *io, struct apic_bus *bus)
 const struct vdev_ops vioapic_ops = {
 	.name = "I/O APIC",
 	.access = vioapic_access,
-	.reset = reset,
 };

@@ -67,6 +67,11 @@ struct apic_bus {
 	struct vlapic *lapic[MAX_VCPUS]; /* vlapic_init enters them */
 	unsigned count;
 	unsigned timer_shift; /* timer clock = TSC >> timer_shift */
+	/*
+	 * TSC ticks that a periodic timer leaves between two looks at it, however short its period:
+	 * the guest must get to run meanwhile. 0: none.
+	 */
+	uint64_t timer_gap;
 	bool tsc_deadline;    /* CPUID shows TSC-deadline mode */
 	unsigned maxphyaddr;  /* as CPUID shows it; 0: IA32_APIC_BASE cannot move the page */
 	void *ctx;

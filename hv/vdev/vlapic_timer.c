@@ -32,15 +32,25 @@ static void set_due(struct vlapic *a, uint64_t due)
 }
 
 /*
- * Ticks that came late because the machine was elsewhere (an emulator's host, SMM): a real timer would
- * have sent each, so each goes out as soon as the one before is ended, and none is lost. Ticks that the
- * guest itself holds back merge in IRR, as in hardware: for those this is called in time.
+ * Ticks that came late because the machine was elsewhere (an emulator's host, SMM): a real timer
+ * would have sent each, so each goes out as soon as the one before is ended, and none is lost.
+ * Ticks that the guest itself holds back merge in IRR, as in hardware: for those this is called in
+ * time.
  */
 static void owe(struct vlapic *a, uint64_t ticks)
 {
 	uint64_t owed = a->timer_owed + ticks;
 
 	a->timer_owed = owed < OWED_MAX ? (uint32_t)owed : OWED_MAX;
+}
+
+/* A guest that chose a tiny period would spend all its time in exits, and could not take it back.
+ */
+static void keep_gap(struct vlapic *a, uint64_t now)
+{
+	if (a->timer_deadline < now + a->bus->timer_gap) {
+		a->timer_deadline = now + a->bus->timer_gap;
+	}
 }
 
 void vlapic_timer_pay(struct vlapic *a)
@@ -68,6 +78,7 @@ static void expire(struct vlapic *a, uint64_t now)
 		set_due(a, a->timer_due + period + missed * period);
 		if (!(lvt & LVT_MASKED)) {
 			owe(a, missed + a->timer_paying);
+			keep_gap(a, now);
 		}
 	} else {
 		a->tsc_deadline = 0;

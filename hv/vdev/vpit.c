@@ -15,6 +15,10 @@ enum { P61_GATE2 = 1 << 0, P61_WRITABLE = 0x0f, P61_REFRESH = 1 << 4, P61_OUT2 =
 
 enum { REFRESH_PERIOD = 18 }; /* 15 us, as firmware sets counter 1 up */
 
+/* 50 us: with interrupts that come faster a guest would be in exits only, and could not stop them.
+ */
+enum { LEAST_PERIOD = 60 };
+
 static void set_line(struct vpit *p, bool level)
 {
 	if (level != p->line) {
@@ -45,6 +49,10 @@ static void run(struct vpit *p, uint64_t tick)
 	set_line(p, true);
 	vpit_counter_advance(&p->counter[0], tick);
 	arm(p, tick);
+	if (p->rise < tick + LEAST_PERIOD) {
+		p->rise = tick + LEAST_PERIOD;
+		p->deadline = scale_deadline(&p->tsc, p->rise);
+	}
 }
 
 void vpit_run(struct vpit *p, uint64_t now)
@@ -154,11 +162,6 @@ void vpit_reset(struct vpit *p)
 	set_line(p, false);
 }
 
-static void reset(void *dev)
-{
-	vpit_reset(dev);
-}
-
 void vpit_init(struct vpit *p, uint64_t tsc_hz, struct irq_sink sink)
 {
 	*p = (struct vpit){
@@ -169,5 +172,5 @@ void vpit_init(struct vpit *p, uint64_t tsc_hz, struct irq_sink sink)
 	vpit_reset(p);
 }
 
-const struct vdev_ops vpit_ops = {.name = "pit", .timed = true, .access = access, .reset = reset};
+const struct vdev_ops vpit_ops = {.name = "pit", .timed = true, .access = access};
 const struct vdev_ops vpit_port61_ops = {.name = "port61", .timed = true, .access = access_port61};

@@ -2,6 +2,7 @@
  * host.h on the test host: host-physical addresses are pointers, CPUs and time are variables.
  */
 #include "tests/fake/fake_host.h"
+#include "hv/msr_index.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -167,8 +168,19 @@ bool host_rdmsr(uint32_t msr, uint64_t *value)
 
 bool host_wrmsr(uint32_t msr, uint64_t value)
 {
-	(void)value;
+	if (msr == MSR_SPEC_CTRL) {
+		if (value & FAKE_SPEC_CTRL_RESERVED) {
+			return false;
+		}
+		fake_host.spec_ctrl_writes++;
+		fake_host.spec_ctrl = value;
+	}
 	return msr != 0xbad;
+}
+
+void host_clear_buffers(void)
+{
+	fake_host.buffers_cleared++;
 }
 
 uint32_t host_in(uint16_t port, unsigned size)

@@ -183,7 +183,6 @@ TEST(whole_machine)
 	CHECK_EQ(info.cpu[1].apic_id, 2);
 	CHECK_EQ(info.cpus_ignored, 0);
 	CHECK_EQ(info.lapic.v, 0xfee00000);
-	CHECK(info.legacy_pic);
 	CHECK_EQ(info.ioapics, 1);
 	CHECK_EQ(info.ioapic[0].id, 5);
 	CHECK_EQ(info.ioapic[0].base.v, 0xfec00000);

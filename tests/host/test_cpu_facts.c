@@ -23,6 +23,8 @@ static uint64_t mtrr_default;
 static uint64_t de_cfg;
 static bool de_cfg_there;
 static unsigned de_cfg_writes;
+enum { RESERVED = 0x80 };
+static char commands[100]; /* writes of the registers against speculation, as text */
 
 void machine_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
@@ -53,6 +55,12 @@ bool machine_wrmsr(uint32_t msr, uint64_t value)
 		de_cfg = value;
 		return true;
 	}
+	if (msr == MSR_SPEC_CTRL || msr == MSR_PRED_CMD || msr == MSR_FLUSH_CMD) {
+		size_t len = strlen(commands);
+
+		snprintf(commands + len, sizeof(commands) - len, "%x=%x ", msr, (unsigned)value);
+		return value != RESERVED;
+	}
 	sign_id_cleared |= msr == MSR_BIOS_SIGN_ID && !value;
 	return sign_id_there;
 }
@@ -70,6 +78,7 @@ static void vendor(bool amd, uint32_t max, uint32_t max_extended)
 	answers = 0;
 	sign_id = capabilities = 0;
 	sign_id_there = sign_id_cleared = false;
+	commands[0] = 0;
 	fake_log_reset();
 	says(0, 0, max, 0, amd ? 0x444d4163 : 0x6c65746e, 0);
 	says(0x80000000, 0, max_extended, 0, 0, 0);
@@ -311,6 +320,68 @@ TEST(speculation_of_an_amd)
 	CHECK_STR(status.immune,
 		  "Meltdown, L1TF, MDS, TAA, iTLB multihit, MMIO stale data, GDS, RFDS");
 	CHECK_STR(status.rest, "SSB");
+}
+
+static void check_forget(const char *wanted, unsigned cleared)
+{
+	fake_host_reset();
+	commands[0] = 0;
+	speculation_forget();
+	CHECK_STR(commands, wanted);
+	CHECK_EQ(fake_host.buffers_cleared, cleared);
+}
+
+TEST(what_a_cpu_remembers_is_forgotten_by_what_it_has)
+{
+	vendor(false, 7, 0);
+	says(7, 0, 0, 0, 0, 0);
+	speculation_init();
+	check_forget("48=0 ", 0);
+	answer[answers - 1].out[3] = EDX_MD_CLEAR;
+	check_forget("48=0 ", 1);
+	answer[answers - 1].out[3] = EDX_IBRS_IBPB;
+	check_forget("48=0 49=1 ", 0);
+	answer[answers - 1].out[3] = EDX_MD_CLEAR | EDX_IBRS_IBPB | EDX_L1D_FLUSH;
+	check_forget("48=0 49=1 10b=1 ", 1);
+	vendor(true, 7, 0x80000008);
+	says(0x80000008, 0, 0, AMD8_IBPB, 0, 0);
+	check_forget("48=0 49=1 ", 0);
+}
+
+TEST(ibrs_stays_set_where_once_is_enough)
+{
+	vendor(false, 7, 0);
+	says(7, 0, 0, 0, 0, EDX_ARCH_CAPABILITIES | EDX_IBRS_IBPB);
+	capabilities = CAP_IBRS_ALL;
+	speculation_init();
+	CHECK(speculation_keeps_ibrs());
+	check_forget("48=1 49=1 ", 0);
+	commands[0] = 0;
+	CHECK(speculation_write(4));
+	CHECK_STR(commands, "48=5 ");
+
+	answer[answers - 1].out[3] = EDX_ARCH_CAPABILITIES; /* no SPEC_CTRL */
+	speculation_init();
+	CHECK(!speculation_keeps_ibrs());
+	answer[answers - 1].out[3] = EDX_ARCH_CAPABILITIES | EDX_IBRS_IBPB;
+	capabilities = ~(uint64_t)CAP_IBRS_ALL;
+	speculation_init();
+	CHECK(!speculation_keeps_ibrs());
+	commands[0] = 0;
+	CHECK(!speculation_write(RESERVED));
+	CHECK_STR(commands, "48=80 ");
+}
+
+TEST(automatic_ibrs_is_amds)
+{
+	vendor(true, 7, 0x80000021);
+	says(0x80000021, 0, AMD21_AUTO_IBRS, 0, 0, 0);
+	CHECK(speculation_auto_ibrs());
+	answer[answers - 1].out[0] = ~(uint32_t)AMD21_AUTO_IBRS;
+	CHECK(!speculation_auto_ibrs());
+	vendor(true, 7, 0x80000008);
+	says(0x80000021, 0, AMD21_AUTO_IBRS, 0, 0, 0); /* beyond the last leaf */
+	CHECK(!speculation_auto_ibrs());
 }
 
 /* --- iTLB multihit --- */

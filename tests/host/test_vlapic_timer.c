@@ -214,6 +214,27 @@ TEST(a_period_of_one_tick)
 	CHECK_EQ(next(), T0 + (1ull << 50) + 1);
 }
 
+/* No tick is lost, but the machine looks after a while only, so that the guest runs at all. */
+TEST(a_tiny_period_leaves_the_guest_time)
+{
+	begin(VECTOR | PERIODIC);
+	rig.bus.timer_gap = 500;
+	rig_write(0, TMICT, 1);
+	CHECK_EQ(next(), T0 + 1);
+	run_at(T0 + 1);
+	CHECK_EQ(fires(), 1);
+	CHECK_EQ(next(), T0 + 501);
+	run_at(T0 + 501);
+	CHECK_EQ(fires(), 500);
+	CHECK_EQ(next(), T0 + 1001);
+	rig_write(0, TMICT, 1000); /* a longer one comes when it is due */
+	run_at(T0 + 1501);
+	CHECK_EQ(next(), T0 + 2501);
+	rig_write(0, LVT_T, VECTOR | PERIODIC | MASKED);
+	run_at(T0 + 2501);
+	CHECK_EQ(next(), NEVER);
+}
+
 /* The guest has the interrupt in its IRR and does not take it: they merge, as in hardware. */
 TEST(ticks_that_the_guest_holds_back_merge)
 {

@@ -233,6 +233,34 @@ TEST(reserved_regions)
 	CHECK(strstr(why.text, "where the guest has memory"));
 }
 
+/* The picture of a graphics device, before a partition has it or where none does. */
+TEST(what_firmware_reserved_is_reached_from_the_start)
+{
+	struct iommu_domain *d;
+
+	start(CAP, EXT);
+	CHECK_EQ(walk(0x200, 0x7b001000), 0x7b001001);
+	CHECK_EQ(walk(0x200, 0x7b003000), 0);
+	CHECK_EQ(walk(0x200, 0x1000), 0);
+	CHECK_EQ(walk(0xe0, 0x7b001000), 0); /* the bridge above it */
+	CHECK(!iommu_owned(0x200));
+	d = domain_of(&rig_other);
+	CHECK(iommu->attach(0x200, d, &why));
+	CHECK_EQ(walk(0x200, 0x1000), RIG_OTHER + 0x1001);
+	CHECK(iommu->attach(0x200, NULL, &why));
+	CHECK_EQ(walk(0x200, 0x7b001000), 0);
+
+	machine(CAP, EXT); /* a region in RAM is nobody's to give */
+	put_le64(rig_table + 88 + 8, 0x5f000000);
+	put_le64(rig_table + 88 + 16, 0x5f000fff);
+	rig_seal();
+	fake_log_reset();
+	CHECK(iommu_probe(&rig_machine, &why) && iommu->enable(&why));
+	CHECK_EQ(walk(0x200, 0x5f000000), 0);
+	CHECK(strstr(fake_log, "VT-d: firmware reserved 0x5f000000-0x5f000fff for device 02:00.0, "
+			       "but there is RAM; that is blocked"));
+}
+
 TEST(addresses_that_the_unit_cannot_take)
 {
 	struct iommu_domain *d;
@@ -465,10 +493,10 @@ TEST(quiet_until_attached_again)
 
 	start(CAP, EXT);
 	d = domain_of(&rig_guest);
-	iommu->quiet(0x200); /* nobody's; its bus has no table yet */
-	CHECK_EQ(context(0x200)->low, 2);
+	iommu->quiet(0x300); /* nobody's; its bus has no table yet */
+	CHECK_EQ(context(0x300)->low, 2);
 	CHECK_EQ(told.contexts, 2);
-	CHECK_EQ(walk(0x200, 0), 0);
+	CHECK_EQ(walk(0x300, 0), 0);
 	CHECK(iommu->attach(0x10, d, &why));
 	iommu->quiet(0x10);
 	CHECK_EQ(context(0x10)->low & PAGE_MASK, 3);

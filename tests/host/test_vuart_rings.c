@@ -113,7 +113,7 @@ TEST(reset_keeps_the_rings)
 	out(IER, 0x02);
 	out(DATA, 'a');
 	vuart_offer(&u, 'b');
-	vuart_ops.reset(&u);
+	vuart_reset(&u);
 	CHECK(!edges.level[COM1]);
 	CHECK_EQ(in(IER), 0);
 	CHECK_EQ(drain(), 1);
@@ -123,7 +123,7 @@ TEST(reset_keeps_the_rings)
 	out(DATA, 'c');
 	out(DATA, 'd');
 	out(IER, 0x02);
-	vuart_ops.reset(&u);
+	vuart_reset(&u);
 	CHECK_EQ(in(LSR), 0x60);
 	CHECK_EQ(in(MSR), 0xb0);
 	out(IER, 0x0d);
