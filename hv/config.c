@@ -21,7 +21,7 @@ const struct config_type_text config_type_text[CONFIG_TYPES] = {
 	[TYPE_CPUS] = {"a CPU", "numbers and ranges such as 0,2-3"},
 	[TYPE_PORTS] = {"a range of ports", "such as 0x2f8-0x2ff, 0x2f8+8, or one port 0x378"},
 	[TYPE_MMIO] = {"a range of addresses", "such as 0xfed00000+4K or 0xfed00000-0xfed00fff"},
-	[TYPE_PCI] = {"a PCI function", "bus:device.function in hex, such as 00:1f.2"},
+	[TYPE_PCI] = {"a PCI function", "bus:device.function in hex, such as 00:1f.2, or with its interrupt 00:1f.2 gsi 18"},
 	[TYPE_CONSOLE] = {"a console",
 			  "com1 to com4, a UART's first port such as 0x3f8, framebuffer, or none"},
 };
@@ -120,7 +120,9 @@ static const struct config_key guest_key[] = {
 	 .count = GUEST(pcis),
 	 .help = "PCI functions that are passed through to the guest. The log of a boot lists "
 		 "those of the machine. On bus 0 the guest finds them where the machine has "
-		 "them, others as the first free device of its bus 0."},
+		 "them, others as the first free device of its bus 0. `gsi N` behind a function is the "
+		 "I/O APIC's input that its INTx drives, for one without MSI whose Interrupt Line "
+		 "register does not tell."},
 	{"dma", TYPE_WORD, .words = dma_words, .fallback = "remapped", .field = GUEST(dma),
 	 .help = "How the guest's PCI functions reach memory. `remapped`: an IOMMU keeps them to "
 		 "the guest's RAM; without one, functions that can be bus masters are refused. "

@@ -71,6 +71,7 @@ struct config_range { /* ports or MMIO, base and size */
 
 struct config_pci {
 	uint8_t bus, device, function;
+	uint8_t gsi; /* the I/O APIC's input that its INTx drives, 0: not told */
 	struct config_place place;
 };
 

@@ -70,6 +70,9 @@ static void dump_item(const struct sink *s, enum config_type type, const void *f
 		const struct config_pci *p = (const struct config_pci *)field + i;
 
 		sayf(s, "%02x:%02x.%x", p->bus, p->device, p->function);
+		if (p->gsi) {
+			sayf(s, " gsi %u", p->gsi);
+		}
 	} else if (type == TYPE_CPUS) {
 		sayf(s, "%u", ((const uint16_t *)field)[i]);
 	} else {

@@ -274,10 +274,34 @@ bool config_read_range(struct config_value *v, struct config_range *range, unsig
 	return true;
 }
 
+/* `gsi N` behind a function, if it is there. Inputs below 16 are ISA's, and need no word. */
+static bool take_gsi(struct config_value *v, uint8_t *gsi)
+{
+	enum { FIRST = 16, LAST = 255 };
+	const char *from;
+	uint64_t n;
+
+	config_value_skip_blanks(v);
+	from = v->at;
+	if (!take_word(v, "gsi")) {
+		return true;
+	}
+	config_value_skip_blanks(v);
+	if (!take_number(v, &n) || n < FIRST || n > LAST) {
+		return VALUE_REFUSE(v, from,
+				    "'gsi' names the I/O APIC's input that the function's INTx "
+				    "drives, %u to %u; Linux shows it in /proc/interrupts",
+				    FIRST, LAST);
+	}
+	*gsi = (uint8_t)n;
+	return true;
+}
+
 bool config_read_pci(struct config_value *v, struct config_pci *pci, unsigned *count)
 {
 	const char *from = v->at;
 	uint64_t bus, device, function;
+	uint8_t gsi = 0;
 	unsigned at;
 
 	if (!take_digits(v, 16, 2, &bus) || !config_value_next_is(v, ':')) {
@@ -291,10 +315,10 @@ bool config_read_pci(struct config_value *v, struct config_pci *pci, unsigned *c
 	if (!take_digits(v, 16, 1, &function) || device > 31 || function > 7) {
 		return config_value_malformed(v, from);
 	}
-	if (!config_value_room(v, from, count, &at)) {
+	if (!take_gsi(v, &gsi) || !config_value_room(v, from, count, &at)) {
 		return false;
 	}
-	pci[at] = (struct config_pci){(uint8_t)bus, (uint8_t)device, (uint8_t)function,
+	pci[at] = (struct config_pci){(uint8_t)bus, (uint8_t)device, (uint8_t)function, gsi,
 				      config_value_place(v, from)};
 	return true;
 }

@@ -66,8 +66,8 @@ int64_t host_epoch(uint64_t now);
 enum { HOST_VECTOR_DEVICE_FIRST = 0x40, HOST_VECTOR_DEVICE_LAST = 0xdf };
 uint32_t host_apic_id(unsigned cpu);
 /*
- * The line of an ISA IRQ that PCI devices drive, level-triggered, to a vector of one CPU; masked at
- * first. Boot CPU. False: no such line.
+ * The line of an ISA IRQ, or from 16 on of an input of the I/O APICs (GSI), that PCI devices drive,
+ * level-triggered, to a vector of one CPU; masked at first. Boot CPU. False: no such line.
  */
 bool host_line_open(uint8_t irq, unsigned cpu, uint8_t vector);
 void host_line_mask(uint8_t irq, bool masked); /* any CPU */

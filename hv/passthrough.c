@@ -111,19 +111,19 @@ static bool place_function(struct partition *p, struct vpci_function *f, uint32_
 }
 
 /* A line that another guest's function is on too is nobody's: they have MSI (passthrough_check). */
-static bool line_is_ours(const struct partition *p, const struct pci_function *f)
+static bool line_is_ours(const struct partition *p, const struct config_pci *at,
+			 const struct pci_function *f)
 {
 	const struct config *c = p->file;
+	uint8_t input = passthrough_input(at);
 
 	for (unsigned i = 0; i < c->guests; i++) {
 		for (unsigned n = 0; &c->guest[i] != p->config && n < c->guest[i].pcis; n++) {
-			const struct pci_function *o = pci_find(
-				passthrough_bdf(&c->guest[i].pci[n]));
-
-			if (o && passthrough_shares_line(f, o) && !passthrough_needs_line(f)) {
+			if (input == passthrough_input(&c->guest[i].pci[n]) &&
+			    !passthrough_needs_line(f)) {
 				log_line("%s: PCI %02x:%02x.%x has MSI only: its interrupt line %u "
 					 "also serves guest %s",
-					 p->config->name, BDF_PARTS(f->bdf), f->line,
+					 p->config->name, BDF_PARTS(f->bdf), input,
 					 c->guest[i].name);
 				return false;
 			}
@@ -149,12 +149,13 @@ static bool create_messages(struct vpci_function *f, struct refusal *r)
 	return true;
 }
 
-/* The guest's own SCI has IRQ 9 of its 8259s for itself. */
-static uint8_t isa_irq(uint8_t line)
+/* The input of the guest's 8259s: its own SCI has IRQ 9 for itself. */
+static uint8_t isa_irq(const struct pci_function *f)
 {
 	enum { SCI = 9, INSTEAD = 11 };
+	uint8_t line = passthrough_isa_irq(f);
 
-	return line == SCI ? INSTEAD : line;
+	return line == 0 || line == SCI ? INSTEAD : line;
 }
 
 /*
@@ -183,14 +184,19 @@ static void drop_ports(const struct partition *p, struct pci_function *f)
 
 static bool create_function(struct partition *p, unsigned i, uint32_t *taken, struct refusal *r)
 {
+	const struct config_pci *at = &p->config->pci[i];
 	struct vpci_function *f = &p->devices->function[i];
 	bool was_reset;
 
-	drop_ports(p,
-		   &pci_functions[pci_find(passthrough_bdf(&p->config->pci[i])) - pci_functions]);
-	f->pci = pci_find(passthrough_bdf(&p->config->pci[i]));
-	f->intx = passthrough_usable_line(f->pci) && line_is_ours(p, f->pci);
-	f->isa_irq = f->intx ? isa_irq(f->pci->line) : 0;
+	f->pci = pci_find(passthrough_bdf(at));
+	drop_ports(p, &pci_functions[f->pci - pci_functions]);
+	f->intx = passthrough_input(at) && line_is_ours(p, at, f->pci);
+	f->isa_irq = f->intx ? isa_irq(f->pci) : 0;
+	if (!f->intx && passthrough_needs_line(f->pci)) {
+		log_line("%s: WARNING: PCI %02x:%02x.%x has no MSI, and Interrupt Line %u is no "
+			 "ISA IRQ of PCI's: it cannot interrupt; `gsi N` behind it in `pci` helps",
+			 p->config->name, BDF_PARTS(f->pci->bdf), f->pci->line);
+	}
 	if (!place_function(p, f, taken, r) || !create_messages(f, r)) {
 		return false;
 	}

@@ -206,6 +206,9 @@ static bool check_function(const struct config *c, const struct config_machine *
 				 "can write to all memory, because this machine has no IOMMU; "
 				 "`dma = unsafe-identity` in the guest's section accepts that");
 	}
+	if (at->gsi && !f->pin) {
+		return refuse_at(r, c, g, at, "has no interrupt pin; leave out `gsi`");
+	}
 	return check_bars(c, m, g, at, r);
 }
 
@@ -216,15 +219,19 @@ bool passthrough_needs_line(const struct pci_function *f)
 }
 
 /* The lines that PIC and firmware use on a PC are not for PCI. */
-bool passthrough_usable_line(const struct pci_function *f)
+uint8_t passthrough_isa_irq(const struct pci_function *f)
 {
-	return f->pin && (f->line == 5 || f->line == 7 || (f->line >= 9 && f->line <= 11) ||
-			  f->line == 14 || f->line == 15);
+	bool usable = f->line == 5 || f->line == 7 || (f->line >= 9 && f->line <= 11) ||
+		      f->line == 14 || f->line == 15;
+
+	return f->pin && usable ? f->line : 0;
 }
 
-bool passthrough_shares_line(const struct pci_function *a, const struct pci_function *b)
+uint8_t passthrough_input(const struct config_pci *at)
 {
-	return passthrough_usable_line(a) && passthrough_usable_line(b) && a->line == b->line;
+	const struct pci_function *f = pci_find(passthrough_bdf(at));
+
+	return !f ? 0 : at->gsi ? at->gsi : passthrough_isa_irq(f);
 }
 
 /* A function of one guest, and one of another that stands later in the file. */
@@ -274,9 +281,11 @@ static bool check_pair(const struct config *c, const struct pair *p, struct refu
 {
 	char text[32];
 
-	if (passthrough_shares_line(p->f, p->g) && passthrough_needs_line(p->f) &&
+	uint8_t input = passthrough_input(p->at_a);
+
+	if (input && input == passthrough_input(p->at_b) && passthrough_needs_line(p->f) &&
 	    passthrough_needs_line(p->g)) {
-		fmt_print(text, sizeof(text), "share interrupt line %u", p->f->line);
+		fmt_print(text, sizeof(text), "share interrupt line %u", input);
 		return refuse_pair(r, c, p, text);
 	}
 	return check_group(c, p, r);

@@ -232,7 +232,7 @@ bool passthrough_open_lines(struct partition *p, struct refusal *r)
 
 	for (unsigned i = 0; i < d->functions; i++) {
 		if (d->function[i].intx) {
-			line_of(p, d->function[i].pci->line)->members |= 1u << i;
+			line_of(p, passthrough_input(&p->config->pci[i]))->members |= 1u << i;
 		}
 	}
 	for (unsigned i = 0; i < d->lines; i++) {

@@ -67,9 +67,10 @@ uint32_t passthrough_decoding(const struct pci_function *f);
 /* --- passthrough_check.c --- */
 /* Has the function no other interrupt than its line? */
 bool passthrough_needs_line(const struct pci_function *f);
-/* Is its line one that the virtual PC leaves to PCI? */
-bool passthrough_usable_line(const struct pci_function *f);
-bool passthrough_shares_line(const struct pci_function *a, const struct pci_function *b);
+/* Its Interrupt Line, if that is an ISA IRQ which the virtual PC leaves to PCI; else 0. */
+uint8_t passthrough_isa_irq(const struct pci_function *f);
+/* What a function's INTx drives: an ISA IRQ, or from 16 on an input of the I/O APIC; 0: unknown. */
+uint8_t passthrough_input(const struct config_pci *at);
 
 /* --- passthrough_map.c --- */
 /* Where the guest finds the BARs at first, and the hypervisor's own view of them. Boot CPU. */

@@ -40,6 +40,7 @@ struct pci_function {
 	uint32_t class_revision;
 	uint8_t header_type; /* 0 function, 1 bridge */
 	uint8_t pin, line;   /* INTx: pin 1-4 (0: none), line as firmware left it */
+	uint8_t gsi;	     /* of INTx, where the host knows it (mullion-config); else 0 */
 	struct pci_bar bar[PCI_BARS];
 	/* Offsets of capabilities in config space, 0: not there. */
 	uint8_t cap_pm, cap_msi, cap_msix, cap_pcie, cap_af;

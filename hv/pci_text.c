@@ -49,9 +49,13 @@ const char *pci_line(struct pci_line *l, const struct pci_function *f)
 	for (unsigned i = 0; i < PCI_BARS; i++) {
 		bars += f->bar[i].size != 0;
 	}
-	fmt_print(l->text, sizeof(l->text), "%s %02x:%02x.%x  # %04x:%04x %s",
-		  can ? "pci =" : "PCI  ", BDF_PARTS(f->bdf), f->vendor, f->device,
-		  class_name(f->class_revision));
+	fmt_print(l->text, sizeof(l->text), "%s %02x:%02x.%x", can ? "pci =" : "PCI  ",
+		  BDF_PARTS(f->bdf));
+	if (f->gsi && can) {
+		fmt_append(l->text, sizeof(l->text), " gsi %u", f->gsi);
+	}
+	fmt_append(l->text, sizeof(l->text), "  # %04x:%04x %s", f->vendor, f->device,
+		   class_name(f->class_revision));
 	if (f->cap_msix) {
 		fmt_append(l->text, sizeof(l->text), ", MSI-X %u", f->msix_entries);
 	}

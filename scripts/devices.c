@@ -114,6 +114,22 @@ static void read_capabilities(struct entry *e)
 	}
 }
 
+/*
+ * Linux's number of a line's interrupt is its GSI, once a driver has asked for it; until then it is
+ * the Interrupt Line register. Functions with messages need no line.
+ */
+static void read_gsi(struct entry *e)
+{
+	unsigned long irq = read_number(e, "irq");
+	char path[4200];
+
+	snprintf(path, sizeof(path), "%s/msi_irqs", e->dir);
+	if (e->f.pin && !e->f.cap_msi && !e->f.cap_msix && irq >= 16 && irq <= 255 &&
+	    irq != e->f.line && access(path, F_OK)) {
+		e->f.gsi = (uint8_t)irq;
+	}
+}
+
 static void read_function(struct entry *e)
 {
 	e->f.vendor = (uint16_t)read_number(e, "vendor");
@@ -121,7 +137,7 @@ static void read_function(struct entry *e)
 	e->f.class_revision = (uint32_t)read_number(e, "class") << 8;
 	e->config_bytes = read_file(e, "config", e->config, CONFIG);
 	if (e->config_bytes >= HEADER) {
-		e->f.line = e->config[PCI_LINE]; /* Linux's own number is another one */
+		e->f.line = e->config[PCI_LINE];
 		e->f.header_type = e->config[PCI_HEADER_TYPE] & 0x7f;
 		e->f.pin = e->config[PCI_PIN] <= 4 ? e->config[PCI_PIN] : 0;
 		e->f.secondary = e->config[PCI_BUSES + 1];
@@ -129,6 +145,7 @@ static void read_function(struct entry *e)
 	e->f.group = e->f.bdf; /* the kernel tells its own groups */
 	read_bars(e);
 	read_capabilities(e);
+	read_gsi(e);
 }
 
 static void print_entry(const struct entry *e)

@@ -40,7 +40,7 @@ bool host_line_open(uint8_t irq, unsigned cpu, uint8_t vector)
 	bool level, low = true, told = false;
 
 	if (irq >= ISA_IRQS) {
-		return false;
+		return ioapic_route_masked(irq, host_apic_id(cpu), vector, true, true);
 	}
 	for (unsigned i = 0; i < acpi->overrides; i++) {
 		told |= acpi->override[i].irq == irq;
@@ -51,5 +51,5 @@ bool host_line_open(uint8_t irq, unsigned cpu, uint8_t vector)
 
 void host_line_mask(uint8_t irq, bool masked)
 {
-	ioapic_mask(gsi_of[irq], masked);
+	ioapic_mask(irq < ISA_IRQS ? gsi_of[irq] : irq, masked);
 }

@@ -44,9 +44,9 @@ struct fake_host {
 	bool (*mmio_write)(uint64_t at, unsigned size, uint64_t value);
 	/* Answers of CPUID; NULL: the test machine of fake_host.c. */
 	void (*cpuid)(uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
-	unsigned line_cpu[16];
-	uint8_t line_vector[16];
-	bool line_masked[16];
+	unsigned line_cpu[256];
+	uint8_t line_vector[256];
+	bool line_masked[256];
 	void (*on_settle)(uint16_t bdf); /* host_dma_settle */
 	uint64_t free_bytes;		 /* that host_alloc may still give */
 };

@@ -254,7 +254,7 @@ TEST(ranges_and_pci)
 {
 	ACCEPTED(BASE "ports = 0x2f8-0x2ff, 0xb0\nports = 0x1000+256,0xffff\n"
 		      "mmio = 0xfed00000+4K\nmmio = 0xf0000000-0xf0ffffff\n"
-		      "pci = ff:1f.7, 0:2.0\npci = 01:00.1\n");
+		      "pci = ff:1f.7 gsi 23, 0:2.0\npci = 01:00.1\tgsi 0x10\n");
 	CHECK_EQ(c.guest[0].ports, 4);
 	CHECK_EQ(c.guest[0].port[0].base, 0x2f8);
 	CHECK_EQ(c.guest[0].port[0].size, 8);
@@ -271,6 +271,9 @@ TEST(ranges_and_pci)
 	CHECK_EQ(c.guest[0].pci[0].bus, 0xff);
 	CHECK_EQ(c.guest[0].pci[0].device, 0x1f);
 	CHECK_EQ(c.guest[0].pci[0].function, 7);
+	CHECK_EQ(c.guest[0].pci[0].gsi, 23);
+	CHECK_EQ(c.guest[0].pci[1].gsi, 0);
+	CHECK_EQ(c.guest[0].pci[2].gsi, 16);
 	CHECK_EQ(c.guest[0].pci[1].device, 2);
 	CHECK_EQ(c.guest[0].pci[2].bus, 1);
 }
@@ -305,7 +308,7 @@ TEST(dump_reads_back)
 		 "[boot]\nconfig=x/safe.conf\ncmdline=console=com2 check-pages\n"
 		 "[guest b]\nkernel=x/k\nmemory=0x100000\ncpus=2,1\ncmdline=\"a\\\\b \\\"#\\\"\"\n"
 		 "module=\"m \\\"q\\\" # z\"\nmodule=m\nports=0xb0+2,0xc0\nmmio=0xfed00000+4K\n"
-		 "pci=1:2.3\nserial=com4\non-crash=restart\non-reset=stop\ndebug-exit=0xf4\n"
+		 "pci=1:2.3 gsi 18\nserial=com4\non-crash=restart\non-reset=stop\ndebug-exit=0xf4\n"
 		 "[guest f]\nkernel=f\nmemory=1M\ncpus=3\nload=0\nentry=16\n");
 	CHECK_STR(dump(), "[system]\n"
 			  "console = 0x3f8,framebuffer\n"
@@ -330,7 +333,7 @@ TEST(dump_reads_back)
 			  "ports = 0xb0-0xb1\n"
 			  "ports = 0xc0-0xc0\n"
 			  "mmio = 0xfed00000-0xfed00fff\n"
-			  "pci = 01:02.3\n"
+			  "pci = 01:02.3 gsi 18\n"
 			  "dma = remapped\non-dma-fault = report\n"
 			  "on-crash = restart\n"
 			  "on-reset = stop\n"

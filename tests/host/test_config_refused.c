@@ -345,12 +345,20 @@ TEST(refuses_bad_mmio)
 
 TEST(refuses_bad_pci)
 {
-#define PCI_HOW "is not a PCI function; bus:device.function in hex, such as 00:1f.2"
+#define PCI_HOW                                                                                    \
+	"is not a PCI function; bus:device.function in hex, such as 00:1f.2, or with its "         \
+	"interrupt 00:1f.2 gsi 18"
 	REFUSED(BASE "pci = 00:20.0\n", "5:7: error: '00:20.0' " PCI_HOW);
 	REFUSED(BASE "pci = 00:03.8\n", "5:7: error: '00:03.8' " PCI_HOW);
 	REFUSED(BASE "pci = 00:03\n", "5:7: error: '00:03' " PCI_HOW);
 	REFUSED(BASE "pci = 0000:00:03.0\n", "5:7: error: '0000:00:03.0' " PCI_HOW);
 	REFUSED(BASE "pci = 00:03.0x\n", "5:7: error: '00:03.0x' " PCI_HOW);
+#define GSI_HOW                                                                                    \
+	"'gsi' names the I/O APIC's input that the function's INTx drives, 16 to 255; Linux "      \
+	"shows it in /proc/interrupts"
+	REFUSED(BASE "pci = 00:03.0 gsi\n", "5:15: error: " GSI_HOW);
+	REFUSED(BASE "pci = 00:03.0 gsi 11\n", "5:15: error: " GSI_HOW);
+	REFUSED(BASE "pci = 00:03.0 gsi 256\n", "5:15: error: " GSI_HOW);
 }
 
 TEST(refuses_bad_consoles)

@@ -232,7 +232,7 @@ TEST(a_guest_may_have_the_display)
 	pci_functions[0] = (struct pci_function){.bdf = pci_bdf(0, 2, 0),
 						 .class_revision = 0x03000000};
 	g->pcis = 1;
-	g->pci[0] = (struct config_pci){0, 2, 0, {0, 0}};
+	g->pci[0] = (struct config_pci){.device = 2};
 	CHECK(!owner(f));
 	pci_functions[0].bar[0] = (struct pci_bar){
 		.base = 0xfd000000, .size = 0x1000000, .io = true};

@@ -15,6 +15,7 @@ static const char *taken(void *ctx, uint64_t base, uint64_t size)
 
 static bool one_device;	    /* 00:03.1 is there too */
 static unsigned needs_line; /* functions on line 9 that have nothing else */
+static bool without_pin;    /* 00:03.0 */
 
 static const char *check(const char *text, bool msi)
 {
@@ -27,6 +28,9 @@ static const char *check(const char *text, bool msi)
 	hw = card(pci_bdf(0, 3, 0), 11);
 	fake_pci_bar(hw, 0, 0x20000, 0, memory_bar);
 	other = card(pci_bdf(0, 4, 0), 11);
+	if (without_pin) {
+		fake_pci_set(hw, PCI_PIN, 1, 0);
+	}
 	if (one_device) {
 		fake_pci_set(hw, PCI_HEADER_TYPE, 1, 0x80);
 		card(pci_bdf(0, 3, 1), 10);
@@ -154,7 +158,20 @@ TEST(a_line_of_two_guests_is_the_ones_that_needs_it)
 	CHECK_STR(check(text, true),
 		  "a.conf:11:7: error: PCI 00:03.0 of guest a and 00:04.0 of guest b share "
 		  "interrupt line 9; give both to one guest");
+	CHECK_STR(check(G("a", "1", "pci = 00:03.0 gsi 18" UNSAFE)
+				G("b", "2", "pci = 00:04.0 gsi 19" UNSAFE),
+			true),
+		  "");
+	CHECK_STR(check(G("a", "1", "pci = 00:03.0 gsi 18" UNSAFE)
+				G("b", "2", "pci = 00:04.0 gsi 18" UNSAFE),
+			true),
+		  "a.conf:11:7: error: PCI 00:03.0 of guest a and 00:04.0 of guest b share "
+		  "interrupt line 18; give both to one guest");
 	needs_line = 0;
+	without_pin = true;
+	CHECK_STR(check(G("a", "1", "pci = 00:03.0 gsi 18" UNSAFE), true),
+		  "a.conf:5:7: error: guest a: PCI 00:03.0 has no interrupt pin; leave out `gsi`");
+	without_pin = false;
 }
 
 TEST(a_bar_that_firmware_left_at_a_bad_place_is_refused)

@@ -209,6 +209,31 @@ TEST(irq_9_is_another_one_of_the_8259s)
 	CHECK(!(p->pc.pic.chip[1].line & 8));
 }
 
+TEST(a_line_of_the_io_apics_own_is_told_by_the_configuration)
+{
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 255);
+	start_with("pci = 00:03.0");
+	CHECK(!f->intx);
+	CHECK(!strstr(fake_log, "cannot interrupt")); /* it has MSI */
+	start_with("pci = 00:03.0 gsi 18");
+	CHECK(f->intx);
+	CHECK_EQ(in(PCI_LINE, 1), 11);
+	CHECK(fake_host.line_masked[18]);
+	write_pin(19, PIN_LEVEL | 0x55);
+	CHECK(!fake_host.line_masked[18]);
+	passthrough_interrupt(v, fake_host.line_vector[18]);
+	CHECK(fake_host.line_masked[18]);
+	CHECK(p->pc.ioapic.level >> 19 & 1);
+	passthrough_pic_eoi(p, 11);
+	CHECK(!fake_host.line_masked[18]);
+	fake_pci_capability(hw, 0xd0, 0x09, 24); /* in place of MSI and MSI-X */
+	fake_pci_capability(hw, 0xb0, 0x09, 12);
+	start_with("pci = 00:03.0");
+	CHECK(strstr(fake_log, "PCI 00:03.0 has no MSI, and Interrupt Line 255 is no ISA IRQ of "
+			       "PCI's: it cannot interrupt; `gsi N` behind it in `pci` helps"));
+}
+
 /* --- faults --- */
 
 static unsigned attached, quieted;

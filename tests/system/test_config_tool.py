@@ -190,7 +190,7 @@ def test_devices(tmp_path, conf):
         "# PCI functions of this host. A line in a guest's section gives it the function.",
         "# PCI   00:1c.0  # 8086:10d3 bridge to bus 03, group 6, driver pcieport",
         "# PCI   00:1f.0  # 8086:10d3 bridge, group 7",
-        "pci = 03:00.0  # 8086:10d3 USB controller, IRQ 11, 1 BAR",
+        "pci = 03:00.0 gsi 18  # 8086:10d3 USB controller, IRQ 11, 1 BAR",
         "pci = 03:00.1  # 8086:10d3 network controller, MSI-X 65, MSI 8, 2 BARs, group 12, driver e1000e",
         "# MSI and MSI-X show to root only.",
         "# Functions without a group: Linux has no IOMMU on.",

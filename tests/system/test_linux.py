@@ -84,10 +84,10 @@ def test_default(tmp_path, vehicle, cpus, word, code):
 @pytest.mark.alone(bochs=True)
 @pytest.mark.parametrize("vehicle,limit", [(SKYLAKE, 40), (EPYC, 15)], ids=str)
 def test_time_to_init(tmp_path, vehicle, limit):
-    """From the emulator's start to the guest's init, with one vCPU, in the emulator's CPU time."""
+    """From the emulator's start to the guest's init, with one vCPU, by the clock on the wall."""
     result = linux(vehicle, tmp_path, 1, until=r"^linux\| fact: init=")
-    print(f"init after {result.cpu:.1f} s of CPU time, {result.seconds:.1f} s in all")
-    assert 1 < result.cpu < limit
+    print(f"init after {result.seconds:.1f} s, {result.cpu:.1f} s of them CPU time")
+    assert 1 < result.seconds < limit
 
 
 @pytest.mark.parametrize("vehicle", [SKYLAKE, EPYC], ids=str)

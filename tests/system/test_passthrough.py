@@ -12,8 +12,8 @@ VTD = ["-device", "intel-iommu,intremap=on,aw-bits=48"]
 AMDVI = ["-device", "amd-iommu"]
 
 
-def edu(words, **keys):
-    return guest("edu", "edu.elf", cpus="1-2", memory="32M", pci="00:03.0", cmdline=f'"{words}"', **keys)
+def edu(words, gsi="", **keys):
+    return guest("edu", "edu.elf", cpus="1-2", memory="32M", pci=f"00:03.0{gsi}", cmdline=f'"{words}"', **keys)
 
 
 def run_edu(path, config, devices, **options):
@@ -40,9 +40,10 @@ def test_edu_unsafe(tmp_path, vehicle):
     result.ended(1, 0)
 
 
-@pytest.mark.parametrize("iommu", [VTD, AMDVI], ids=["vtd", "amdvi"])
-def test_edu_behind_an_iommu(tmp_path, iommu):
-    result = run_edu(tmp_path, edu("dma cpus=2 hostile count=100"), iommu)
+@pytest.mark.parametrize("iommu,gsi", [(VTD, ""), (AMDVI, " gsi 23")], ids=["vtd", "amdvi"])
+def test_edu_behind_an_iommu(tmp_path, iommu, gsi):
+    """Its INTx by the Interrupt Line's ISA IRQ, and by the chipset's PIRQH."""
+    result = run_edu(tmp_path, edu("dma cpus=2 hostile count=100", gsi), iommu)
     assert "PASS edu" in result.guest("edu")
     assert not [line for line in result.log() if "WARNING" in line]
     result.ended(1, 0)
