@@ -66,7 +66,7 @@ EFI_CALL_FLAGS := -fshort-wchar -DGNU_EFI_USE_MS_ABI -isystem /usr/include/efi -
 EFI_FLAGS := -std=c17 -O2 -g -ffreestanding -nostdlib -mno-red-zone -mgeneral-regs-only -fpic \
 	-fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -fno-strict-aliasing \
 	-fvisibility=hidden $(EFI_CALL_FLAGS)
-EFI_SRC := $(sort $(wildcard boot/efi/*.c)) $(filter-out hv/config_reference.c,$(wildcard hv/config*.c)) hv/refuse.c \
+EFI_SRC := $(sort $(wildcard boot/efi/*.c)) $(filter-out hv/config_dump.c,$(wildcard hv/config*.c)) hv/refuse.c \
 	hv/lib/printf.c hv/lib/string.c hv/load/elf.c hv/load/plan.c hv/addrspace.c
 EFI_OBJ := $(EFI_SRC:%.c=$(B)/efi/%.o) $(B)/efi/boot/efi/enter.asm.o
 EFI_LIB ?= /usr/lib
@@ -102,7 +102,7 @@ HOST_FLAGS := -std=c17 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefin
 # log.c stays out: tests link fake_log.c in its place, and test_log.c includes it.
 PURE_SRC := $(filter-out hv/lib/string.c hv/console/log.c,$(HV_SRC)) boot/multiboot2.c boot/memory.c \
 	$(addprefix boot/efi/,digests.c image.c options.c sha256.c tags.c) \
-	boot/screen_check.c drivers/framebuffer.c \
+	boot/screen_check.c drivers/framebuffer.c scripts/reference.c \
 	boot/console_pace.c boot/console_parse.c boot/warm_place.c drivers/acpi_serial.c drivers/uart16550.c drivers/acpi.c \
 	drivers/acpi_fadt.c drivers/acpi_dmar.c \
 	drivers/acpi_ivrs.c $(sort $(wildcard drivers/iommu.c drivers/vtd*.c drivers/amdvi*.c)) \
@@ -149,7 +149,7 @@ fuzz-decode: $(B)/fuzz/fuzz_decode
 
 # --- the host checker ----------------------------------------------------------------------------------
 CONFIG_SRC := $(sort $(wildcard hv/config*.c)) hv/refuse.c hv/lib/printf.c
-TOOL_SRC := scripts/mullion-config.c scripts/devices.c hv/pci_text.c $(CONFIG_SRC)
+TOOL_SRC := scripts/mullion-config.c scripts/devices.c scripts/reference.c hv/pci_text.c $(CONFIG_SRC)
 $(B)/mullion-config: $(TOOL_SRC:%.c=$(B)/tool/%.o)
 	$(CC) -o $@ $^
 $(B)/tool/%.o: %.c
@@ -268,9 +268,9 @@ $(B)/linux/initrd.img: $(INITRD_DEP)
 	$(INITRD) -o $@
 $(B)/linux/initrd-poweroff.img: $(INITRD_DEP)
 	$(INITRD) --options mullion.test=poweroff -o $@
-# For the generic kernel, with drivers for the devices that it is given.
+# For the generic kernel, with drivers for the devices that it is given, and lspci to see them.
 $(B)/linux/initrd-generic.img: $(INITRD_DEP) $(B)/linux/modules-generic.tar
-	$(INITRD) --modules $(B)/linux/modules-generic.tar -o $@
+	$(INITRD) --modules $(B)/linux/modules-generic.tar --program lspci -o $@
 $(B)/linux/initrd32.img: Makefile scripts/mkinitramfs $(B)/guests/init32 | $(B)/linux/bzImage-i386
 	scripts/mkinitramfs --init $(B)/guests/init32 -o $@
 

@@ -16,8 +16,7 @@ extern struct config
  * [boot] in it names. False: r has file:line:col, or what is missing.
  */
 bool configuration_read(const struct boot_info *b, struct refusal *r);
-/* Of what the configuration says, the least that can run: one guest, and no device of the machine.
- */
+/* Of what the configuration says, the least that can run: one guest, no device of the machine. */
 void configuration_make_safe(void);
 /* `console =` in [system] holds unless the loader's command line said something. */
 void configuration_use_consoles(const struct boot_info *b);

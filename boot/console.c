@@ -123,15 +123,15 @@ static struct serial *find(uint16_t port)
 	return NULL;
 }
 
-/* Adds the port to the list if it answers, and says why not; once, as the same are asked for again.
- */
+/* Adds the port to the list if it answers, or says why not; once, as they are asked for again. */
 static void take(struct serial *list, unsigned *n, const struct serial *p)
 {
 	static char absent[sizeof(p->name)];
-	enum uart_health health = uart_init(&p->uart);
+	struct serial found = *p;
+	enum uart_health health = uart_init(&found.uart);
 
 	if (health != UART_ABSENT) {
-		list[(*n)++] = *p;
+		list[(*n)++] = found;
 	} else if (strcmp(absent, p->name) != 0) {
 		log_line("console: no UART answers at %s", p->name);
 		memcpy(absent, p->name, sizeof(absent));
@@ -337,10 +337,11 @@ unsigned host_console_put(const char *s, unsigned n)
 {
 	bool takes[CONSOLES], wait = false;
 
-	n = n < UART_FIFO ? n : UART_FIFO;
 	/* All consoles take the same bytes: the slowest sets the pace, unless it is stuck. */
 	for (unsigned i = 0; i < uses; i++) {
 		enum pace_answer answer = ask(&used[i]);
+
+		n = n < used[i].uart.fifo ? n : used[i].uart.fifo;
 
 		takes[i] = answer == PACE_WRITE;
 		wait |= answer == PACE_WAIT;

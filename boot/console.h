@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "boot/boot_info.h"
 #include "drivers/acpi.h"
 #include "drivers/uart16550.h"
 
@@ -41,3 +42,10 @@ const char *console_name(unsigned i);
 void console_drain(void);
 /* Boot CPU: how the ports' interrupts reach the I/O APIC; for host_console_watch. */
 void console_use_interrupts(const struct acpi_info *a);
+
+/* --- serials.c: ports beyond COM1 to COM4, for machines that have no other --- */
+
+/* Those that SPCR and DBG2 name; own page tables are in use. */
+void serials_of_tables(const struct boot_info *b, const struct acpi_info *a);
+/* Those on PCI; after pci_enumerate. */
+void serials_of_pci(void);

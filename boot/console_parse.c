@@ -2,13 +2,10 @@
  * The word `console=` on the command line: see console.h. Pure, called at boot.
  */
 #include "boot/console.h"
+#include "hv/config.h"
+#include "hv/lib/bytes.h"
 #include "hv/lib/printf.h"
 #include "hv/lib/string.h"
-
-static const struct {
-	const char *name;
-	uint16_t port;
-} known[] = {{"com1", 0x3f8}, {"com2", 0x2f8}, {"com3", 0x3e8}, {"com4", 0x2e8}};
 
 static size_t word_len(const char *s, const char *ends)
 {
@@ -20,24 +17,13 @@ static size_t word_len(const char *s, const char *ends)
 	return n;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9') {
-		return c - '0';
-	}
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* 0: not a port. */
 static uint16_t port_of(const char *s, size_t n)
 {
 	unsigned v = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
-		if (n == strlen(known[i].name) && !strncmp(s, known[i].name, n)) {
-			return known[i].port;
-		}
+	if (n == 4 && !strncmp(s, "com", 3) && s[3] >= '1' && s[3] <= '4') {
+		return config_serial_port(SERIAL_COM1 + (s[3] - '1'));
 	}
 	if (n < 3 || n > 6 || strncmp(s, "0x", 2) != 0) {
 		return 0;
@@ -53,17 +39,33 @@ static uint16_t port_of(const char *s, size_t n)
 	return v <= 0xffff - 7 ? (uint16_t)v : 0;
 }
 
+static bool listed(const struct console_list *c, uint16_t port)
+{
+	for (unsigned i = 0; i < c->ports; i++) {
+		if (c->port[i] == port) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static bool parse_list(struct console_list *c, const char *s, size_t len, char bad[32])
 {
 	const char *end = s + len;
 
 	c->ports = 0;
 	c->screen = false;
+	bad[0] = 0;
+	if (!len) {
+		return false; /* nowhere is called "none" */
+	}
 	while (s < end) {
 		size_t n = word_len(s, ", \t");
 		uint16_t port = port_of(s, n);
 
-		if (port && c->ports < CONSOLES) {
+		if (port && listed(c, port)) {
+			; /* once is enough: each would write every line */
+		} else if (port && c->ports < CONSOLES) {
 			c->port[c->ports++] = port;
 		} else if (n == 11 && !strncmp(s, "framebuffer", 11)) {
 			c->screen = true;

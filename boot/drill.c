@@ -1,7 +1,6 @@
 /*
- * Faults on request: see drill.h. Called by main.c; no state.
+ * Faults on request: see main.h. Called by main.c; no state.
  */
-#include "boot/drill.h"
 #include "boot/main.h"
 #include "hv/log.h"
 

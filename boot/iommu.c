@@ -1,5 +1,6 @@
 /*
- * DMA remapping at boot: see iommu.h. Called by main.c; the boot CPU takes the units' interrupts.
+ * DMA remapping at boot: see iommu.h. Called by main.c. The boot CPU takes the units' interrupts;
+ * the CPU of a partition that ends takes what is recorded then. The counts of faults belong here.
  */
 #include "boot/iommu.h"
 #include "arch/x86_64/paging.h"
@@ -11,14 +12,9 @@
 #include "hv/console/console.h"
 #include "hv/host.h"
 #include "hv/iommu_faults.h"
+#include "hv/lib/lock.h"
 #include "hv/log.h"
 #include "hv/passthrough.h"
-
-static const void *map_table(void *ctx, hpa_t at, uint64_t len)
-{
-	(void)ctx;
-	return paging_map_firmware(at, len);
-}
 
 static const char *memory_at(void *ctx, uint64_t base, uint64_t size)
 {
@@ -27,6 +23,7 @@ static const char *memory_at(void *ctx, uint64_t base, uint64_t size)
 
 /* --- faults --- */
 
+static struct lock fault_lock; /* of all below, and of the units' records */
 static struct iommu_faults faults;
 static uint32_t boot_apic_id;
 /* No fault is taken before this TSC, after a storm of them; 0: none is on. Boot CPU writes. */
@@ -42,12 +39,15 @@ static void tell(const struct iommu_fault *f, bool last)
 	}
 }
 
-/* Quiet first: a guest that is stopped may start anew at once, and its device is heard again. */
+/*
+ * Quiet first: a guest that is stopped may start anew at once, and its device is heard again. What
+ * nobody owns may need a table to be quiet, which only the boot CPU can make.
+ */
 static bool take_fault(const struct iommu_fault *f)
 {
 	struct iommu_fault_verdict v = iommu_faults_judge(&faults, f, host_tsc());
 
-	if (v.quiet) {
+	if (v.quiet && (f->owned || host_cpu() == 0)) {
 		iommu->quiet(f->bdf);
 	}
 	if (v.told) {
@@ -73,13 +73,12 @@ static void turn_deaf(void)
 	console_wake(); /* calls iommu_watch */
 }
 
-/* A unit's interrupt, or iommu_watch's. Devices that are as fast as this loop do not keep it. */
-static void fault_interrupt(uint8_t vector)
+/* Devices that are as fast as this loop do not keep it. */
+static void take_faults(void)
 {
 	uint64_t limit = host_tsc() + host_tsc_hz / 10;
 	struct iommu_fault f;
 
-	(void)vector;
 	if (atomic_load(&deaf_until)) {
 		if (host_tsc() < atomic_load(&deaf_until)) {
 			return;
@@ -95,7 +94,32 @@ static void fault_interrupt(uint8_t vector)
 	}
 }
 
-/* The boot CPU does it, as everything with faults: nothing of it is locked. */
+/* A unit's interrupt, or iommu_watch's. */
+static void fault_interrupt(uint8_t vector)
+{
+	(void)vector;
+	lock_take(&fault_lock);
+	take_faults();
+	lock_drop(&fault_lock);
+}
+
+/* Not more than the logs can have held: other devices may go on. */
+void host_dma_settle(uint16_t bdf)
+{
+	struct iommu_fault f;
+
+	if (!iommu) {
+		return;
+	}
+	lock_take(&fault_lock);
+	for (unsigned i = 0; i < IOMMU_FAULTS_STORM && iommu->take_fault(&f); i++) {
+		take_fault(&f);
+	}
+	iommu_faults_forget(&faults, bdf);
+	lock_drop(&fault_lock);
+}
+
+/* The boot CPU does it, as what follows a unit's interrupt. */
 uint64_t iommu_watch(void)
 {
 	uint64_t until = atomic_load(&deaf_until), now = host_tsc();
@@ -106,7 +130,7 @@ uint64_t iommu_watch(void)
 	if (now < until) {
 		return until;
 	}
-	lapic_send_fixed(boot_apic_id, VECTOR_IOMMU);
+	lapic_send(boot_apic_id, VECTOR_IOMMU);
 	return now + host_tsc_hz / 10; /* its TSC may be behind this CPU's */
 }
 
@@ -118,7 +142,7 @@ bool iommu_start(const struct boot_info *b, const struct acpi_info *a, struct re
 	struct refusal none = {0};
 
 	machine = (struct iommu_machine){.acpi = a,
-					 .map = map_table,
+					 .map = paging_map_firmware,
 					 .memory = memory_at,
 					 .memory_ctx = (void *)(uintptr_t)b,
 					 .x2apic = lapic_x2apic()};

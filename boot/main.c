@@ -9,13 +9,11 @@
 #include "arch/x86_64/paging.h"
 #include "arch/x86_64/smp.h"
 #include "boot/console.h"
-#include "boot/drill.h"
 #include "boot/iommu.h"
 #include "boot/memory.h"
 #include "boot/ram.h"
 #include "boot/report.h"
 #include "boot/screen.h"
-#include "boot/serials.h"
 #include "boot/stage.h"
 #include "boot/warm.h"
 #include "drivers/hpet.h"
@@ -26,10 +24,11 @@
 #include "drivers/tsc.h"
 #include "hv/host.h"
 #include "hv/lib/string.h"
+#include "hv/load/multiboot2.h"
 #include "hv/log.h"
 #include "hv/pci.h"
 
-enum { MULTIBOOT2_MAGIC = 0x36d76289, INFORMATION_MAX = 128 * 1024 };
+enum { INFORMATION_MAX = 128 * 1024 };
 #define RAM_TO_START MIB(4) /* page tables, IOMMU tables: some hundred KiB, and room to spare */
 #define RAM_OF_CPU   KIB(128)
 
@@ -71,7 +70,7 @@ static void read_information(uint32_t magic, uint64_t at)
 	struct refusal r = {0};
 	uint32_t size;
 
-	if (magic != MULTIBOOT2_MAGIC) {
+	if (magic != MULTIBOOT2_ENTRY_MAGIC) {
 		stop("the loader is not a multiboot2 loader");
 	}
 	memcpy(&size, (const void *)at, sizeof(size));
@@ -148,12 +147,6 @@ static void take_memory(uint64_t image_delta, uint64_t image, uint64_t image_end
 		 image_end, ram_free() >> 20, host_alloc_largest(PAGE_SIZE) >> 20);
 }
 
-static const void *map_table(void *ctx, hpa_t at, uint64_t len)
-{
-	(void)ctx;
-	return paging_map_firmware(at, len);
-}
-
 static void read_acpi(void)
 {
 	struct refusal r = {0};
@@ -161,8 +154,11 @@ static void read_acpi(void)
 	if (!boot.rsdp_present) {
 		stop("the loader passed no ACPI RSDP");
 	}
-	if (!acpi_parse(&acpi, boot.rsdp, map_table, NULL, &r)) {
+	if (!acpi_parse(&acpi, boot.rsdp, paging_map_firmware, NULL, &r)) {
 		stop(r.text);
+	}
+	for (unsigned i = 0; i < acpi.left_outs; i++) {
+		log_line("%s; left out", acpi.left_out[i].text);
 	}
 	power_init(&acpi);
 	serials_of_tables(&boot, &acpi);
@@ -184,7 +180,7 @@ static void take_interrupts(void)
 	struct refusal r = {0};
 
 	pic8259_silence();
-	hpet_silence(&acpi, map_table, NULL);
+	hpet_silence(&acpi, paging_map_firmware, NULL);
 	lapic_init(wants_x2apic());
 	log_line("LAPIC: %s, id %u", lapic_x2apic() ? "x2APIC" : "xAPIC", lapic_id());
 	/* Before interrupts are routed: they may have to go through it. */
@@ -260,7 +256,7 @@ void boot_main(uint32_t magic, uint64_t information, uint64_t image_delta)
 	boot_stage(STAGE_ACPI);
 	read_acpi();
 	boot_stage(STAGE_TSC);
-	if (!tsc_calibrate(&acpi, map_table, NULL)) {
+	if (!tsc_calibrate(&acpi, paging_map_firmware, NULL)) {
 		stop("no PM timer, 8254 or HPET runs to measure the TSC by, and CPUID does not "
 		     "tell");
 	}

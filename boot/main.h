@@ -1,5 +1,5 @@
 /*
- * What the bring-up list ends in.
+ * What the bring-up list ends in, and what of it has no header of its own.
  */
 #pragma once
 
@@ -19,3 +19,8 @@ const char *boot_option_value(const struct boot_info *b, const char *word);
 
 /* Reads the machine's clock for host_epoch; after tsc_calibrate. */
 void clock_init(void);
+/*
+ * `drill=panic`, `drill=double-fault` or `drill=hang` on the command line: does it, for whoever
+ * wants to see on a new machine where last words come out. Boot CPU, when the other CPUs are up.
+ */
+void drill(const struct boot_info *b);

@@ -47,8 +47,7 @@ void memory_exclude(struct memory *m, uint64_t start, uint64_t end)
 {
 	start = ALIGN_DOWN(start, (uint64_t)PAGE_SIZE);
 	end = end > UINT64_MAX - PAGE_MASK ? UINT64_MAX : ALIGN_UP(end, (uint64_t)PAGE_SIZE);
-	/* Downwards: cut fills a hole with the last range and adds pieces that are outside already.
-	 */
+	/* Downwards: cut fills a hole with the last range, and the pieces it adds are outside. */
 	for (unsigned i = m->ranges; i-- > 0;) {
 		struct memory_range r = m->range[i];
 		uint64_t from = r.start > start ? r.start : start;

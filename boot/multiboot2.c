@@ -4,9 +4,9 @@
  *
  * The loader is trusted to mean well, not to be right: whatever does not fit its tag is refused.
  */
+#include "hv/load/multiboot2.h"
 #include "boot/boot_info.h"
 #include "hv/lib/bytes.h"
-#include "hv/load/multiboot2_info.h"
 
 enum { RSDP_OLD_SIZE = 20, RSDP_NEW_SIZE = 36, RSDP_CHECKSUM = 8, RSDP_REVISION = 15 };
 
@@ -62,9 +62,7 @@ static uint32_t bios_memory_type(uint32_t type)
 	return type >= MEMORY_RAM && type <= MEMORY_BAD ? type : (uint32_t)MEMORY_RESERVED;
 }
 
-/*
- * Entry i as [*base, *end) of whole pages: RAM shrinks to them, all else grows. False: empty.
- */
+/* Entry i as [*base, *end) of whole pages: RAM shrinks to them, all else grows. False: empty. */
 static bool raw_map_entry(const struct raw_map *m, uint32_t i, uint64_t *base, uint64_t *end,
 			  uint32_t *type)
 {

@@ -4,7 +4,7 @@
  * Called once by main.c on the boot CPU when all CPUs are up and parked. Everything is checked and
  * built before anything starts; the first cause against it is printed and nothing is started.
  */
-#include "arch/x86_64/device_irq.h"
+#include "arch/x86_64/irq.h"
 #include "arch/x86_64/percpu.h"
 #include "arch/x86_64/svm/svm.h"
 #include "arch/x86_64/vmx/vmx.h"
@@ -21,8 +21,10 @@
 #include "hv/cpuid.h"
 #include "hv/host.h"
 #include "hv/log.h"
+#include "hv/multihit.h"
 #include "hv/partition.h"
 #include "hv/passthrough.h"
+#include "hv/speculation.h"
 
 static struct partition partition[MAX_GUESTS];
 
@@ -30,11 +32,7 @@ static struct partition partition[MAX_GUESTS];
 
 static bool choose_backend(struct refusal *r)
 {
-	uint32_t id[4];
-
-	host_cpuid(0, 0, id);
-	virt = id[2] == 0x444d4163 || id[2] == 0x656e6975 ? &svm_ops
-							  : &vmx_ops; /* "cAMD", "uine" */
+	virt = cpu_is_amd() ? &svm_ops : &vmx_ops;
 	if (!virt->probe()) {
 		return refuse(r, "this CPU cannot run Mullion's guests: see the lines above");
 	}
@@ -59,6 +57,15 @@ static void enable_cpus(void)
 	}
 }
 
+/* The erratum is one of EPT leaves: nothing is different with SVM. */
+static void choose_leaves(const struct boot_info *b)
+{
+	if (virt == &vmx_ops) {
+		vmx_npt_format.small_code = multihit_choose(boot_option_value(b, "multihit="),
+							    cpu_facts, host_cpu_count());
+	}
+}
+
 static void meet_cpu(void *unused)
 {
 	(void)unused;
@@ -68,6 +75,7 @@ static void meet_cpu(void *unused)
 /* What guests see of a CPU: the boot CPU's features that all of their CPUs have. */
 static void choose_features(void)
 {
+	speculation_init();
 	cpuid_init();
 	for (unsigned i = 0; i < config.guests; i++) {
 		for (unsigned n = 0; n < config.guest[i].cpus; n++) {
@@ -118,13 +126,11 @@ static bool create_partitions(const struct boot_info *b, struct refusal *r)
 		partitions[partition_count++] = &partition[i];
 	}
 	/* First those that want RAM at certain addresses. */
-	for (unsigned i = 0; i < config.guests; i++) {
-		if (config.guest[i].dma == DMA_UNSAFE_IDENTITY && !create_partition(b, i, r)) {
-			return false;
-		}
-	}
-	for (unsigned i = 0; i < config.guests; i++) {
-		if (config.guest[i].dma != DMA_UNSAFE_IDENTITY && !create_partition(b, i, r)) {
+	for (unsigned n = 0; n < 2 * config.guests; n++) {
+		unsigned i = n % config.guests;
+		bool first = config.guest[i].dma == DMA_UNSAFE_IDENTITY;
+
+		if (first == (n < config.guests) && !create_partition(b, i, r)) {
 			return false;
 		}
 	}
@@ -134,8 +140,7 @@ static bool create_partitions(const struct boot_info *b, struct refusal *r)
 	return true;
 }
 
-/* A CPU without a guest serves the console; if all have one, the boot CPU does it beside its guest.
- */
+/* A CPU without a guest serves the console; if all have one, the boot CPU does beside its own. */
 static unsigned choose_console_cpu(void)
 {
 	for (unsigned cpu = 0; cpu < host_cpu_count(); cpu++) {
@@ -267,8 +272,7 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 		refused(&r);
 	}
 	if (safe) {
-		configuration_make_safe(); /* first: a serial card that a guest would have stays a
-					      console */
+		configuration_make_safe(); /* first: it keeps a guest's serial card as a console */
 	}
 	configuration_use_consoles(b);
 	boot_stage(STAGE_VIRT);
@@ -286,6 +290,7 @@ void mullion_main(struct boot_info *b, struct acpi_info *a)
 	}
 	cpu_facts_warn_siblings(cpu_facts, host_cpu_count(), &config);
 	choose_features();
+	choose_leaves(b);
 	boot_stage(STAGE_PARTITIONS);
 	if (!create_partitions(b, &r)) {
 		refused(&r);

@@ -59,7 +59,7 @@ void ram_move_low_modules(struct boot_info *b)
 			continue;
 		}
 		/* Not by host_ptr: the memory map may call that memory something else than RAM. */
-		from = paging_map_firmware(m->start, m->size);
+		from = paging_map_firmware(NULL, m->start, m->size);
 		bug_on(!from || !host_alloc(size, PAGE_SIZE, &to));
 		memcpy(host_ptr(to), from, m->size);
 		m->start = to;

@@ -105,11 +105,12 @@ static void report_immune(void)
 static void report_cpus(const struct acpi_info *a)
 {
 	unsigned cpus = host_cpu_count();
+	unsigned packages = cpu_facts_count(cpu_facts, cpus, cpu_facts_package);
+	unsigned cores = cpu_facts_count(cpu_facts, cpus, cpu_facts_core);
 
-	say("CPUs: %u in %u package%s, %u core%s; LAPIC in %s mode", cpus,
-	    cpu_facts_packages(cpu_facts, cpus),
-	    cpu_facts_packages(cpu_facts, cpus) == 1 ? "" : "s", cpu_facts_cores(cpu_facts, cpus),
-	    cpu_facts_cores(cpu_facts, cpus) == 1 ? "" : "s", lapic_x2apic() ? "x2APIC" : "xAPIC");
+	say("CPUs: %u in %u package%s, %u core%s; LAPIC in %s mode", cpus, packages,
+	    packages == 1 ? "" : "s", cores, cores == 1 ? "" : "s",
+	    lapic_x2apic() ? "x2APIC" : "xAPIC");
 	for (unsigned i = 0; i < cpus; i++) {
 		const struct cpu_facts *f = &cpu_facts[i];
 
@@ -223,35 +224,36 @@ static void put_text(void *ctx, const char *text)
 	log_text(text);
 }
 
+enum { CONSOLE_VALUE = 64 };
+
 /* "com1, 0x1000"; NULL when the default says the same. */
-static const char *console_value(char text[64])
+static const char *console_value(char text[CONSOLE_VALUE])
 {
-	static const uint16_t com[] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
 	struct console_list used;
-	size_t len = 0;
 
 	console_used(&used);
-	if (!used.ports || (used.ports == 1 && used.port[0] == com[0])) {
+	if (!used.ports || (used.ports == 1 && used.port[0] == config_serial_port(SERIAL_COM1))) {
 		return NULL;
 	}
-	for (unsigned i = 0; i < used.ports && len < 64; i++) {
-		unsigned n = 0;
+	text[0] = 0;
+	for (unsigned i = 0; i < used.ports; i++) {
+		unsigned n = SERIAL_COM1;
 
-		while (n < ARRAY_SIZE(com) && com[n] != used.port[i]) {
+		while (n <= SERIAL_COM4 && config_serial_port(n) != used.port[i]) {
 			n++;
 		}
-		len += fmt_print(text + len, 64 - len, n < ARRAY_SIZE(com) ? "%scom%u" : "%s0x%x",
-				 i ? ", " : "", n < ARRAY_SIZE(com) ? n + 1 : used.port[i]);
+		fmt_append(text, CONSOLE_VALUE, n <= SERIAL_COM4 ? "%scom%u" : "%s0x%x",
+			   i ? ", " : "", n <= SERIAL_COM4 ? n : used.port[i]);
 	}
-	if (screen_present() && len < 64) {
-		fmt_print(text + len, 64 - len, ", framebuffer");
+	if (screen_present()) {
+		fmt_append(text, CONSOLE_VALUE, ", framebuffer");
 	}
 	return text;
 }
 
 static void report_skeleton(void)
 {
-	char console[64];
+	char console[CONSOLE_VALUE];
 	const struct skeleton_machine m = {
 		.cpu = cpu_facts,
 		.cpus = host_cpu_count(),

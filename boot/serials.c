@@ -2,7 +2,6 @@
  * Serial ports other than COM1 to COM4: those of the firmware's tables and of PCI, offered to
  * console.c. Called by main.c on the boot CPU; no state.
  */
-#include "boot/serials.h"
 #include "arch/x86_64/paging.h"
 #include "boot/console.h"
 #include "boot/memory.h"
@@ -16,12 +15,6 @@
 /* Class 07 "simple communication controller", subclass 00 "serial", interface 02 to 06: a 16550. */
 enum { CLASS_SERIAL = 0x0700, INTERFACE_16550 = 0x02, INTERFACE_16950 = 0x06 };
 
-static const void *map(void *ctx, hpa_t at, uint64_t len)
-{
-	(void)ctx;
-	return paging_map_firmware(at, len);
-}
-
 static void tell(const char *line)
 {
 	log_line("%s", line);
@@ -31,7 +24,7 @@ void serials_of_tables(const struct boot_info *b, const struct acpi_info *a)
 {
 	uint64_t end = cpu_address_limit();
 	struct acpi_serial found[ACPI_SERIALS];
-	unsigned n = acpi_find_serials(found, a, map, NULL, tell);
+	unsigned n = acpi_find_serials(found, a, paging_map_firmware, NULL, tell);
 
 	for (unsigned i = 0; i < n; i++) {
 		const struct acpi_serial *f = &found[i];
@@ -67,6 +60,17 @@ static void offer_function(const struct pci_function *f)
 	console_offer(&u, name, u.port);
 }
 
+/* One without an address would be decoded at port 0. */
+static bool all_have_ports(const struct pci_function *f)
+{
+	for (unsigned i = 0; i < PCI_BARS; i++) {
+		if (f->bar[i].io && f->bar[i].size && !f->bar[i].base) {
+			return false;
+		}
+	}
+	return true;
+}
+
 void serials_of_pci(void)
 {
 	for (unsigned i = 0; i < pci_function_count; i++) {
@@ -75,7 +79,7 @@ void serials_of_pci(void)
 
 		if (f->class_revision >> 16 == CLASS_SERIAL && f->header_type == 0 &&
 		    interface >= INTERFACE_16550 && interface <= INTERFACE_16950 && f->bar[0].io &&
-		    f->bar[0].base && f->bar[0].size >= UART_REGISTERS) {
+		    f->bar[0].size >= UART_REGISTERS && all_have_ports(f)) {
 			offer_function(f);
 		}
 	}

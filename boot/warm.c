@@ -11,7 +11,7 @@
 #include "hv/lib/string.h"
 #include "hv/log.h"
 
-enum { LINES_OF_GOOD_BOOT = 20, CACHE_LINE = 64 };
+enum { LINES_OF_GOOD_BOOT = 20 };
 
 static struct {
 	uint64_t at;
@@ -22,16 +22,6 @@ static struct warm_area last; /* what the last boot has left, or zeros */
 static uint32_t number;	      /* of the next record */
 static enum warm_state state;
 static bool quiet; /* what is shown of the last boot is not kept again */
-
-static void write_back(const void *p, size_t n)
-{
-	const char *end = (const char *)p + n;
-
-	for (const char *line = (const char *)ALIGN_DOWN((uint64_t)p, CACHE_LINE); line < end;
-	     line += CACHE_LINE) {
-		clflush(line);
-	}
-}
 
 void host_log_keep(const char *line, size_t n)
 {
@@ -45,7 +35,7 @@ void host_log_keep(const char *line, size_t n)
 
 		records = warm_put(a, number, line, n);
 		for (uint32_t r = 0; r < records; r++) {
-			write_back(&a->record[(number + r) % WARM_RECORDS], WARM_RECORD);
+			clflush(&a->record[(number + r) % WARM_RECORDS], WARM_RECORD);
 		}
 	}
 	number += records;
@@ -55,7 +45,7 @@ static void set_stage(uint32_t stage)
 {
 	for (unsigned i = 0; i < places; i++) {
 		warm_set_stage(place[i].area, state, stage);
-		write_back(&place[i].area->header, sizeof(place[i].area->header));
+		clflush(&place[i].area->header, sizeof(place[i].area->header));
 	}
 }
 
@@ -138,7 +128,7 @@ void warm_start(const struct boot_info *b, uint64_t image, uint64_t image_end)
 		place[places].at = at[i];
 		place[places].area = (struct warm_area *)at[i];
 		warm_begin(place[places].area, best ? last.header.boot + 1 : 1);
-		write_back(place[places].area, WARM_BYTES);
+		clflush(place[places].area, WARM_BYTES);
 		places++;
 	}
 	warm_stage(STAGE_INFORMATION);

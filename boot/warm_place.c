@@ -3,12 +3,12 @@
  *
  * Found by filling all RAM with a pattern before a reset (QEMU; 64 MiB to 3 GiB; with and without
  * 60 MB of modules) and looking what was left when the next boot had come as far:
- *  - SeaBIOS with GRUB leaves 0x90000 to the EBDA alone, and OVMF with our own loader all below 640
- * KiB; OVMF with GRUB nothing there.
+ *  - SeaBIOS with GRUB leaves 0x90000 to the EBDA alone, and OVMF with our own loader all below
+ *    640 KiB; OVMF with GRUB nothing there.
  *  - OVMF has its volumes up to 23 MiB and its heap in the last 26 MiB; GRUB on OVMF takes its heap
  *    from 64 MiB below the top downwards. GRUB on SeaBIOS has its disk cache in the last 33 MiB.
- *  - Loaders put the image and its modules at the lowest addresses that are free, or at the
- * highest. A place near an end leaves the memory between in one piece for guests.
+ *  - Loaders put the image and its modules at the lowest addresses that are free, or the highest.
+ * A place near an end leaves the memory between in one piece for guests.
  */
 #include "boot/warm.h"
 

@@ -18,6 +18,14 @@ static bool refuse_table(const struct acpi_reader *s, const struct acpi_table *t
 	return refuse(s->r, "ACPI: %s at 0x%lx: %s", t->name, t->at.v, why);
 }
 
+void acpi_leave_out(const struct acpi_reader *s)
+{
+	if (s->a->left_outs < ACPI_LEFT_OUT) {
+		s->a->left_out[s->a->left_outs++] = *s->r;
+	}
+	s->r->text[0] = 0;
+}
+
 /* A signature as text: whatever cannot be printed becomes a question mark. */
 static void table_name(char name[5], const uint8_t *signature)
 {
@@ -83,7 +91,7 @@ enum madt_type {
 	MADT_X2APIC = 9,
 };
 
-enum { MADT_HEADER = 44, MADT_PCAT_COMPAT = BIT(0), CPU_ENABLED = BIT(0), CPU_LATER = BIT(1) };
+enum { MADT_HEADER = 44, CPU_ENABLED = BIT(0), CPU_LATER = BIT(1) };
 
 /* A CPU may be listed as LAPIC and as x2APIC: it counts once. */
 static void add_cpu(struct acpi_info *a, uint32_t apic_id, uint32_t flags)
@@ -109,7 +117,10 @@ static bool add_ioapic(const struct acpi_reader *s, const struct acpi_table *t, 
 	struct acpi_info *a = s->a;
 
 	if (a->ioapics == ACPI_IOAPICS) {
-		return refuse_table(s, t, "too many I/O APICs");
+		refuse(s->r, "ACPI: %s at 0x%llx: more I/O APICs than can be used; number %u",
+		       t->name, (unsigned long long)t->at.v, e[2]);
+		acpi_leave_out(s);
+		return true;
 	}
 	a->ioapic[a->ioapics].id = e[2];
 	a->ioapic[a->ioapics].base = hpa(get_le32(e + 4));
@@ -183,7 +194,6 @@ static bool parse_madt(const struct acpi_reader *s)
 		return false;
 	}
 	s->a->lapic = hpa(get_le32(t.p + 36));
-	s->a->legacy_pic = get_le32(t.p + 40) & MADT_PCAT_COMPAT;
 	for (uint32_t at = MADT_HEADER; at < t.len; at += t.p[at + 1]) {
 		uint32_t left = t.len - at;
 
@@ -202,7 +212,7 @@ static bool parse_madt(const struct acpi_reader *s)
 
 /* --- MCFG: PCI Firmware Specification, "MCFG Table Description" --- */
 
-static bool parse_mcfg(const struct acpi_reader *s)
+static void parse_mcfg(const struct acpi_reader *s)
 {
 	enum { HEADER = 44, ENTRY = 16 };
 	struct acpi_info *a = s->a;
@@ -210,16 +220,19 @@ static bool parse_mcfg(const struct acpi_reader *s)
 	struct acpi_table t;
 
 	if (!mcfg.v) {
-		return true;
+		return;
 	}
 	if (!acpi_map_table(s, mcfg, "MCFG", HEADER, &t)) {
-		return false;
+		acpi_leave_out(s);
+		return;
 	}
 	for (uint32_t at = HEADER; at + ENTRY <= t.len && a->mcfgs < ACPI_MCFGS; at += ENTRY) {
 		const uint8_t *e = t.p + at;
 
 		if (e[11] < e[10]) {
-			return refuse_table(s, &t, "a bus range ends before it starts");
+			refuse_table(s, &t, "a bus range ends before it starts");
+			acpi_leave_out(s);
+			continue;
 		}
 		a->mcfg[a->mcfgs].base = get_le64(e);
 		a->mcfg[a->mcfgs].segment = get_le16(e + 8);
@@ -227,28 +240,27 @@ static bool parse_mcfg(const struct acpi_reader *s)
 		a->mcfg[a->mcfgs].bus_last = e[11];
 		a->mcfgs++;
 	}
-	return true;
 }
 
 /* --- RSDP and the root table --- */
 
 /* Tables with one name, as SSDTs are, count once: there is always room for the others. */
-static bool take_root_entry(const struct acpi_reader *s, uint64_t at)
+static void take_root_entry(const struct acpi_reader *s, uint64_t at)
 {
 	struct acpi_info *a = s->a;
 	char name[5];
 
 	if (!at) {
-		return true; /* seen in the wild: an empty slot */
+		return; /* seen in the wild: an empty slot */
 	}
 	if (!peek_table(s, hpa(at), name)) {
-		return false;
+		acpi_leave_out(s);
+		return;
 	}
 	if (!acpi_find_table(a, name).v && a->tables < ACPI_TABLES) {
 		memcpy(a->table[a->tables].name, name, 4);
 		a->table[a->tables++].at = hpa(at);
 	}
-	return true;
 }
 
 static bool parse_root(const struct acpi_reader *s, hpa_t root, bool extended)
@@ -260,9 +272,7 @@ static bool parse_root(const struct acpi_reader *s, hpa_t root, bool extended)
 		return false;
 	}
 	for (uint32_t at = ACPI_TABLE_HEADER; at + step <= t.len; at += step) {
-		if (!take_root_entry(s, extended ? get_le64(t.p + at) : get_le32(t.p + at))) {
-			return false;
-		}
+		take_root_entry(s, extended ? get_le64(t.p + at) : get_le32(t.p + at));
 	}
 	return true;
 }
@@ -296,5 +306,10 @@ bool acpi_parse(struct acpi_info *a, const uint8_t rsdp[36], acpi_map_fn map, vo
 	struct acpi_reader s = {.a = a, .map = map, .ctx = ctx, .r = r};
 
 	memset(a, 0, sizeof(*a));
-	return parse_rsdp(&s, rsdp) && parse_madt(&s) && parse_mcfg(&s) && acpi_parse_fadt(&s);
+	if (!parse_rsdp(&s, rsdp) || !parse_madt(&s)) {
+		return false;
+	}
+	parse_mcfg(&s);
+	acpi_parse_fadt(&s);
+	return true;
 }

@@ -1,13 +1,20 @@
 /*
  * The machine's own ACPI tables, read once at boot: CPUs, I/O APICs, overrides, PM registers, MCFG
- * (ACPI specification 6.4). Pure: memory comes through `map`, so hostile tables are tested on the host.
+ * (ACPI specification 6.4). Pure: memory comes through `map`, so hostile tables are tested on the
+ * host.
  */
 #pragma once
 
 #include "hv/limits.h"
 #include "hv/refuse.h"
 
-enum { ACPI_IOAPICS = 32, ACPI_OVERRIDES = 24, ACPI_MCFGS = 8, ACPI_TABLES = 64 };
+enum {
+	ACPI_IOAPICS = 32,
+	ACPI_OVERRIDES = 24,
+	ACPI_MCFGS = 8,
+	ACPI_TABLES = 64,
+	ACPI_LEFT_OUT = 4
+};
 
 struct acpi_info {
 	struct {
@@ -27,7 +34,6 @@ struct acpi_info {
 		bool level, low; /* trigger and polarity */
 	} override[ACPI_OVERRIDES];
 	unsigned overrides;
-	bool legacy_pic; /* MADT flag PCAT_COMPAT */
 	uint16_t pm1a_cnt, pm1b_cnt, pm_timer;
 	bool pm_timer_32bit;
 	bool s5_present;
@@ -47,6 +53,8 @@ struct acpi_info {
 		hpa_t at;
 	} table[ACPI_TABLES]; /* what the root table names; of several with one name the first */
 	unsigned tables;
+	struct refusal left_out[ACPI_LEFT_OUT]; /* what is not believed and not needed, and why */
+	unsigned left_outs;			/* those that have no room are not told of */
 };
 
 /* len bytes at hpa, or NULL when they cannot be read. */
@@ -55,6 +63,9 @@ typedef const void *(*acpi_map_fn)(void *ctx, hpa_t at, uint64_t len);
 /* Where the table with this signature is; 0: there is none. */
 hpa_t acpi_find_table(const struct acpi_info *a, const char *name);
 
-/* rsdp: 20 or 36 bytes. A bad checksum or length names its table and is refused. */
+/*
+ * rsdp: 20 or 36 bytes. A bad checksum or length names its table; it is refused in what leads to
+ * the CPUs, and leaves out what a machine runs without: ECAM, power-off, a table that nobody reads.
+ */
 bool acpi_parse(struct acpi_info *a, const uint8_t rsdp[36], acpi_map_fn map, void *ctx,
 		struct refusal *r);

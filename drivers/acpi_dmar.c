@@ -8,12 +8,12 @@
 #include "drivers/acpi_part.h"
 #include "hv/lib/bytes.h"
 
-/* Remapping structure types. Others (RHSA, ANDD, SATC, SIDP) say nothing that we need. */
-enum dmar_type { DMAR_DRHD = 0, DMAR_RMRR = 1, DMAR_ATSR = 2 };
+/* Remapping structure types. Others (ATSR, RHSA, ANDD, SATC, SIDP) say nothing that we need. */
+enum dmar_type { DMAR_DRHD = 0, DMAR_RMRR = 1 };
 
-enum { DMAR_HEADER = 48, DMAR_INTR_REMAP = BIT(0), DMAR_X2APIC_OPT_OUT = BIT(1) };
+enum { DMAR_HEADER = 48, DMAR_INTR_REMAP = BIT(0) };
 enum { DRHD_SIZE = 16, DRHD_INCLUDE_ALL = BIT(0) };
-enum { RMRR_SIZE = 24, ATSR_SIZE = 8, SCOPE_SIZE = 6 };
+enum { RMRR_SIZE = 24, SCOPE_SIZE = 6 };
 
 struct dmar_reader {
 	struct dmar_info *d;
@@ -115,20 +115,11 @@ static bool take_range(const struct dmar_reader *s, const uint8_t *e)
 	return take_scopes(s, e, RMRR_SIZE, &range->scopes);
 }
 
-static bool take_ats(const struct dmar_reader *s, const uint8_t *e)
-{
-	struct dmar_scopes unused;
-
-	s->d->ats_ports++;
-	return take_scopes(s, e, ATSR_SIZE, &unused);
-}
-
 static unsigned structure_least(uint16_t type)
 {
 	switch (type) {
 	case DMAR_DRHD: return DRHD_SIZE;
 	case DMAR_RMRR: return RMRR_SIZE;
-	case DMAR_ATSR: return ATSR_SIZE;
 	default: return 4;
 	}
 }
@@ -138,7 +129,6 @@ static bool take_structure(const struct dmar_reader *s, const uint8_t *e)
 	switch (get_le16(e)) {
 	case DMAR_DRHD: return take_unit(s, e);
 	case DMAR_RMRR: return take_range(s, e);
-	case DMAR_ATSR: return take_ats(s, e);
 	default: return true;
 	}
 }
@@ -154,9 +144,7 @@ bool acpi_parse_dmar(struct dmar_info *d, const struct acpi_info *a, acpi_map_fn
 	if (!acpi_map_table(&reader, acpi_find_table(a, "DMAR"), "DMAR", DMAR_HEADER, &t)) {
 		return false;
 	}
-	d->address_bits = t.p[36] + 1u;
 	d->remaps_interrupts = t.p[37] & DMAR_INTR_REMAP;
-	d->x2apic_opt_out = t.p[37] & DMAR_X2APIC_OPT_OUT;
 	for (uint32_t at = DMAR_HEADER; at < t.len; at += get_le16(t.p + at + 2)) {
 		const uint8_t *e = t.p + at;
 		uint32_t left = t.len - at;

@@ -32,9 +32,7 @@ struct dmar_scopes {
 };
 
 struct dmar_info {
-	unsigned address_bits; /* of the widest DMA */
 	bool remaps_interrupts;
-	bool x2apic_opt_out;
 	struct dmar_unit {
 		hpa_t base;
 		uint16_t segment;
@@ -49,8 +47,6 @@ struct dmar_info {
 		struct dmar_scopes scopes;
 	} range[DMAR_RANGES];
 	unsigned ranges;
-	unsigned ats_ports; /* ATSR structures; nobody is given the right to translate, so only told
-			     */
 	struct dmar_scope scope[DMAR_SCOPES];
 	unsigned scopes;
 };

@@ -137,7 +137,7 @@ static void find_s5(struct acpi_info *a, const struct acpi_table *t)
 	}
 }
 
-bool acpi_parse_fadt(const struct acpi_reader *s)
+void acpi_parse_fadt(const struct acpi_reader *s)
 {
 	struct acpi_info *a = s->a;
 	hpa_t fadt = acpi_find_table(a, "FACP");
@@ -146,15 +146,16 @@ bool acpi_parse_fadt(const struct acpi_reader *s)
 	uint32_t flags;
 
 	if (!fadt.v) {
-		return true; /* no power-off and no PM timer then */
+		return; /* no power-off and no PM timer then */
 	}
 	if (!acpi_map_table(s, fadt, "FACP", FADT_LENGTH_1, &t)) {
-		return false;
+		acpi_leave_out(s);
+		return;
 	}
 	flags = get_le32(t.p + FADT_FLAGS);
 	take_reset(a, &t, flags);
 	if (flags & FADT_HW_REDUCED) {
-		return true;
+		return;
 	}
 	a->pm1a_cnt = fadt_port(&t, FADT_PM1A_CNT, FADT_X_PM1A_CNT);
 	a->pm1b_cnt = fadt_port(&t, FADT_PM1B_CNT, FADT_X_PM1B_CNT);
@@ -165,11 +166,11 @@ bool acpi_parse_fadt(const struct acpi_reader *s)
 		dsdt_at = get_le64(t.p + FADT_X_DSDT);
 	}
 	if (!dsdt_at) {
-		return true;
+		return;
 	}
 	if (!acpi_map_table(s, hpa(dsdt_at), "DSDT", ACPI_TABLE_HEADER, &dsdt)) {
-		return false;
+		acpi_leave_out(s);
+		return;
 	}
 	find_s5(a, &dsdt);
-	return true;
 }

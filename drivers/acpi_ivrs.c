@@ -20,7 +20,7 @@ enum ivrs_type {
 enum { IVRS_HEADER = 48, IVRS_MAX = 65536 };
 enum { IVHD_10_SIZE = 24, IVHD_11_SIZE = 40, IVMD_SIZE = 32, BLOCK_SIZE = 4 };
 /* Bit 0, "unity", is what all of them mean to us. */
-enum { IVMD_READ = BIT(1), IVMD_WRITE = BIT(2), IVMD_EXCLUSION = BIT(3) };
+enum { IVMD_WRITE = BIT(2), IVMD_EXCLUSION = BIT(3) };
 
 /* Device entries; the two top bits of a type tell its length. */
 enum ivhd_entry {
@@ -36,7 +36,7 @@ enum ivhd_entry {
 	ENTRY_ACPI = 240,
 };
 
-enum { SPECIAL_IOAPIC = 1, SPECIAL_HPET = 2, ENTRY_ACPI_SIZE = 22 };
+enum { SPECIAL_IOAPIC = 1, ENTRY_ACPI_SIZE = 22 };
 
 struct ivrs_reader {
 	struct ivrs_info *v;
@@ -92,18 +92,9 @@ static bool add_device(const struct ivrs_reader *s, const uint8_t *block, struct
 
 static bool add_special(const struct ivrs_reader *s, const uint8_t *block, const uint8_t *e)
 {
-	uint16_t bdf = get_le16(e + 5);
+	const struct ivrs_device d = {.kind = IVRS_IOAPIC, .id = e[4], .first = get_le16(e + 5)};
 
-	if (e[7] != SPECIAL_IOAPIC && e[7] != SPECIAL_HPET) {
-		return true;
-	}
-	return add_device(s, block,
-			  (struct ivrs_device){
-				  .kind = e[7] == SPECIAL_IOAPIC ? IVRS_IOAPIC : IVRS_HPET,
-				  .id = e[4],
-				  .first = bdf,
-				  .last = bdf,
-			  });
+	return e[7] != SPECIAL_IOAPIC || add_device(s, block, d);
 }
 
 /* `open`: a range that has begun and waits for its end. */
@@ -182,8 +173,6 @@ static bool take_unit(const struct ivrs_reader *s, const uint8_t *e)
 	*u = (struct ivrs_unit){.base = hpa(get_le64(e + 8)),
 				.segment = get_le16(e + 16),
 				.bdf = get_le16(e + 4),
-				.capability = get_le16(e + 6),
-				.type = e[0],
 				.first = v->devices};
 	/* The registers take 512 KiB with counters, and firmware may say bit 0: enabled. */
 	if (!u->base.v || u->base.v & PAGE_MASK || u->base.v >> 52) {
@@ -219,7 +208,6 @@ static bool take_range(const struct ivrs_reader *s, const uint8_t *e)
 		.base = ALIGN_DOWN(base, (uint64_t)PAGE_SIZE),
 		.end = ALIGN_UP(base + size, (uint64_t)PAGE_SIZE),
 		/* An exclusion range is one where nothing is checked. */
-		.read = e[1] & (IVMD_READ | IVMD_EXCLUSION),
 		.write = e[1] & (IVMD_WRITE | IVMD_EXCLUSION),
 	};
 	if (range->last < range->first) {

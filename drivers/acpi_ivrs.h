@@ -12,7 +12,6 @@ enum { IVRS_UNITS = 32, IVRS_RANGES = 64, IVRS_DEVICES = 512 };
 enum ivrs_device_kind {
 	IVRS_SELECT, /* PCI functions first..last */
 	IVRS_IOAPIC, /* first: the device id that an I/O APIC's requests carry */
-	IVRS_HPET,
 };
 
 struct ivrs_device {
@@ -26,8 +25,6 @@ struct ivrs_info {
 	struct ivrs_unit {
 		hpa_t base;
 		uint16_t segment, bdf;	 /* the unit's own PCI function */
-		uint16_t capability;	 /* offset of its capability in config space */
-		uint8_t type;		 /* of the IVHD block that was taken */
 		unsigned first, devices; /* in device[] */
 	} unit[IVRS_UNITS];
 	unsigned units;
@@ -35,7 +32,7 @@ struct ivrs_info {
 	struct ivrs_range {
 		uint16_t first, last; /* PCI functions */
 		uint64_t base, end;
-		bool read, write;
+		bool write; /* too */
 	} range[IVRS_RANGES];
 	unsigned ranges;
 	struct ivrs_device device[IVRS_DEVICES];

@@ -25,4 +25,7 @@ struct acpi_table {
 bool acpi_map_table(const struct acpi_reader *s, hpa_t at, const char *name, uint32_t least,
 		    struct acpi_table *t);
 
-bool acpi_parse_fadt(const struct acpi_reader *s);
+/* Keeps the refusal as told, and goes on. */
+void acpi_leave_out(const struct acpi_reader *s);
+
+void acpi_parse_fadt(const struct acpi_reader *s);

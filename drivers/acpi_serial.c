@@ -44,8 +44,7 @@ static void tell(const struct serial_reader *s, const char *table, const char *w
 	s->told(line);
 }
 
-/* Bytes of an access: 1 to 3 stand for bytes, words and dwords, 0 for what the registers' size is.
- */
+/* Bytes of an access: 1 to 3 stand for bytes, words and dwords, 0 for the registers' size. */
 static uint8_t access_width(uint8_t code, uint8_t stride)
 {
 	static const uint8_t width[] = {0, 1, 2, 4};

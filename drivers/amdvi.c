@@ -28,11 +28,11 @@ void amdvi_write(const struct amdvi_unit *u, unsigned offset, uint64_t value)
 	host_mmio_write((volatile uint8_t *)u->at + offset, 8, value);
 }
 
-bool amdvi_wait(const struct amdvi_unit *u, unsigned offset, uint64_t mask, uint64_t want)
+bool amdvi_wait(const struct amdvi_unit *u, uint64_t bits)
 {
 	uint64_t limit = host_tsc() + host_tsc_hz;
 
-	while ((amdvi_read(u, offset) & mask) != want) {
+	while (amdvi_read(u, AMDVI_STATUS) & bits) {
 		if (host_tsc() > limit) {
 			return false;
 		}
@@ -161,7 +161,7 @@ static bool stop(struct amdvi_unit *u, struct refusal *r)
 		log_line("AMD-Vi: unit at 0x%lx: firmware left it on", u->acpi->base.v);
 	}
 	amdvi_write(u, AMDVI_CONTROL, keep | (control & AMDVI_ON));
-	if (!amdvi_wait(u, AMDVI_STATUS, AMDVI_LOG_RUNS | AMDVI_COMMANDS_RUN, 0)) {
+	if (!amdvi_wait(u, AMDVI_LOG_RUNS | AMDVI_COMMANDS_RUN)) {
 		return amdvi_refuse(r, u, "does not stop");
 	}
 	amdvi_write(u, AMDVI_CONTROL, keep);
@@ -211,7 +211,7 @@ static bool take_fault(struct iommu_fault *f)
 {
 	for (unsigned i = 0; i < amdvi.ivrs.units; i++) {
 		if (amdvi_take_event(&amdvi.unit[i], f)) {
-			f->owned = amdvi_owned(f->bdf);
+			f->owned = iommu_owned(f->bdf);
 			return true;
 		}
 	}

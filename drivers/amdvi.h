@@ -107,7 +107,6 @@ struct amdvi {
 	struct amdvi_unit unit[IVRS_UNITS];
 	bool remapping;		    /* interrupts */
 	struct amdvi_device *table; /* of segment 0 */
-	unsigned functions;	    /* that were attached once */
 };
 extern struct amdvi amdvi;
 
@@ -118,15 +117,14 @@ struct amdvi_device amdvi_entry(const struct iommu_domain *d, uint64_t interrupt
 
 uint64_t amdvi_read(const struct amdvi_unit *u, unsigned offset);
 void amdvi_write(const struct amdvi_unit *u, unsigned offset, uint64_t value);
-/* Waits until (register & mask) == want, for a second at most. */
-bool amdvi_wait(const struct amdvi_unit *u, unsigned offset, uint64_t mask, uint64_t want);
+/* Waits until these bits of STATUS are 0, for a second at most. */
+bool amdvi_wait(const struct amdvi_unit *u, uint64_t bits);
 
 /* --- amdvi_device.c: of struct iommu_ops --- */
 
 bool amdvi_domain_create(const struct addrspace *as, struct iommu_domain **d, struct refusal *r);
 bool amdvi_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r);
 void amdvi_quiet(uint16_t bdf);
-bool amdvi_owned(uint16_t bdf); /* requests that carry bdf come from a partition's device */
 bool amdvi_msi(uint16_t bdf, unsigned index, uint32_t apic_id, uint8_t vector, uint64_t *address,
 	       uint32_t *data);
 bool amdvi_pin(uint8_t id, unsigned pin, uint32_t apic_id, uint8_t vector, bool level,

@@ -12,18 +12,17 @@ enum { MSIS_LOG2 = 10, PARTS = 4 };
 _Static_assert(1 << MSIS_LOG2 == PARTS * IOMMU_MSIS, "an interrupt table");
 _Static_assert(sizeof(uint32_t) << MSIS_LOG2 == PAGE_SIZE, "its entries");
 
-/* A function that some partition owned once. Entered by the boot CPU, never removed. */
-struct amdvi_function {
-	uint16_t bdf, alias; /* its requests carry alias */
-	struct amdvi_unit *unit;
-	struct iommu_domain *domain;   /* NULL: it reaches nothing */
-	struct iommu_domain *reserved; /* holds the ranges that firmware reserved for it */
-	hpa_t remap_at;
-	uint32_t *remap; /* the table */
-	unsigned first;	 /* of IOMMU_MSIS entries in it */
-};
+/* The interrupts of a function in iommu_function. */
+static struct amdvi_remaps {
+	hpa_t table_at;
+	uint32_t *table;
+	uint32_t *entry; /* the first of its IOMMU_MSIS in it */
+} remaps[IOMMU_FUNCTIONS];
 
-static struct amdvi_function function[IOMMU_FUNCTIONS];
+static struct amdvi_remaps *remaps_of(const struct iommu_function *f)
+{
+	return &remaps[f - iommu_function];
+}
 
 /* --- domains --- */
 
@@ -32,21 +31,12 @@ bool amdvi_domain_create(const struct addrspace *as, struct iommu_domain **d, st
 	return iommu_domain_make(&amdvi_npt_format, 48, as, d, r);
 }
 
-static struct amdvi_function *find(uint16_t bdf)
-{
-	for (unsigned i = 0; i < amdvi.functions; i++) {
-		if (function[i].bdf == bdf) {
-			return &function[i];
-		}
-	}
-	return NULL;
-}
-
-/* The device entry that covers bdf, and whose unit it is. An exact one wins over a range. */
-static const struct ivrs_device *device_of(uint16_t bdf, struct amdvi_unit **owner)
+/* The device entry that covers bdf, and whose unit it is, or -1. An exact one wins over a range. */
+static const struct ivrs_device *device_of(uint16_t bdf, int *unit)
 {
 	const struct ivrs_device *best = NULL;
 
+	*unit = -1;
 	for (unsigned i = 0; i < amdvi.ivrs.units; i++) {
 		const struct ivrs_unit *u = &amdvi.ivrs.unit[i];
 
@@ -56,61 +46,55 @@ static const struct ivrs_device *device_of(uint16_t bdf, struct amdvi_unit **own
 			if (d->kind == IVRS_SELECT && bdf >= d->first && bdf <= d->last &&
 			    (!best || d->last - d->first <= best->last - best->first)) {
 				best = d;
-				*owner = &amdvi.unit[i];
+				*unit = (int)i;
 			}
 		}
 	}
 	return best;
 }
 
-/* The interrupt table: the one of another function whose requests carry the same id, or a new one.
- */
-static bool give_table(struct amdvi_function *f, struct refusal *r)
+/* The interrupt table: that of another function whose requests carry the same id, or a new one. */
+static bool give_table(const struct iommu_function *f, struct refusal *r)
 {
-	for (unsigned i = 0; i < amdvi.functions; i++) {
-		if (function[i].alias == f->alias) {
-			f->remap_at = function[i].remap_at;
-			f->remap = function[i].remap;
-			f->first += IOMMU_MSIS;
+	struct amdvi_remaps *m = remaps_of(f);
+	unsigned parts = 0;
+
+	*m = (struct amdvi_remaps){.table = NULL};
+	for (unsigned i = 0; i < iommu_functions; i++) {
+		if (&iommu_function[i] != f && iommu_function[i].carried == f->carried) {
+			*m = remaps[i];
+			parts++;
 		}
 	}
-	if (f->first == PARTS * IOMMU_MSIS) {
+	if (parts == PARTS) {
 		return refuse(r, "more than %u devices behind the bridge of %02x:%02x.%x", PARTS,
 			      BDF_PARTS(f->bdf));
 	}
-	if (!f->remap && !host_alloc(PAGE_SIZE, PAGE_SIZE, &f->remap_at)) {
+	if (!m->table && !host_alloc(PAGE_SIZE, PAGE_SIZE, &m->table_at)) {
 		return refuse(r, "no memory for AMD-Vi interrupt tables");
 	}
-	f->remap = host_ptr(f->remap_at);
+	m->table = host_ptr(m->table_at);
+	m->entry = m->table + parts * IOMMU_MSIS;
 	return true;
 }
 
-static struct amdvi_function *enter(uint16_t bdf, struct refusal *r)
+static struct iommu_function *enter(uint16_t bdf, struct refusal *r)
 {
-	struct amdvi_function *f = &function[amdvi.functions];
-	const struct ivrs_device *d;
+	int unit;
+	const struct ivrs_device *d = device_of(bdf, &unit);
+	struct iommu_function *f = iommu_enter(bdf, unit, r);
 
-	if (amdvi.functions == IOMMU_FUNCTIONS) {
-		refuse(r, "more than %u devices belong to partitions", IOMMU_FUNCTIONS);
+	if (f && d->aliased) { /* firmware knows it better than the bridges say */
+		f->carried = d->alias;
+	}
+	if (f && !give_table(f, r)) {
+		iommu_functions--;
 		return NULL;
 	}
-	*f = (struct amdvi_function){.bdf = bdf, .alias = pci_requester(bdf)};
-	d = device_of(bdf, &f->unit);
-	if (!d) {
-		refuse(r, "no AMD-Vi unit covers device %02x:%02x.%x", BDF_PARTS(bdf));
-		return NULL;
-	}
-	if (d->aliased) { /* firmware knows it better than the bridges say */
-		f->alias = d->alias;
-	}
-	if (!give_table(f, r)) {
-		return NULL;
-	}
-	amdvi.functions++;
 	return f;
 }
 
-static bool honour_ranges(struct amdvi_function *f, struct iommu_domain *d, struct refusal *r)
+static bool honour_ranges(struct iommu_function *f, struct iommu_domain *d, struct refusal *r)
 {
 	if (!d || f->reserved == d) {
 		return true;
@@ -128,47 +112,36 @@ static bool honour_ranges(struct amdvi_function *f, struct iommu_domain *d, stru
 }
 
 /* Blocked while it is neither the old nor the new one: the unit may read the halves one by one. */
-static bool write_entry(const struct amdvi_function *f, uint16_t bdf, uint16_t before)
+static bool write_entry(const struct iommu_function *f, uint16_t bdf, uint16_t before)
 {
 	struct amdvi_device *e = &amdvi.table[bdf];
 	const struct iommu_domain *d = f->domain;
 	struct amdvi_device new = amdvi_entry(
-		d, d ? amdvi_interrupts(AMDVI_INT_REMAP, f->remap_at, MSIS_LOG2)
+		d, d ? amdvi_interrupts(AMDVI_INT_REMAP, remaps_of(f)->table_at, MSIS_LOG2)
 		     : amdvi_interrupts(AMDVI_INT_ABORT, hpa(0), 0));
 
 	__atomic_store_n(&e->translation, amdvi_translation(NULL), __ATOMIC_RELEASE);
-	if (!amdvi_flush_device(f->unit, bdf, before, 0)) {
+	if (!amdvi_flush_device(&amdvi.unit[f->unit], bdf, before, 0)) {
 		return false;
 	}
 	__atomic_store_n(&e->domain, new.domain, __ATOMIC_RELEASE);
 	__atomic_store_n(&e->interrupts, new.interrupts, __ATOMIC_RELEASE);
 	__atomic_store_n(&e->translation, new.translation, __ATOMIC_RELEASE);
-	return amdvi_flush_device(f->unit, bdf, before, (uint16_t) new.domain);
-}
-
-/* Has another function a domain whose requests carry the same id? It is of the same guest. */
-static bool is_shared(const struct amdvi_function *f)
-{
-	for (unsigned i = 0; i < amdvi.functions; i++) {
-		if (&function[i] != f && function[i].domain && function[i].alias == f->alias) {
-			return true;
-		}
-	}
-	return false;
+	return amdvi_flush_device(&amdvi.unit[f->unit], bdf, before, (uint16_t) new.domain);
 }
 
 /*
  * An entry of the device table is one guest's. Functions behind a bridge are given away together,
  * but that an IVRS has two functions send with one id is known here only.
  */
-static bool check_alias(const struct amdvi_function *f, const struct iommu_domain *d,
+static bool check_alias(const struct iommu_function *f, const struct iommu_domain *d,
 			struct refusal *r)
 {
-	for (unsigned i = 0; d && i < amdvi.functions; i++) {
-		const struct amdvi_function *o = &function[i];
+	for (unsigned i = 0; d && i < iommu_functions; i++) {
+		const struct iommu_function *o = &iommu_function[i];
 
 		if (o != f && o->domain && o->domain != d &&
-		    (o->alias == f->alias || o->bdf == f->alias || o->alias == f->bdf)) {
+		    (o->carried == f->carried || o->bdf == f->carried || o->carried == f->bdf)) {
 			return refuse(r,
 				      "devices %02x:%02x.%x and %02x:%02x.%x send with one id, and "
 				      "another guest has the second",
@@ -180,7 +153,7 @@ static bool check_alias(const struct amdvi_function *f, const struct iommu_domai
 
 bool amdvi_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r)
 {
-	struct amdvi_function *f = find(bdf);
+	struct iommu_function *f = iommu_find(bdf);
 	uint16_t before;
 
 	if (!f && !d) {
@@ -192,34 +165,25 @@ bool amdvi_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r)
 	before = f->domain ? f->domain->id : 0;
 	f->domain = d;
 	for (unsigned i = 0; i < IOMMU_MSIS; i++) {
-		__atomic_store_n(&f->remap[f->first + i], 0, __ATOMIC_RELEASE);
+		__atomic_store_n(&remaps_of(f)->entry[i], 0, __ATOMIC_RELEASE);
 	}
-	if (!write_entry(f, bdf, before) ||
-	    (f->alias != bdf && (d || !is_shared(f)) && !write_entry(f, f->alias, before))) {
-		return amdvi_refuse(r, f->unit, "does not invalidate what it has cached");
+	if (!write_entry(f, bdf, before) || (f->carried != bdf && (d || !iommu_is_shared(f)) &&
+					     !write_entry(f, f->carried, before))) {
+		return amdvi_refuse(r, &amdvi.unit[f->unit],
+				    "does not invalidate what it has cached");
 	}
 	return true;
-}
-
-bool amdvi_owned(uint16_t bdf)
-{
-	for (unsigned i = 0; i < amdvi.functions; i++) {
-		if ((function[i].bdf == bdf || function[i].alias == bdf) && function[i].domain) {
-			return true;
-		}
-	}
-	return false;
 }
 
 void amdvi_quiet(uint16_t bdf)
 {
 	struct amdvi_device *e = &amdvi.table[bdf];
-	struct amdvi_unit *u;
+	int unit;
 
-	if (device_of(bdf, &u)) {
+	if (device_of(bdf, &unit)) {
 		/* Its guest's CPU may block it at the same time. */
 		__atomic_fetch_or(&e->domain, AMDVI_QUIET, __ATOMIC_RELEASE);
-		amdvi_flush_device(u, bdf, 0, 0);
+		amdvi_flush_device(&amdvi.unit[unit], bdf, 0, 0);
 	}
 }
 
@@ -228,7 +192,8 @@ void amdvi_quiet(uint16_t bdf)
 bool amdvi_msi(uint16_t bdf, unsigned index, uint32_t apic_id, uint8_t vector, uint64_t *address,
 	       uint32_t *data)
 {
-	const struct amdvi_function *f = find(bdf);
+	const struct iommu_function *f = iommu_find(bdf);
+	const struct amdvi_remaps *m;
 	uint32_t unused;
 
 	if (!f || !f->domain || index >= IOMMU_MSIS || apic_id > 0xff) {
@@ -238,10 +203,10 @@ bool amdvi_msi(uint16_t bdf, unsigned index, uint32_t apic_id, uint8_t vector, u
 		return iommu_plain_msi(apic_id, vector, address, data);
 	}
 	iommu_plain_msi(0, 0, address, &unused);
-	*data = f->first + index;
-	__atomic_store_n(&f->remap[f->first + index], amdvi_remap_entry(apic_id, vector),
-			 __ATOMIC_RELEASE);
-	return amdvi_flush_interrupts(f->unit, f->alias);
+	m = remaps_of(f);
+	*data = (uint32_t)(m->entry - m->table) + index;
+	__atomic_store_n(&m->entry[index], amdvi_remap_entry(apic_id, vector), __ATOMIC_RELEASE);
+	return amdvi_flush_interrupts(&amdvi.unit[f->unit], f->carried);
 }
 
 bool amdvi_pin(uint8_t id, unsigned pin, uint32_t apic_id, uint8_t vector, bool level,

@@ -3,6 +3,7 @@
  */
 #include "drivers/amdvi.h"
 #include "hv/host.h"
+#include "hv/pci.h"
 
 enum { EVENTS = 256, EVENTS_LOG2 = 8 };
 _Static_assert(EVENTS * sizeof(struct amdvi_pair) == PAGE_SIZE, "the log is a page");
@@ -62,7 +63,7 @@ static void restart_log(struct amdvi_unit *u)
 	uint64_t control = amdvi_read(u, AMDVI_CONTROL);
 
 	amdvi_write(u, AMDVI_CONTROL, control & ~(uint64_t)AMDVI_EVENT_LOG);
-	amdvi_wait(u, AMDVI_STATUS, AMDVI_LOG_RUNS, 0);
+	amdvi_wait(u, AMDVI_LOG_RUNS);
 	amdvi_write(u, AMDVI_STATUS, AMDVI_OVERFLOW);
 	amdvi_events_init(u);
 	amdvi_write(u, AMDVI_CONTROL, control | AMDVI_EVENT_LOG);
@@ -94,58 +95,37 @@ bool amdvi_take_event(struct amdvi_unit *u, struct iommu_fault *f)
 
 /* --- the interrupt: PCI Local Bus Specification 3.0, "MSI Capability Structure" --- */
 
-enum {
-	CONFIG_COMMAND = 0x04 /* and the status register above it */,
-	CONFIG_CAPABILITIES = 0x34,
-	CAPABILITY_MSI = 5,
-	CAPABILITIES = 48
-};
-enum { MSI_ENABLE = BIT(16), MSI_64 = BIT(23), STATUS_CAPABILITIES = BIT(20) };
-enum { COMMAND = FIELD(15, 0), COMMAND_MASTER = BIT(2) };
-
 static unsigned find_msi(uint16_t bdf)
 {
-	unsigned at = iommu_config_read(bdf, CONFIG_CAPABILITIES) & 0xfc;
+	unsigned at = 0;
 
-	if (!(iommu_config_read(bdf, CONFIG_COMMAND) & STATUS_CAPABILITIES)) {
-		return 0;
-	}
-	for (unsigned i = 0; at && i < CAPABILITIES; i++) {
-		uint32_t header = iommu_config_read(bdf, at);
-
-		if ((header & 0xff) == CAPABILITY_MSI) {
+	for (unsigned i = 0; i < PCI_CAPABILITIES_MAX; i++) {
+		at = pci_capability_next(bdf, at);
+		if (!at || pci_read(bdf, at, 1) == PCI_CAP_MSI) {
 			return at;
 		}
-		at = header >> 8 & 0xfc;
 	}
 	return 0;
-}
-
-/* A message is a write of the function's. Bits of the status register are cleared by ones. */
-static void let_master(uint16_t bdf)
-{
-	uint32_t command = iommu_config_read(bdf, CONFIG_COMMAND) & COMMAND;
-
-	iommu_config_write(bdf, CONFIG_COMMAND, command | COMMAND_MASTER);
 }
 
 static bool route_msi(uint16_t bdf, uint32_t apic_id, uint8_t vector)
 {
 	unsigned at = find_msi(bdf);
-	uint32_t header, data;
+	uint32_t control, data;
 	uint64_t address;
 
 	if (!at || !iommu_plain_msi(apic_id, vector, &address, &data)) {
 		return false;
 	}
-	header = iommu_config_read(bdf, at) & ~(uint32_t)FIELD(22, 20); /* one message */
-	iommu_config_write(bdf, at + 4, (uint32_t)address);
-	if (header & MSI_64) {
-		iommu_config_write(bdf, at + 8, 0);
+	control = pci_read(bdf, at + MSI_CONTROL, 2) & ~(uint32_t)MSI_COUNT; /* one message */
+	pci_write(bdf, at + MSI_ADDRESS, 4, (uint32_t)address);
+	if (control & MSI_64) {
+		pci_write(bdf, at + MSI_ADDRESS + 4, 4, 0);
 	}
-	iommu_config_write(bdf, at + (header & MSI_64 ? 12 : 8), data);
-	let_master(bdf);
-	iommu_config_write(bdf, at, header | MSI_ENABLE);
+	pci_write(bdf, at + (control & MSI_64 ? 12 : 8), 2, data);
+	/* A message is a write of the function's. */
+	pci_write(bdf, PCI_COMMAND, 2, pci_read(bdf, PCI_COMMAND, 2) | PCI_COMMAND_MASTER);
+	pci_write(bdf, at + MSI_CONTROL, 2, control | MSI_ENABLE);
 	return true;
 }
 

@@ -36,21 +36,12 @@ static bool wait_status(uint8_t bit, bool wanted)
 	return false;
 }
 
-static bool command(uint8_t c)
+static bool put(uint16_t port, uint8_t v)
 {
 	if (!wait_status(STATUS_IN_FULL, false)) {
 		return false;
 	}
-	out8(COMMAND, c);
-	return true;
-}
-
-static bool put(uint8_t v)
-{
-	if (!wait_status(STATUS_IN_FULL, false)) {
-		return false;
-	}
-	out8(DATA, v);
+	out8(port, v);
 	return true;
 }
 
@@ -68,7 +59,7 @@ static bool empty(void)
 /* Keyboards answer; firmware that plays one may not, and scans anyhow. */
 static void start_scanning(void)
 {
-	if (put(KEYBOARD_SCAN)) {
+	if (put(DATA, KEYBOARD_SCAN)) {
 		for (unsigned i = 0; i < LEFT_OVER && wait_status(STATUS_OUT_FULL, true); i++) {
 			if (in8(DATA) == KEYBOARD_ACK) {
 				return;
@@ -81,14 +72,14 @@ bool i8042_init(void)
 {
 	uint8_t config;
 
-	if (in8(STATUS) == NOTHING || !command(KEYBOARD_OFF) || !command(MOUSE_OFF) || !empty() ||
-	    !command(READ_CONFIG) || !wait_status(STATUS_OUT_FULL, true)) {
+	if (in8(STATUS) == NOTHING || !put(COMMAND, KEYBOARD_OFF) || !put(COMMAND, MOUSE_OFF) ||
+	    !empty() || !put(COMMAND, READ_CONFIG) || !wait_status(STATUS_OUT_FULL, true)) {
 		return false;
 	}
 	config = in8(DATA);
 	config |= CONFIG_IRQ | CONFIG_TRANSLATE | CONFIG_MOUSE_OFF;
 	config &= (uint8_t) ~(CONFIG_MOUSE_IRQ | CONFIG_KEYBOARD_OFF);
-	if (!command(WRITE_CONFIG) || !put(config) || !command(KEYBOARD_ON)) {
+	if (!put(COMMAND, WRITE_CONFIG) || !put(DATA, config) || !put(COMMAND, KEYBOARD_ON)) {
 		return false;
 	}
 	start_scanning();

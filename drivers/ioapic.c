@@ -9,7 +9,14 @@
 
 enum { IOREGSEL = 0x00, IOWIN = 0x10, IOEOI = 0x40 }; /* memory offsets */
 enum { IOAPIC_VERSION = 0x01, IOAPIC_PIN_LOW = 0x10, IOAPIC_PIN_HIGH = 0x11 };
-enum { PIN_LOW_ACTIVE = BIT(13), PIN_REMOTE_IRR = BIT(14), PIN_LEVEL = BIT(15), PIN_MASKED = BIT(16) };
+enum {
+	PIN_LOW_ACTIVE = BIT(13),
+	PIN_REMOTE_IRR = BIT(14),
+	PIN_LEVEL = BIT(15),
+	PIN_MASKED = BIT(16)
+};
+
+enum { VERSION_LAST_PIN = FIELD(23, 16), PINS_MOST = (0x100 - IOAPIC_PIN_LOW) / 2 };
 
 struct ioapic {
 	volatile uint32_t *at;
@@ -46,19 +53,30 @@ static const struct ioapic *find(uint32_t gsi, unsigned *pin)
 
 void ioapic_init(const struct acpi_info *a)
 {
-	for (ioapics = 0; ioapics < a->ioapics; ioapics++) {
+	ioapics = 0;
+	for (unsigned i = 0; i < a->ioapics; i++) {
 		struct ioapic *io = &ioapic[ioapics];
+		uint32_t version;
 
-		io->at = host_map_mmio(a->ioapic[ioapics].base, PAGE_SIZE);
-		io->id = (uint8_t)a->ioapic[ioapics].id;
-		io->first = a->ioapic[ioapics].gsi_base;
-		io->pins = (read(io, IOAPIC_VERSION) >> 16 & 0xff) + 1;
+		io->at = host_map_mmio(a->ioapic[i].base, PAGE_SIZE);
+		io->id = (uint8_t)a->ioapic[i].id;
+		io->first = a->ioapic[i].gsi_base;
+		version = read(io, IOAPIC_VERSION);
+		io->pins = (uint32_t)field_get(VERSION_LAST_PIN, version) + 1;
+		/* Firmware lists some that it has turned off: theirs would be others' interrupts.
+		 */
+		if (!version || io->pins > PINS_MOST) {
+			log_line("IOAPIC: none answers at 0x%lx; it is left out",
+				 a->ioapic[i].base.v);
+			continue;
+		}
 		for (unsigned pin = 0; pin < io->pins; pin++) {
 			write(io, IOAPIC_PIN_LOW + 2 * pin, PIN_MASKED);
 			write(io, IOAPIC_PIN_HIGH + 2 * pin, 0);
 		}
 		log_line("IOAPIC: interrupts %u-%u at 0x%lx, all masked", io->first,
-			 io->first + io->pins - 1, a->ioapic[ioapics].base.v);
+			 io->first + io->pins - 1, a->ioapic[i].base.v);
+		ioapics++;
 	}
 }
 

@@ -6,17 +6,22 @@
 #include "arch/x86_64/asm.h"
 #include "hv/host.h"
 #include "hv/pci.h"
+#include "hv/pci_group.h"
 
 const struct iommu_ops *iommu;
 
 static const struct iommu_machine *machine;
-static struct iommu_domain domain[MAX_GUESTS];
+static struct iommu_domain domain[MAX_GUESTS], firmware;
 static unsigned domains;
+
+struct iommu_function iommu_function[IOMMU_FUNCTIONS];
+unsigned iommu_functions;
 
 bool iommu_probe(const struct iommu_machine *m, struct refusal *r)
 {
 	machine = m;
 	domains = 0;
+	iommu_functions = 0;
 	iommu = NULL;
 	if (acpi_find_table(m->acpi, "DMAR").v) {
 		iommu = vtd_probe(m, r) ? &vtd_ops : NULL;
@@ -49,10 +54,18 @@ static bool map_ram(struct iommu_domain *d, unsigned bits, struct refusal *r)
 	return true;
 }
 
+static const struct addrspace nothing;
+
+bool iommu_domain_firmware(const struct npt_format *f, struct iommu_domain **out, struct refusal *r)
+{
+	firmware = (struct iommu_domain){.as = &nothing, .id = IOMMU_FIRMWARE};
+	*out = &firmware;
+	return npt_build(&firmware.npt, f, &nothing, r);
+}
+
 bool iommu_domain_make(const struct npt_format *f, unsigned bits, const struct addrspace *as,
 		       struct iommu_domain **out, struct refusal *r)
 {
-	static const struct addrspace nothing;
 	struct iommu_domain *d = &domain[domains];
 
 	if (domains == MAX_GUESTS) {
@@ -106,34 +119,62 @@ bool iommu_domain_reserve(struct iommu_domain *d, uint16_t bdf, uint64_t base, u
 	return true;
 }
 
-/* --- config space: PCI Local Bus Specification 3.0, "Configuration Mechanism" --- */
+/* --- functions --- */
 
-enum { CONFIG_ADDRESS = 0xcf8, CONFIG_DATA = 0xcfc };
-
-static void select_config(uint16_t bdf, unsigned offset)
+struct iommu_function *iommu_find(uint16_t bdf)
 {
-	host_out(CONFIG_ADDRESS, 4, (uint32_t)BIT(31) | (uint32_t)bdf << 8 | (offset & 0xfc));
+	for (unsigned i = 0; i < iommu_functions; i++) {
+		if (iommu_function[i].bdf == bdf) {
+			return &iommu_function[i];
+		}
+	}
+	return NULL;
 }
 
-uint32_t iommu_config_read(uint16_t bdf, unsigned offset)
+struct iommu_function *iommu_enter(uint16_t bdf, int unit, struct refusal *r)
 {
-	select_config(bdf, offset);
-	return host_in(CONFIG_DATA, 4);
+	struct iommu_function *f = &iommu_function[iommu_functions];
+
+	if (unit < 0) {
+		refuse(r, "no %s unit covers device %02x:%02x.%x", iommu->name, BDF_PARTS(bdf));
+		return NULL;
+	}
+	if (iommu_functions == IOMMU_FUNCTIONS) {
+		refuse(r, "more than %u devices belong to partitions", IOMMU_FUNCTIONS);
+		return NULL;
+	}
+	iommu_functions++;
+	*f = (struct iommu_function){
+		.bdf = bdf, .carried = pci_requester(bdf), .unit = (unsigned)unit};
+	return f;
 }
 
-void iommu_config_write(uint16_t bdf, unsigned offset, uint32_t value)
+bool iommu_owned(uint16_t bdf)
 {
-	select_config(bdf, offset);
-	host_out(CONFIG_DATA, 4, value);
+	for (unsigned i = 0; i < iommu_functions; i++) {
+		const struct iommu_function *f = &iommu_function[i];
+
+		if (f->domain && (f->bdf == bdf || f->carried == bdf)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool iommu_is_shared(const struct iommu_function *f)
+{
+	for (unsigned i = 0; i < iommu_functions; i++) {
+		const struct iommu_function *o = &iommu_function[i];
+
+		if (o != f && o->domain && (o->carried == f->carried || o->bdf == f->carried)) {
+			return true;
+		}
+	}
+	return false;
 }
 
 void iommu_flush(const void *p, size_t size)
 {
-	enum { LINE = 64 /* the least that any x86 CPU has */ };
-	uintptr_t at = ALIGN_DOWN((uintptr_t)p, (uintptr_t)LINE), end = (uintptr_t)p + size;
-
-	for (; at < end; at += LINE) {
-		clflush((const void *)at);
-	}
+	clflush(p, size);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }

@@ -34,24 +34,42 @@ bool amdvi_probe(const struct iommu_machine *m, struct refusal *r);
 struct iommu_domain {
 	const struct addrspace *as;
 	struct npt npt;
-	uint16_t id; /* 1 - MAX_GUESTS */
+	uint16_t id; /* 1 - MAX_GUESTS, or: */
 };
+enum { IOMMU_FIRMWARE = MAX_GUESTS + 1 };
 
 enum { IOMMU_FUNCTIONS = 128 /* that partitions own at some time */ };
+
+/* A function that some partition owned once. Entered by the boot CPU, never removed. */
+struct iommu_function {
+	uint16_t bdf;
+	uint16_t carried; /* by its requests, besides or instead of bdf */
+	unsigned unit;	  /* that covers it */
+	struct iommu_domain *domain;   /* NULL: it reaches nothing */
+	struct iommu_domain *reserved; /* holds the ranges that firmware reserved for it */
+};
+extern struct iommu_function iommu_function[IOMMU_FUNCTIONS];
+extern unsigned iommu_functions;
+
+struct iommu_function *iommu_find(uint16_t bdf); /* NULL: none */
+/* unit: its index, or -1, which is refused. NULL: refused. */
+struct iommu_function *iommu_enter(uint16_t bdf, int unit, struct refusal *r);
+/* Do requests that carry bdf come from a partition's device? */
+bool iommu_owned(uint16_t bdf);
+/* Has another function a domain whose requests carry the same id? It is of the same guest. */
+bool iommu_is_shared(const struct iommu_function *f);
 
 /* A domain of all RAM in `as`, which must end below 1 << bits. */
 bool iommu_domain_make(const struct npt_format *f, unsigned bits, const struct addrspace *as,
 		       struct iommu_domain **d, struct refusal *r);
+/* An empty domain, for what firmware reserved for devices that no partition has yet. */
+bool iommu_domain_firmware(const struct npt_format *f, struct iommu_domain **d, struct refusal *r);
 /*
  * Lets the devices of a domain reach [base, end), one to one: a range that firmware reserved for
  * function bdf. Refuses memory, and addresses where the guest has its own RAM.
  */
 bool iommu_domain_reserve(struct iommu_domain *d, uint16_t bdf, uint64_t base, uint64_t end,
 			  bool write, struct refusal *r);
-
-/* Config space before pci.c is there: segment 0, boot CPU only. */
-uint32_t iommu_config_read(uint16_t bdf, unsigned offset);
-void iommu_config_write(uint16_t bdf, unsigned offset, uint32_t value);
 
 /* Makes bytes that this CPU wrote visible to a unit that does not look into caches. */
 void iommu_flush(const void *p, size_t size);

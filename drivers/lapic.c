@@ -34,13 +34,7 @@ enum lapic_register {
 enum { BASE_X2APIC = BIT(10), BASE_ENABLE = BIT(11) };
 enum { CPUID_1_ECX_X2APIC = BIT(21) };
 enum { SVR_ENABLE = BIT(8) };
-enum {
-	ICR_NMI = 4 << 8,
-	ICR_INIT = 5 << 8,
-	ICR_SIPI = 6 << 8,
-	ICR_PENDING = BIT(12),
-	ICR_ASSERT = BIT(14)
-};
+enum { ICR_PENDING = BIT(12), ICR_ASSERT = BIT(14) };
 enum { LVT_NMI = 4 << 8, LVT_MASKED = BIT(16), LVT_DEADLINE = 2 << 17 };
 enum { DIVIDE_BY_1 = 0xb };
 enum { LAST_LVT_THERMAL = 5, LAST_LVT_PERF = 4, LAST_LVT_CMCI = 6 };
@@ -162,8 +156,9 @@ void lapic_eoi(void)
 	write(LAPIC_EOI, 0);
 }
 
-static void send(uint32_t apic_id, uint32_t command)
+void lapic_send(uint32_t apic_id, uint32_t command)
 {
+	command |= ICR_ASSERT;
 	if (x2apic) {
 		/* The MSR write does not wait for earlier stores; the target must see them. */
 		__asm__ volatile("mfence; lfence" : : : "memory");
@@ -175,26 +170,6 @@ static void send(uint32_t apic_id, uint32_t command)
 	}
 	page[LAPIC_ICR_HIGH / 4] = apic_id << 24;
 	page[LAPIC_ICR / 4] = command;
-}
-
-void lapic_send_fixed(uint32_t apic_id, uint8_t vector)
-{
-	send(apic_id, ICR_ASSERT | vector);
-}
-
-void lapic_send_nmi(uint32_t apic_id)
-{
-	send(apic_id, ICR_ASSERT | ICR_NMI);
-}
-
-void lapic_send_init(uint32_t apic_id)
-{
-	send(apic_id, ICR_ASSERT | ICR_INIT);
-}
-
-void lapic_send_sipi(uint32_t apic_id, uint8_t page_number)
-{
-	send(apic_id, ICR_ASSERT | ICR_SIPI | page_number);
 }
 
 uint32_t lapic_destination(void)

@@ -17,11 +17,9 @@ bool lapic_x2apic(void);
 uint32_t lapic_id(void);
 void lapic_eoi(void);
 
-/* IPIs by physical destination. */
-void lapic_send_fixed(uint32_t apic_id, uint8_t vector);
-void lapic_send_nmi(uint32_t apic_id);
-void lapic_send_init(uint32_t apic_id);
-void lapic_send_sipi(uint32_t apic_id, uint8_t page);
+/* IPIs by physical destination: a vector, or one of these, a SIPI with the number of its page. */
+enum { LAPIC_NMI = 4 << 8, LAPIC_INIT = 5 << 8, LAPIC_SIPI = 6 << 8 };
+void lapic_send(uint32_t apic_id, uint32_t command);
 /* The half of the xAPIC's command register that an NMI handler must put back if it sends an IPI. */
 uint32_t lapic_destination(void);
 void lapic_set_destination(uint32_t v);

@@ -15,8 +15,8 @@
 #include "hv/pci_group.h"
 #include "hv/pci_text.h"
 
-enum { ABSENT = 0xffff, HEADER_LAYOUT = 0x7f, MULTI_FUNCTION = 0x80, HEADER_END = 0x40 };
-enum { CAPABILITIES_MAX = 48, EXTENDED_FIRST = 0x100, EXTENDED_MAX = 64, EXTENDED_ACS = 0x0d };
+enum { ABSENT = 0xffff, HEADER_LAYOUT = 0x7f, MULTI_FUNCTION = 0x80 };
+enum { EXTENDED_FIRST = 0x100, EXTENDED_MAX = 64, EXTENDED_ACS = 0x0d };
 
 struct pci_function pci_functions[PCI_FUNCTIONS];
 unsigned pci_function_count;
@@ -50,7 +50,7 @@ static uint32_t size_mask(uint16_t bdf, unsigned reg, uint32_t value)
 }
 
 /* Sizes BAR i; returns how many registers it takes. */
-static unsigned read_bar(struct pci_function *f, unsigned i)
+static unsigned read_bar(struct pci_function *f, unsigned i, unsigned count)
 {
 	unsigned reg = PCI_BAR0 + 4 * i;
 	uint32_t value = pci_read(f->bdf, reg, 4);
@@ -61,13 +61,11 @@ static unsigned read_bar(struct pci_function *f, unsigned i)
 	if (mask & PCI_BAR_IO) {
 		b->io = true;
 		b->base = value & PCI_BAR_IO_ADDRESS & 0xffff;
-		/* One that firmware has given no ports is as good as absent: drivers have the
-		 * memory BARs. */
-		b->size = b->base ? lowest_bit(mask & PCI_BAR_IO_ADDRESS & 0xffff) : 0;
+		b->size = lowest_bit(mask & PCI_BAR_IO_ADDRESS & 0xffff);
 		return 1;
 	}
 	b->prefetchable = mask & PCI_BAR_PREFETCHABLE;
-	b->wide = (mask & PCI_BAR_WIDE) && i + 1 < PCI_BARS;
+	b->wide = (mask & PCI_BAR_WIDE) && i + 1 < count;
 	if (b->wide) {
 		high = pci_read(f->bdf, reg + 4, 4);
 		high_mask = size_mask(f->bdf, reg + 4, (uint32_t)high);
@@ -80,20 +78,82 @@ static unsigned read_bar(struct pci_function *f, unsigned i)
 	return b->wide ? 2 : 1;
 }
 
+/* An IDE channel in compatibility mode answers at the ports of a PC, whatever its BARs say. */
+static void drop_compatible(struct pci_function *f)
+{
+	enum { FIRST_NATIVE = BIT(8), SECOND_NATIVE = BIT(10) }; /* programming interface */
+
+	for (unsigned i = 0; i < 4 && f->class_revision >> 16 == PCI_CLASS_IDE; i++) {
+		if (!(f->class_revision & (i < 2 ? FIRST_NATIVE : SECOND_NATIVE))) {
+			f->bar[i] = (struct pci_bar){0};
+		}
+	}
+}
+
 /* Decoding is off meanwhile, so that no address is answered by two. */
+static void size_bars(struct pci_function *f, uint32_t command, unsigned count)
+{
+	pci_write(f->bdf, PCI_COMMAND, 2,
+		  command & ~(uint32_t)(PCI_COMMAND_IO | PCI_COMMAND_MEMORY));
+	for (unsigned i = 0; i < count;) {
+		i += read_bar(f, i, count);
+	}
+}
+
 static void read_bars(struct pci_function *f)
 {
 	uint32_t command = pci_read(f->bdf, PCI_COMMAND, 2);
 
-	pci_write(f->bdf, PCI_COMMAND, 2,
-		  command & ~(uint32_t)(PCI_COMMAND_IO | PCI_COMMAND_MEMORY));
-	for (unsigned i = 0; i < PCI_BARS;) {
-		i += read_bar(f, i);
-	}
+	size_bars(f, command, PCI_BARS);
+	drop_compatible(f);
 	/* The bit is wired to 0 in a function that never masters the bus. */
 	pci_write(f->bdf, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
 	f->master = pci_read(f->bdf, PCI_COMMAND, 2) & PCI_COMMAND_MASTER;
 	pci_write(f->bdf, PCI_COMMAND, 2, command);
+}
+
+/* --- bridges --- */
+
+/* Closed when it ends before it begins, or begins at 0, as one does that is not there. */
+static struct pci_window window(uint64_t base, uint64_t limit)
+{
+	return base && limit > base ? (struct pci_window){base, limit - base + 1}
+				    : (struct pci_window){0, 0};
+}
+
+static void read_windows(struct pci_function *f)
+{
+	enum { WIDE = BIT(0), ADDRESS = 0xfff0 };
+	uint32_t io = pci_read(f->bdf, PCI_IO_WINDOW, 2);
+	uint32_t memory = pci_read(f->bdf, PCI_MEMORY_WINDOW, 4);
+	uint32_t fast = pci_read(f->bdf, PCI_PREFETCHABLE_WINDOW, 4);
+	uint64_t base = 0, limit = 0;
+
+	/* Ports beyond 16 bits no x86 CPU has. */
+	if (!(io & WIDE) || !pci_read(f->bdf, PCI_IO_WINDOW_UPPER, 2)) {
+		f->window[PCI_WINDOW_IO] = window((io & 0xf0) << 8, (io & 0xf000) | 0xfff);
+	}
+	f->window[PCI_WINDOW_MEMORY] = window((memory & ADDRESS) << 16,
+					      (memory & ~0xfffffu) | 0xfffff);
+	if (fast & WIDE) {
+		base = (uint64_t)pci_read(f->bdf, PCI_PREFETCHABLE_WINDOW + 4, 4) << 32;
+		limit = (uint64_t)pci_read(f->bdf, PCI_PREFETCHABLE_WINDOW + 8, 4) << 32;
+	}
+	f->window[PCI_WINDOW_PREFETCHABLE] = window(base | (fast & ADDRESS) << 16,
+						    limit | (fast & ~0xfffffu) | 0xfffff);
+}
+
+/* Registers of its own, which are in nobody's way unless they have an address. */
+static void read_bridge_bars(struct pci_function *f)
+{
+	enum { BARS = 2, ADDRESS = 0xfffffff0 };
+
+	if ((pci_read(f->bdf, PCI_BAR0, 4) | pci_read(f->bdf, PCI_BAR0 + 4, 4)) & ADDRESS) {
+		uint32_t command = pci_read(f->bdf, PCI_COMMAND, 2);
+
+		size_bars(f, command, BARS);
+		pci_write(f->bdf, PCI_COMMAND, 2, command);
+	}
 }
 
 /* --- capabilities --- */
@@ -131,8 +191,6 @@ static void read_msix(struct pci_function *f, unsigned at)
 	f->msix_entries = (uint16_t)entries;
 	f->msix_table_bar = table & 7;
 	f->msix_table_offset = table & ~7u;
-	f->msix_pba_bar = pba & 7;
-	f->msix_pba_offset = pba & ~7u;
 }
 
 static void read_capability(struct pci_function *f, unsigned id, unsigned at)
@@ -160,20 +218,14 @@ static void read_capability(struct pci_function *f, unsigned id, unsigned at)
 
 static void read_capabilities(struct pci_function *f)
 {
-	unsigned at;
+	unsigned at = 0;
 
-	if (!(pci_read(f->bdf, PCI_STATUS, 2) & PCI_STATUS_CAPABILITIES)) {
-		return;
-	}
-	at = pci_read(f->bdf, PCI_CAPABILITIES, 1) & 0xfc;
-	for (unsigned n = 0; n < CAPABILITIES_MAX && at >= HEADER_END; n++) {
-		uint32_t head = pci_read(f->bdf, at, 2);
-
-		if (head == ABSENT) {
+	for (unsigned n = 0; n < PCI_CAPABILITIES_MAX; n++) {
+		at = pci_capability_next(f->bdf, at);
+		if (!at) {
 			return;
 		}
-		read_capability(f, head & 0xff, at);
-		at = head >> 8 & 0xfc;
+		read_capability(f, pci_read(f->bdf, at, 1), at);
 	}
 }
 
@@ -215,6 +267,7 @@ struct scan {
 	uint8_t seen[PCI_FUNCTIONS / 8]; /* buses that are or were in the queue */
 	uint8_t queue[PCI_FUNCTIONS];
 	unsigned buses;
+	bool root; /* the bus is a root bus, but not the first */
 	bool full;
 };
 
@@ -239,6 +292,8 @@ static void read_function(struct scan *s, struct pci_function *f)
 		if (f->secondary) { /* 0: firmware has not set it up */
 			add_bus(s, f->secondary);
 		}
+		read_windows(f);
+		read_bridge_bars(f);
 	} else if (pci_is_device(f)) {
 		read_bars(f);
 	}
@@ -250,6 +305,25 @@ static void read_function(struct scan *s, struct pci_function *f)
 	}
 }
 
+/*
+ * On the further root buses of a machine stand dozens of functions that are the CPUs' own
+ * registers, some of which have something else where BARs should be. They are left alone.
+ */
+static bool is_internal(uint16_t bdf)
+{
+	enum { MEMORY = 5, BRIDGE = 6, SYSTEM = 8, PROCESSOR = 0xb, SIGNAL = 0x11 };
+	unsigned layout = pci_read(bdf, PCI_HEADER_TYPE, 1) & HEADER_LAYOUT;
+
+	switch (pci_read(bdf, PCI_CLASS_REVISION + 3, 1)) {
+	case BRIDGE: return layout != 1;
+	case MEMORY:
+	case SYSTEM:
+	case PROCESSOR:
+	case SIGNAL: return true;
+	default: return false;
+	}
+}
+
 /* False: nobody is there. */
 static bool probe(struct scan *s, uint16_t bdf)
 {
@@ -258,6 +332,9 @@ static bool probe(struct scan *s, uint16_t bdf)
 
 	if ((id & 0xffff) == ABSENT || (id & 0xffff) == 0) {
 		return false;
+	}
+	if (s->root && is_internal(bdf)) {
+		return true;
 	}
 	if (pci_function_count == PCI_FUNCTIONS) {
 		s->full = true;
@@ -290,15 +367,41 @@ static void scan_bus(struct scan *s, unsigned bus)
 	}
 }
 
+static bool is_forwarded(unsigned bus)
+{
+	for (unsigned i = 0; i < pci_function_count; i++) {
+		const struct pci_function *f = &pci_functions[i];
+
+		if (f->secondary && bus >= f->secondary && bus <= f->subordinate) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A bus and all that bridges lead to from there. */
+static void scan_from(struct scan *s, unsigned bus)
+{
+	unsigned next = s->buses;
+
+	add_bus(s, bus);
+	for (; next < s->buses; next++) {
+		s->root = s->queue[next] == bus && bus;
+		scan_bus(s, s->queue[next]);
+	}
+}
+
 void pci_enumerate(const struct acpi_info *a)
 {
 	struct scan s = {.buses = 0};
 
 	pci_function_count = 0;
 	pci_access_init(a);
-	add_bus(&s, 0);
-	for (unsigned i = 0; i < s.buses; i++) {
-		scan_bus(&s, s.queue[i]);
+	scan_from(&s, 0);
+	for (unsigned bus = 1; bus <= pci_access_last_bus(); bus++) {
+		if (!is_forwarded(bus)) {
+			scan_from(&s, bus);
+		}
 	}
 	pci_group_all(pci_functions, pci_function_count);
 	for (unsigned i = 0; i < pci_function_count; i++) {

@@ -49,6 +49,11 @@ bool pci_access_extended(void)
 	return ecam.at;
 }
 
+unsigned pci_access_last_bus(void)
+{
+	return ecam.at ? ecam.last : 0;
+}
+
 static volatile uint8_t *ecam_at(uint16_t bdf, unsigned offset)
 {
 	unsigned bus = bdf >> 8;

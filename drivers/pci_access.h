@@ -10,4 +10,6 @@
 void pci_access_init(const struct acpi_info *a);
 /* Are there registers from 0x100 on? */
 bool pci_access_extended(void);
+/* The last bus that ECAM reaches; 0 where there is none. */
+unsigned pci_access_last_bus(void);
 void pci_delay_us(unsigned microseconds);

@@ -158,8 +158,7 @@ static bool reset(const struct pci_function *f)
 	return bridge && reset_bus(f, bridge) && was_reset(f, command);
 }
 
-/* Max_Payload_Size must fit the bridges above; a register of all ones is of a device that is gone.
- */
+/* Max_Payload_Size must fit the bridges above; all ones: the device is gone. */
 static void restore_payload(const struct pci_function *f, uint32_t saved)
 {
 	unsigned at = f->cap_pcie + PCIE_DEVICE_CONTROL;
@@ -204,7 +203,9 @@ bool pci_reset_function(const struct pci_function *f)
 		return false;
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(header); i++) {
-		pci_write(f->bdf, header[i].offset, header[i].size, saved[i]);
+		/* Nobody reads a ROM any more: what it decodes may be another's. */
+		pci_write(f->bdf, header[i].offset, header[i].size,
+			  saved[i] & (header[i].offset == PCI_ROM ? ~(uint32_t)PCI_ROM_ON : ~0u));
 	}
 	restore_payload(f, control);
 	restore_acs(f);

@@ -2,6 +2,7 @@
  * From RTC registers to seconds: see rtc.h. Pure.
  */
 #include "drivers/rtc.h"
+#include "hv/vdev/vrtc.h"
 
 enum { B_24_HOURS = BIT(1), B_BINARY = BIT(2), HOUR_PM = BIT(7) };
 
@@ -29,16 +30,6 @@ static unsigned hour_of(const struct rtc_registers *r)
 	return hour % 12 + (pm ? 12 : 0);
 }
 
-/* Days from 1970-01-01; the year is taken to begin in March, so that leap days come last. */
-static int64_t days_of(unsigned year, unsigned month, unsigned day)
-{
-	unsigned y = month > 2 ? year : year - 1;
-	unsigned m = month > 2 ? month - 3 : month + 9;
-
-	return (int64_t)(365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1) -
-	       719468;
-}
-
 int64_t rtc_epoch(const struct rtc_registers *r)
 {
 	unsigned year = number(r, r->year), month = number(r, r->month), day = number(r, r->day);
@@ -50,5 +41,5 @@ int64_t rtc_epoch(const struct rtc_registers *r)
 	}
 	/* The century register has no fixed place; a PC without one is of 1970 to 2069. */
 	year += year < 70 ? 2000 : 1900;
-	return days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
+	return vrtc_days((int)year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
 }

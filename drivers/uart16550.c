@@ -10,6 +10,7 @@ enum uart_register {
 	DLL = 0, /* DLAB */
 	IER = 1,
 	DLM = 1, /* DLAB */
+	IIR = 2, /* read */
 	FCR = 2, /* write */
 	LCR = 3,
 	MCR = 4,
@@ -19,6 +20,7 @@ enum uart_register {
 
 enum { IER_RX = BIT(0), IER_THRE = BIT(1) };
 enum { FCR_ENABLE = BIT(0), FCR_CLEAR_RX = BIT(1), FCR_CLEAR_TX = BIT(2), FCR_TRIGGER_8 = 2 << 6 };
+enum { IIR_FIFO = 3 << 6 }; /* both bits: one that works; a 16450 and the first 16550 have none */
 enum { LCR_8N1 = 3, LCR_DLAB = BIT(7) };
 enum { MCR_DTR = BIT(0), MCR_RTS = BIT(1), MCR_OUT2 = BIT(3), MCR_LOOP = BIT(4) };
 enum { LSR_DR = BIT(0), LSR_THRE = BIT(5), LSR_TEMT = BIT(6), LSR_NOTHING = 0xff };
@@ -75,7 +77,7 @@ static bool loopback_works(const struct uart *u)
 	return good;
 }
 
-enum uart_health uart_init(const struct uart *u)
+enum uart_health uart_init(struct uart *u)
 {
 	bool good;
 
@@ -91,6 +93,7 @@ enum uart_health uart_init(const struct uart *u)
 	}
 	set(u, LCR, LCR_8N1);
 	set(u, FCR, FCR_ENABLE | FCR_CLEAR_RX | FCR_CLEAR_TX | FCR_TRIGGER_8);
+	u->fifo = (get(u, IIR) & IIR_FIFO) == IIR_FIFO ? UART_FIFO : 1;
 	good = loopback_works(u);
 	set(u, FCR, FCR_ENABLE | FCR_CLEAR_RX | FCR_CLEAR_TX | FCR_TRIGGER_8);
 	set(u, MCR, MCR_DTR | MCR_RTS | MCR_OUT2);
@@ -122,7 +125,7 @@ void uart_irq_disable(const struct uart *u)
 bool uart_put(const struct uart *u, const char *s, size_t n)
 {
 	while (n) {
-		size_t part = n < UART_FIFO ? n : UART_FIFO;
+		size_t part = n < u->fifo ? n : u->fifo;
 
 		if (!wait_for(u, LSR_THRE)) {
 			return false;

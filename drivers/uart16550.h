@@ -15,6 +15,7 @@ struct uart {
 	uint8_t stride;	 /* bytes from a register to the next */
 	uint8_t width;	 /* bytes of an access to memory: 1, 2 or 4 */
 	bool keep_speed; /* its clock is not known: the speed stays what firmware has set */
+	uint8_t fifo;	 /* bytes that it takes at once; uart_init finds out */
 };
 
 enum uart_health {
@@ -24,9 +25,9 @@ enum uart_health {
 };
 
 /* 115200 8N1, FIFOs on, interrupts off; tests the loopback. */
-enum uart_health uart_init(const struct uart *u);
+enum uart_health uart_init(struct uart *u);
 
-/* The transmit FIFO is empty: it takes UART_FIFO bytes without waiting. */
+/* The transmit FIFO is empty: it takes `fifo` bytes without waiting. */
 bool uart_ready(const struct uart *u);
 /* A received byte, or -1. */
 int uart_read(const struct uart *u);

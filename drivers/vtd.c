@@ -267,6 +267,7 @@ static bool enable(struct refusal *r)
 	if (!make_tables(r)) {
 		return false;
 	}
+	vtd_honour_firmware();
 	for (unsigned i = 0; i < vtd.dmar.units; i++) {
 		if (!take_over(&vtd.unit[i], r) || !translate(&vtd.unit[i], r)) {
 			return false;
@@ -288,7 +289,7 @@ static bool take_fault(struct iommu_fault *f)
 {
 	for (unsigned i = 0; i < vtd.dmar.units; i++) {
 		if (vtd_take_fault(&vtd.unit[i], f)) {
-			f->owned = vtd_owned(f->bdf);
+			f->owned = iommu_owned(f->bdf);
 			return true;
 		}
 	}

@@ -104,8 +104,8 @@ enum {
 
 /* --- tables in memory --- */
 
-struct vtd_pair { /* root entry, context entry, interrupt remapping entry, descriptor, fault record
-		   */
+/* A root entry, context entry, interrupt remapping entry, descriptor, or fault record. */
+struct vtd_pair {
 	uint64_t low, high;
 };
 _Static_assert(sizeof(struct vtd_pair) == 16, "the format of all of them");
@@ -151,7 +151,6 @@ struct vtd {
 	bool coherent, remapping, x2apic;
 	hpa_t root_at;
 	struct vtd_pair *root, *remap;
-	unsigned functions; /* that were attached once */
 };
 extern struct vtd vtd;
 
@@ -171,9 +170,13 @@ bool vtd_command(const struct vtd_unit *u, uint32_t command, bool on);
 /* --- vtd_device.c: of struct iommu_ops --- */
 
 bool vtd_domain_create(const struct addrspace *as, struct iommu_domain **d, struct refusal *r);
+/*
+ * Lets devices reach what firmware reserved for them, and nothing else, until a partition has them:
+ * a graphics device shows the screen from there. Before translation is on.
+ */
+void vtd_honour_firmware(void);
 bool vtd_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r);
 void vtd_quiet(uint16_t bdf);
-bool vtd_owned(uint16_t bdf); /* requests that carry bdf come from a partition's device */
 bool vtd_msi(uint16_t bdf, unsigned index, uint32_t apic_id, uint8_t vector, uint64_t *address,
 	     uint32_t *data);
 bool vtd_pin(uint8_t id, unsigned pin, uint32_t apic_id, uint8_t vector, bool level,
@@ -214,10 +217,11 @@ void vtd_fault_route(const struct vtd_unit *u, uint32_t apic_id, uint8_t vector)
 
 /* Finds out, once, where the ways in the DMAR lead. */
 void vtd_resolve(const struct dmar_info *d);
+/* The function that a scope names, which is no bridge; false: it is not there. */
+bool vtd_endpoint(const struct dmar_info *d, unsigned scope, uint16_t *bdf);
 /* The index of the unit, or -1. */
 int vtd_unit_of(const struct dmar_info *d, uint16_t bdf);
 /* Does this part of the scopes hold the function? */
 bool vtd_covers(const struct dmar_info *d, const struct dmar_scopes *s, uint16_t bdf);
-/* The requester id of the I/O APIC with this id, and its number among those listed; -1: it is not.
- */
+/* The requester id of the I/O APIC with this id, and its number among those listed; -1: none. */
 int vtd_ioapic(const struct dmar_info *d, uint8_t id, unsigned *ordinal);

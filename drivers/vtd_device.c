@@ -6,17 +6,7 @@
 #include "arch/x86_64/asm.h"
 #include "drivers/vtd.h"
 #include "hv/host.h"
-#include "hv/pci_group.h"
-
-/* A function that some partition owned once. Entered by the boot CPU, never removed. */
-struct vtd_function {
-	uint16_t bdf, requester; /* what its requests may carry besides */
-	struct vtd_unit *unit;
-	struct iommu_domain *domain;   /* NULL: it reaches nothing */
-	struct iommu_domain *reserved; /* holds the ranges that firmware reserved for it */
-};
-
-static struct vtd_function function[IOMMU_FUNCTIONS];
+#include "hv/log.h"
 
 /* --- domains --- */
 
@@ -31,34 +21,7 @@ bool vtd_domain_create(const struct addrspace *as, struct iommu_domain **d, stru
 	return true;
 }
 
-static struct vtd_function *find(uint16_t bdf)
-{
-	for (unsigned i = 0; i < vtd.functions; i++) {
-		if (function[i].bdf == bdf) {
-			return &function[i];
-		}
-	}
-	return NULL;
-}
-
-static struct vtd_function *enter(uint16_t bdf, struct refusal *r)
-{
-	int covering = vtd_unit_of(&vtd.dmar, bdf);
-
-	if (covering < 0) {
-		refuse(r, "no VT-d unit covers device %02x:%02x.%x", BDF_PARTS(bdf));
-		return NULL;
-	}
-	if (vtd.functions == IOMMU_FUNCTIONS) {
-		refuse(r, "more than %u devices belong to partitions", IOMMU_FUNCTIONS);
-		return NULL;
-	}
-	function[vtd.functions] = (struct vtd_function){
-		.bdf = bdf, .requester = pci_requester(bdf), .unit = &vtd.unit[covering]};
-	return &function[vtd.functions++];
-}
-
-static bool honour_ranges(struct vtd_function *f, struct iommu_domain *d, struct refusal *r)
+static bool honour_ranges(struct iommu_function *f, struct iommu_domain *d, struct refusal *r)
 {
 	if (!d || f->reserved == d) {
 		return true;
@@ -106,39 +69,66 @@ static void write_context(struct vtd_pair *c, struct vtd_pair entry)
 	vtd_write_back(c, sizeof(*c));
 }
 
-/* Has another function a domain whose requests carry the same id? It is of the same guest. */
-static bool is_shared(const struct vtd_function *f)
+/* What cannot be honoured is blocked: a device may then stop working, but harms nobody. */
+static void honour(struct iommu_domain *d, const struct dmar_range *range, uint16_t bdf)
 {
-	for (unsigned i = 0; i < vtd.functions; i++) {
-		if (&function[i] != f && function[i].domain &&
-		    (function[i].requester == f->requester || function[i].bdf == f->requester)) {
-			return true;
-		}
+	struct vtd_pair *c;
+	struct refusal r = {""};
+
+	if (!iommu_domain_reserve(d, bdf, range->base, range->end, true, &r) ||
+	    !(c = context_of(bdf, &r))) {
+		log_line("VT-d: %s; that is blocked", r.text);
+		return;
 	}
-	return false;
+	write_context(c, vtd_context_entry(d));
 }
 
-static bool write_contexts(const struct vtd_function *f, struct refusal *r)
+void vtd_honour_firmware(void)
+{
+	struct iommu_domain *d;
+	struct refusal r = {""};
+
+	if (vtd.dmar.ranges && !iommu_domain_firmware(&vtd.format, &d, &r)) {
+		log_line("VT-d: %s", r.text);
+		return;
+	}
+	for (unsigned i = 0; i < vtd.dmar.ranges; i++) {
+		const struct dmar_range *range = &vtd.dmar.range[i];
+
+		for (unsigned n = 0; range->segment == 0 && n < range->scopes.count; n++) {
+			uint16_t bdf;
+
+			if (vtd_endpoint(&vtd.dmar, range->scopes.first + n, &bdf)) {
+				honour(d, range, bdf);
+			}
+		}
+	}
+	if (!vtd.coherent && vtd.dmar.ranges) {
+		wbinvd();
+	}
+}
+
+static bool write_contexts(const struct iommu_function *f, struct refusal *r)
 {
 	struct vtd_pair entry = f->domain ? vtd_context_entry(f->domain) : (struct vtd_pair){0};
-	struct vtd_pair *own = context_of(f->bdf, r), *carried = context_of(f->requester, r);
+	struct vtd_pair *own = context_of(f->bdf, r), *carried = context_of(f->carried, r);
 
 	if (!own || !carried) {
 		return false;
 	}
-	if (own != carried && (f->domain || !is_shared(f))) {
+	if (own != carried && (f->domain || !iommu_is_shared(f))) {
 		write_context(carried, entry);
 	}
 	write_context(own, entry);
 	return true;
 }
 
-static struct vtd_pair *remaps_of(const struct vtd_function *f)
+static struct vtd_pair *remaps_of(const struct iommu_function *f)
 {
-	return &vtd.remap[VTD_LEGACY_INDEX + (unsigned)(f - function) * IOMMU_MSIS];
+	return &vtd.remap[VTD_LEGACY_INDEX + (unsigned)(f - iommu_function) * IOMMU_MSIS];
 }
 
-static bool forget_interrupts(const struct vtd_function *f)
+static bool forget_interrupts(const struct iommu_function *f)
 {
 	bool any = false;
 
@@ -151,18 +141,19 @@ static bool forget_interrupts(const struct vtd_function *f)
 	if (any) {
 		vtd_write_back(remaps_of(f), IOMMU_MSIS * sizeof(struct vtd_pair));
 	}
-	return !any || vtd_flush_remap(f->unit, UINT32_MAX);
+	return !any || vtd_flush_remap(&vtd.unit[f->unit], UINT32_MAX);
 }
 
 bool vtd_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r)
 {
-	struct vtd_function *f = find(bdf);
+	struct iommu_function *f = iommu_find(bdf);
 	uint16_t before;
 
 	if (!f && !d) {
 		return true; /* as it is from the start */
 	}
-	if ((!f && !(f = enter(bdf, r))) || !honour_ranges(f, d, r)) {
+	if ((!f && !(f = iommu_enter(bdf, vtd_unit_of(&vtd.dmar, bdf), r))) ||
+	    !honour_ranges(f, d, r)) {
 		return false;
 	}
 	before = f->domain ? f->domain->id : 0;
@@ -171,21 +162,11 @@ bool vtd_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r)
 		f->domain = NULL;
 		return false;
 	}
-	if (!vtd_flush_domains(f->unit, before, d ? d->id : 0) || !forget_interrupts(f)) {
-		return vtd_refuse(r, f->unit, "does not invalidate what it has cached");
+	if (!vtd_flush_domains(&vtd.unit[f->unit], before, d ? d->id : 0) ||
+	    !forget_interrupts(f)) {
+		return vtd_refuse(r, &vtd.unit[f->unit], "does not invalidate what it has cached");
 	}
 	return true;
-}
-
-bool vtd_owned(uint16_t bdf)
-{
-	for (unsigned i = 0; i < vtd.functions; i++) {
-		if ((function[i].bdf == bdf || function[i].requester == bdf) &&
-		    function[i].domain) {
-			return true;
-		}
-	}
-	return false;
 }
 
 void vtd_quiet(uint16_t bdf)
@@ -220,7 +201,7 @@ static bool set_remap(struct vtd_unit *u, uint32_t index, struct vtd_pair entry)
 bool vtd_msi(uint16_t bdf, unsigned index, uint32_t apic_id, uint8_t vector, uint64_t *address,
 	     uint32_t *data)
 {
-	const struct vtd_function *f = find(bdf);
+	const struct iommu_function *f = iommu_find(bdf);
 	uint32_t first;
 
 	if (!f || !f->domain || index >= IOMMU_MSIS || (!vtd.x2apic && apic_id > 0xff)) {
@@ -232,9 +213,9 @@ bool vtd_msi(uint16_t bdf, unsigned index, uint32_t apic_id, uint8_t vector, uin
 	first = (uint32_t)(remaps_of(f) - vtd.remap);
 	*address = vtd_message_address(first);
 	*data = index;
-	return set_remap(f->unit, first + index,
-			 vtd_remap_entry(vtd_remap_source(bdf, f->requester), apic_id, vector,
-					 false, vtd.x2apic));
+	return set_remap(&vtd.unit[f->unit], first + index,
+			 vtd_remap_entry(vtd_remap_source(bdf, f->carried), apic_id, vector, false,
+					 vtd.x2apic));
 }
 
 /* The unit of an I/O APIC is not looked up: interrupts of pins change at boot and seldom. */

@@ -3,6 +3,7 @@
  * once, on the boot CPU, with the bus numbers that firmware gave the bridges.
  */
 #include "drivers/vtd.h"
+#include "hv/pci.h"
 
 /* What a scope stands for: its last function and, of a bridge, the buses behind it. */
 struct place {
@@ -13,19 +14,11 @@ struct place {
 
 static struct place place[DMAR_SCOPES];
 
-enum { HEADER_TYPE = 0x0c, BUS_NUMBERS = 0x18, HEADER_BRIDGE = 1 };
-
 static bool read_bridge(uint16_t bdf, uint8_t *secondary, uint8_t *subordinate)
 {
-	uint32_t header = iommu_config_read(bdf, HEADER_TYPE), buses;
-
-	if ((header >> 16 & 0x7f) != HEADER_BRIDGE) {
-		return false;
-	}
-	buses = iommu_config_read(bdf, BUS_NUMBERS);
-	*secondary = (uint8_t)(buses >> 8);
-	*subordinate = (uint8_t)(buses >> 16);
-	return true;
+	*secondary = (uint8_t)pci_read(bdf, PCI_BUSES + 1, 1);
+	*subordinate = (uint8_t)pci_read(bdf, PCI_BUSES + 2, 1);
+	return (pci_read(bdf, PCI_HEADER_TYPE, 1) & 0x7f) == 1;
 }
 
 static struct place follow(const struct dmar_scope *s)
@@ -70,6 +63,12 @@ bool vtd_covers(const struct dmar_info *d, const struct dmar_scopes *s, uint16_t
 		}
 	}
 	return false;
+}
+
+bool vtd_endpoint(const struct dmar_info *d, unsigned scope, uint16_t *bdf)
+{
+	*bdf = place[scope].bdf;
+	return d->scope[scope].type == DMAR_ENDPOINT && place[scope].known;
 }
 
 int vtd_unit_of(const struct dmar_info *d, uint16_t bdf)

@@ -1,21 +1,15 @@
 /*
  * The address bus of a partition: see bus.h. Pure; read-only after set-up, so it takes no lock.
- *
- * An access that one claim takes whole, nearly every one, costs a look-up and the call.
  */
 #include "hv/bus.h"
 
 /* The number of claims that begin at or below addr. */
-static inline unsigned claims_up_to(const struct bus *bus, uint64_t addr)
+static unsigned claims_up_to(const struct bus *bus, uint64_t addr)
 {
 	unsigned low = 0, high = bus->count;
 
-	if (__builtin_expect(addr < BUS_LOW_BLOCKS * BUS_BLOCK, 1)) {
-		low = bus->begun[addr / BUS_BLOCK];
-		while (low && bus->claim[low - 1].base > addr) {
-			low--;
-		}
-		return low;
+	if (high && addr >= bus->claim[high - 1].base) {
+		return high; /* as for most ports that are nobody's */
 	}
 	while (low < high) {
 		unsigned middle = (low + high) / 2;
@@ -33,6 +27,17 @@ static inline unsigned claims_up_to(const struct bus *bus, uint64_t addr)
 static inline uint64_t last(const struct bus_claim *c)
 {
 	return c->base + (c->size - 1);
+}
+
+static void enter_low(struct bus *bus)
+{
+	for (unsigned i = 0; i < bus->count; i++) {
+		const struct bus_claim *c = &bus->claim[i];
+
+		for (uint64_t at = c->base; at < BUS_LOW && at <= last(c); at++) {
+			bus->low[at] = (uint8_t)(i + 1);
+		}
+	}
 }
 
 static bool refuse_overlap(struct refusal *r, const struct bus_claim *c, const struct bus_claim *by)
@@ -68,38 +73,24 @@ bool bus_claim(struct bus *bus, const struct bus_claim *c, struct refusal *r)
 	}
 	bus->claim[at] = *c;
 	bus->count++;
-	for (uint64_t i = c->base / BUS_BLOCK; i < BUS_LOW_BLOCKS; i++) {
-		bus->begun[i]++;
-	}
+	enter_low(bus);
 	return true;
 }
 
 const struct bus_claim *bus_find(const struct bus *bus, uint64_t addr)
 {
-	unsigned at = claims_up_to(bus, addr);
 	const struct bus_claim *c;
+	unsigned at;
 
+	if (addr < BUS_LOW) {
+		return bus_find_low(bus, addr);
+	}
+	at = claims_up_to(bus, addr);
 	if (!at) {
 		return NULL;
 	}
 	c = &bus->claim[at - 1];
 	return addr - c->base < c->size ? c : NULL;
-}
-
-static uint64_t value_mask(unsigned size)
-{
-	return size >= 8 ? ~0ull : BIT(8 * size) - 1;
-}
-
-/* One access that a claim takes whole. */
-static inline void access_claim(const struct bus_claim *c, uint64_t addr, struct bus_access *a)
-{
-	a->offset = addr - c->base;
-	if (a->write) {
-		a->value &= value_mask(a->size);
-	}
-	c->ops->access(c->dev, a);
-	a->value &= value_mask(a->size);
 }
 
 /* The largest naturally aligned part at addr that fits the bytes left, the width and the claim. */
@@ -113,10 +104,9 @@ static uint8_t part_size(const struct bus_claim *c, uint64_t addr, unsigned left
 	return (uint8_t)size;
 }
 
-static __attribute__((noinline)) bool access_parts(struct bus *bus, uint64_t addr,
-						   struct bus_access *a)
+static NOINLINE bool access_parts(struct bus *bus, uint64_t addr, struct bus_access *a)
 {
-	uint64_t value = a->write ? 0 : value_mask(a->size);
+	uint64_t value = a->write ? 0 : bus_mask(a->size);
 	bool claimed = false;
 	uint8_t size;
 
@@ -131,9 +121,9 @@ static __attribute__((noinline)) bool access_parts(struct bus *bus, uint64_t add
 		size = part_size(c, addr + done, a->size - done);
 		part.size = size;
 		part.value = a->value >> (8 * done);
-		access_claim(c, addr + done, &part);
+		bus_claim_access(c, addr + done, &part);
 		if (!a->write) {
-			value &= ~(value_mask(size) << (8 * done));
+			value &= ~(bus_mask(size) << (8 * done));
 			value |= part.value << (8 * done);
 		}
 		claimed = true;
@@ -148,8 +138,8 @@ bool bus_access(struct bus *bus, uint64_t addr, struct bus_access *a)
 {
 	const struct bus_claim *c = bus_find(bus, addr);
 
-	if (c && a->size <= c->width && a->size - 1u <= last(c) - addr) {
-		access_claim(c, addr, a);
+	if (c && bus_claim_takes(c, addr, a->size)) {
+		bus_claim_access(c, addr, a);
 		return true;
 	}
 	return access_parts(bus, addr, a);

@@ -157,17 +157,17 @@ struct config_machine {
 bool config_check_machine(const struct config *c, const struct config_machine *m,
 			  struct refusal *r);
 
+/* "0-1,5" behind the string in text. */
+void config_cpus_append(char *text, size_t size, const uint16_t *cpu, unsigned cpus);
 /* The base port of a PC's serial port; 0 for SERIAL_NONE. */
 uint16_t config_serial_port(enum config_serial s);
 /* The last part of a file name, by which the boot image knows the file. */
 const char *config_file_base(const char *name);
-/* The n-th file that a guest names: the kernel, the initrd if there is one, the modules; or NULL.
- */
+/* The n-th file that a guest names: kernel, initrd if there is one, modules; or NULL. */
 const struct config_file *config_file_at(const struct config_guest *g, unsigned n);
 
 /*
- * The table that drives parsing, as Markdown, and a configuration as canonical text, which parses
- * into the same struct (but for places). Text goes out in pieces through `put`, newlines included.
+ * A configuration as canonical text, which parses into the same struct (but for places). Text goes
+ * out in pieces through `put`, newlines included.
  */
-void config_reference(void (*put)(void *ctx, const char *text), void *ctx);
 void config_dump(const struct config *c, void (*put)(void *ctx, const char *text), void *ctx);

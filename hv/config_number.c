@@ -5,7 +5,7 @@
  * the range check of the table meets them. No state.
  */
 #include "hv/config_value.h"
-#include "hv/lib/string.h"
+#include "hv/lib/bytes.h"
 
 static bool ends_word(const struct config_value *v)
 {
@@ -64,14 +64,9 @@ static bool take_digits(struct config_value *v, unsigned base, unsigned most, ui
 	uint64_t n = 0;
 
 	for (; v->at < v->end && most--; v->at++) {
-		char c = *v->at;
-		unsigned d;
+		int d = hex_digit(*v->at);
 
-		if (c >= '0' && c <= '9') {
-			d = c - '0';
-		} else if (base == 16 && (c | 0x20) >= 'a' && (c | 0x20) <= 'f') {
-			d = (c | 0x20) - 'a' + 10;
-		} else {
+		if (d < 0 || d >= (int)base) {
 			break;
 		}
 		n = n > (UINT64_MAX - d) / base ? UINT64_MAX : n * base + d;

@@ -24,7 +24,7 @@ static bool has_leaf(uint32_t leaf)
 	return r[EAX] >= leaf && (r[EAX] ^ leaf) < 0x80000000;
 }
 
-static bool is_amd(void)
+bool cpu_is_amd(void)
 {
 	uint32_t r[4];
 
@@ -41,7 +41,7 @@ void cpu_make_lfence_serialize(void)
 	enum { LFENCE_SERIALIZES = BIT(1) };
 	uint64_t v;
 
-	if (is_amd() && host_rdmsr(MSR_AMD_DE_CFG, &v) && !(v & LFENCE_SERIALIZES)) {
+	if (cpu_is_amd() && host_rdmsr(MSR_AMD_DE_CFG, &v) && !(v & LFENCE_SERIALIZES)) {
 		host_wrmsr(MSR_AMD_DE_CFG, v | LFENCE_SERIALIZES);
 	}
 }
@@ -56,7 +56,7 @@ void cpu_stay_out_of_c1e(void)
 	const uint64_t c1e = SMI_ON_CMP_HALT | C1E_ON_CMP_HALT;
 	uint64_t v;
 
-	if (is_amd() && host_rdmsr(MSR_AMD_INT_PENDING, &v) && (v & c1e)) {
+	if (cpu_is_amd() && host_rdmsr(MSR_AMD_INT_PENDING, &v) && (v & c1e)) {
 		host_wrmsr(MSR_AMD_INT_PENDING, v & ~c1e);
 	}
 }
@@ -107,7 +107,7 @@ static bool read_amd(struct cpu_facts *f)
 	uint32_t r[4];
 	unsigned size;
 
-	if (!is_amd() || !has_leaf(0x8000001e)) {
+	if (!cpu_is_amd() || !has_leaf(0x8000001e)) {
 		return false;
 	}
 	host_cpuid(0x80000001, 0, r);
@@ -135,10 +135,10 @@ static void read_counts(struct cpu_facts *f)
 	host_cpuid(1, 0, r);
 	f->apic_id = r[EBX] >> 24;
 	logical = r[EDX] & EDX_HTT ? r[EBX] >> 16 & 0xff : 1;
-	if (is_amd() && has_leaf(0x80000008)) {
+	if (cpu_is_amd() && has_leaf(0x80000008)) {
 		host_cpuid(0x80000008, 0, r);
 		cores = (r[ECX] & 0xff) + 1;
-	} else if (!is_amd() && has_leaf(4)) {
+	} else if (!cpu_is_amd() && has_leaf(4)) {
 		host_cpuid(4, 0, r);
 		cores = r[EAX] & 31 ? (r[EAX] >> 26) + 1 : 1;
 	}
@@ -155,7 +155,7 @@ static uint32_t read_microcode(void)
 	uint32_t r[4];
 	uint64_t v;
 
-	if (is_amd()) {
+	if (cpu_is_amd()) {
 		return host_rdmsr(MSR_BIOS_SIGN_ID, &v) ? (uint32_t)v : 0;
 	}
 	host_wrmsr(MSR_BIOS_SIGN_ID, 0);
@@ -174,6 +174,7 @@ void cpu_facts_read(struct cpu_facts *f)
 	host_cpuid(1, 0, r);
 	f->signature = r[EAX];
 	f->microcode = read_microcode();
+	f->multihit = multihit_read();
 	mtrr_read(&own);
 	/* Virtual machines reset them with every INIT, and mean nothing by them. */
 	f->other_mtrrs = !(r[ECX] & ECX_HYPERVISOR) && memcmp(&own, &mtrr_boot, sizeof(own)) != 0;
@@ -181,29 +182,15 @@ void cpu_facts_read(struct cpu_facts *f)
 
 /* --- counting --- */
 
-unsigned cpu_facts_packages(const struct cpu_facts *f, unsigned cpus)
+unsigned cpu_facts_count(const struct cpu_facts *f, unsigned cpus,
+			 uint32_t (*number)(const struct cpu_facts *))
 {
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < cpus; i++) {
 		unsigned before = 0;
 
-		while (cpu_facts_package(&f[before]) != cpu_facts_package(&f[i])) {
-			before++;
-		}
-		n += before == i;
-	}
-	return n;
-}
-
-unsigned cpu_facts_cores(const struct cpu_facts *f, unsigned cpus)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < cpus; i++) {
-		unsigned before = 0;
-
-		while (cpu_facts_core(&f[before]) != cpu_facts_core(&f[i])) {
+		while (number(&f[before]) != number(&f[i])) {
 			before++;
 		}
 		n += before == i;

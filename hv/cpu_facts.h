@@ -10,6 +10,7 @@
 
 #include "hv/host.h"
 #include "hv/limits.h"
+#include "hv/multihit.h"
 #include "hv/refuse.h"
 
 struct cpu_facts {
@@ -19,6 +20,7 @@ struct cpu_facts {
 	uint32_t signature;	/* CPUID 1 EAX: family, model, stepping */
 	uint32_t microcode;	/* revision; 0: the CPU does not say */
 	bool other_mtrrs;	/* than the boot CPU: firmware's mistake, memory is slow or worse */
+	enum multihit multihit;
 	struct refusal unusable; /* why it cannot run guests; empty: it can */
 };
 
@@ -26,6 +28,9 @@ extern struct cpu_facts cpu_facts[MAX_CPUS];
 
 /* On the CPU itself. */
 void cpu_facts_read(struct cpu_facts *f);
+
+/* AMD's, or Hygon's that are the same. */
+bool cpu_is_amd(void);
 
 /*
  * Makes LFENCE wait for all instructions before it, as guests are told that it does and as the TSC
@@ -68,9 +73,9 @@ static inline uint64_t cpu_address_limit(void)
 	return r[EAX] >= 36 && r[EAX] <= 52 ? BIT(r[EAX]) : BIT(36);
 }
 
-/* Of `cpus` CPUs: how many packages, and how many cores, there are. */
-unsigned cpu_facts_packages(const struct cpu_facts *f, unsigned cpus);
-unsigned cpu_facts_cores(const struct cpu_facts *f, unsigned cpus);
+/* How many packages or cores `cpus` CPUs are in: `number` is cpu_facts_package or cpu_facts_core. */
+unsigned cpu_facts_count(const struct cpu_facts *f, unsigned cpus,
+			 uint32_t (*number)(const struct cpu_facts *));
 
 /* What CPUID calls this CPU, without the blanks that pad it; empty: nothing. */
 struct cpu_name {

@@ -177,8 +177,7 @@ void cpuid_guest(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t out[4
 		from = m->basic[leaf];
 	} else if (leaf >= 0x80000000 && leaf <= m->max_extended) {
 		from = m->extended[leaf - 0x80000000];
-	} else if (!m->amd) { /* beyond the end, Intel's CPUs answer with the highest m->basic leaf
-			       */
+	} else if (!m->amd) { /* beyond the end, Intel's CPUs answer with the highest basic leaf */
 		leaf = m->max_basic;
 		from = m->basic[leaf];
 	}

@@ -51,8 +51,7 @@ static const struct mask masks[] = {
 	/* 4VNNIW 4FMAPS FSRM VP2INTERSECT MD_CLEAR SERIALIZE FP16; SPEC_CTRL STIBP FLUSH_CMD
 	 * ARCH_CAPABILITIES SSBD */
 	{7, EDX, R(4, 2) | B(8) | B(10) | B(14) | B(23) | R(29, 26) | B(31), 0},
-	/* LAHF, CmpLegacy, CR8, ABM SSE4A misaligned SSE, PREFETCHW, XOP, FMA4, TCE, TBM, topology
-	 */
+	/* LAHF, CmpLegacy, CR8, ABM SSE4A misaligned SSE PREFETCHW, XOP, FMA4 TCE, TBM topology */
 	{0x80000001, ECX, B(0) | B(1) | R(8, 4) | B(11) | R(17, 16) | B(21) | B(22), 0},
 	/* the copies of leaf 1, SYSCALL, NX, MMXEXT, FFXSR, 1 GiB pages, RDTSCP, LM, 3DNow */
 	{0x80000001, EDX, R(9, 0) | R(17, 11) | B(20) | R(27, 22) | B(29) | R(31, 30), 0},

@@ -89,6 +89,7 @@ void event_requests(struct vcpu *v)
 	if (r & REQUEST_SIPI) {
 		take_sipi(v);
 	}
+	event_arm_timer(v);
 }
 
 void event_arm_timer(struct vcpu *v)
@@ -101,6 +102,7 @@ void event_arm_timer(struct vcpu *v)
 		next = pc < next ? pc : next;
 	}
 	next = v->console_deadline < next ? v->console_deadline : next;
+	v->apic.timer_moved = false;
 	if (next != v->timer_armed) {
 		v->timer_armed = next;
 		host_timer_set(next);
@@ -156,21 +158,33 @@ static void inject_vector(struct vcpu *v, int vector)
 	virt->inject(v, &e);
 }
 
-/* Nothing to deliver, and the backend waits for nothing: how most exits end. */
-static bool is_idle(const struct vcpu *v)
+/* Before the exception or event that waits behind it: there is no CPU left to deliver it. */
+static void end_by_triple_fault(struct vcpu *v)
 {
-	return !(v->pending.valid | v->nmi_pending | v->windows | v->tpr_class |
-		 v->part->pc.pic.output) &&
-	       vlapic_is_idle(&v->apic);
+	v->triple_fault = false;
+	v->pending.valid = false;
+	partition_end(v->part, END_TRIPLE_FAULT, "triple fault of vCPU %u", v->index);
 }
 
-/* Out of line, so that idle exits do not pay for its frame. */
+static void take_tpr(struct vcpu *v)
+{
+	v->apic.tpr_written = false;
+	if (v->cr8 != v->apic.tpr >> 4) {
+		v->cr8 = v->apic.tpr >> 4;
+		vcpu_touch(v, GROUP_CR8);
+	}
+}
+
+/* Out of line, so that what only concerns the timer or the TPR does not pay for its frame. */
 static __attribute__((noinline)) void deliver(struct vcpu *v)
 {
 	bool injected = false;
 	unsigned blocked = 0;
 	int vector;
 
+	if (__builtin_expect(v->triple_fault, 0)) {
+		end_by_triple_fault(v);
+	}
 	if (v->pending.valid) {
 		virt->inject(v, &v->pending);
 		v->pending.valid = false;
@@ -200,8 +214,13 @@ static __attribute__((noinline)) void deliver(struct vcpu *v)
 
 void event_next(struct vcpu *v)
 {
-	v->cr8 = v->apic.tpr >> 4;
-	if (!is_idle(v)) {
+	if (v->apic.timer_moved) {
+		event_arm_timer(v);
+	}
+	if (v->apic.tpr_written) {
+		take_tpr(v);
+	}
+	if (!event_none(v)) {
 		deliver(v);
 	}
 }

@@ -14,6 +14,9 @@
 #include "hv/msr.h"
 #include "hv/partition.h"
 
+/* Of an entry in the history, below the kind. */
+enum { DETAIL = FIELD(23, 0) };
+
 /* --- accesses of the emulator --- */
 
 static void mmio_access(void *ctx, gpa_t gpa, struct bus_access *a)
@@ -65,7 +68,7 @@ static inline void finish_emulation(struct vcpu *v, struct emulate *e, enum emul
 }
 
 /* Skips an instruction whose length neither the CPU nor the backend knows. */
-static __attribute__((noinline)) void skip_decoded(struct vcpu *v)
+static NOINLINE void skip_decoded(struct vcpu *v)
 {
 	struct emulate e;
 	unsigned len;
@@ -91,21 +94,29 @@ static inline void skip(struct vcpu *v, const struct vm_exit *x)
 
 /* --- one function per kind --- */
 
-static void exit_io(struct vcpu *v, const struct vm_exit *x)
+/* With the emulator's frame, which other exits need not pay for. */
+static NOINLINE void exit_string_io(struct vcpu *v)
+{
+	struct emulate_bus bus = {.ctx = v, .mmio = mmio_access, .port = port_access};
+	struct emulate e;
+
+	emulator(&e, v, &bus);
+	finish_emulation(v, &e, emulate(&e), "a string I/O instruction that is not understood");
+}
+
+static NOINLINE void exit_io(struct vcpu *v, const struct vm_exit *x, uint32_t *noted)
 {
 	static const uint64_t mask[] = {0, 0xff, 0xffff, 0, 0xffffffff};
-	struct bus_access a = {.size = x->io.size, .write = !x->io.in};
 	uint64_t *rax = &v->regs.gpr[RAX];
+	struct bus_access a; /* the rest is for the bus to fill */
 
-	if (x->io.string) {
-		struct emulate_bus bus = {.ctx = v, .mmio = mmio_access, .port = port_access};
-		struct emulate e;
-
-		emulator(&e, v, &bus);
-		finish_emulation(v, &e, emulate(&e),
-				 "a string I/O instruction that is not understood");
+	*noted |= x->io.port;
+	if (__builtin_expect(x->io.string, 0)) {
+		exit_string_io(v);
 		return;
 	}
+	a.size = x->io.size;
+	a.write = !x->io.in;
 	a.value = *rax;
 	pc_port(v, x->io.port, &a);
 	if (x->io.in) {
@@ -114,22 +125,30 @@ static void exit_io(struct vcpu *v, const struct vm_exit *x)
 	skip(v, x);
 }
 
-static void exit_npt(struct vcpu *v, const struct vm_exit *x)
+/* Nothing that the emulator could do. */
+static NOINLINE void exit_npt_odd(struct vcpu *v, const struct vm_exit *x)
+{
+	bool data = x->interrupted.valid || x->npt.walk;
+
+	if (x->npt.fetch && npt_split(&v->part->npt, x->npt.gpa)) {
+		return; /* the guest fetches again */
+	}
+	exit_report(v, NULL, 0);
+	partition_end(v->part, END_ERROR, "%s guest-physical 0x%lx, which is not RAM",
+		      !data	    ? "instruction fetch from"
+		      : x->npt.walk ? "a page table at"
+				    : "delivery of an event at",
+		      x->npt.gpa.v);
+}
+
+static NOINLINE void exit_npt(struct vcpu *v, const struct vm_exit *x, uint32_t *noted)
 {
 	struct emulate_bus bus = {.ctx = v, .mmio = mmio_access, .port = port_access};
 	struct emulate e;
 
-	if (x->interrupted.valid || x->npt.walk) {
-		exit_report(v, NULL, 0);
-		partition_end(v->part, END_ERROR, "%s at guest-physical 0x%lx, which is not RAM",
-			      x->npt.walk ? "a page table" : "delivery of an event", x->npt.gpa.v);
-		return;
-	}
-	if (x->npt.fetch) {
-		exit_report(v, NULL, 0);
-		partition_end(v->part, END_ERROR,
-			      "instruction fetch from guest-physical 0x%lx, which is not RAM",
-			      x->npt.gpa.v);
+	*noted |= x->npt.gpa.v >> PAGE_SHIFT & DETAIL;
+	if (__builtin_expect(x->interrupted.valid | x->npt.walk | x->npt.fetch, 0)) {
+		exit_npt_odd(v, x);
 		return;
 	}
 	emulator(&e, v, &bus);
@@ -139,11 +158,12 @@ static void exit_npt(struct vcpu *v, const struct vm_exit *x)
 	finish_emulation(v, &e, emulate(&e), "an instruction on MMIO that is not emulated");
 }
 
-static void exit_cpuid(struct vcpu *v, const struct vm_exit *x)
+static NOINLINE void exit_cpuid(struct vcpu *v, const struct vm_exit *x, uint32_t *noted)
 {
 	uint64_t *r = v->regs.gpr;
 	uint32_t out[4];
 
+	*noted |= v->regs.gpr[RAX] & DETAIL;
 	cpuid_guest(v, (uint32_t)r[RAX], (uint32_t)r[RCX], out);
 	r[RAX] = out[0];
 	r[RBX] = out[1];
@@ -152,10 +172,11 @@ static void exit_cpuid(struct vcpu *v, const struct vm_exit *x)
 	skip(v, x);
 }
 
-static void exit_rdmsr(struct vcpu *v, const struct vm_exit *x)
+static NOINLINE void exit_rdmsr(struct vcpu *v, const struct vm_exit *x, uint32_t *noted)
 {
 	uint64_t value;
 
+	*noted |= v->regs.gpr[RCX] & DETAIL;
 	if (!msr_read(v, (uint32_t)v->regs.gpr[RCX], &value)) {
 		vcpu_raise_gp0(v);
 		return;
@@ -165,10 +186,11 @@ static void exit_rdmsr(struct vcpu *v, const struct vm_exit *x)
 	skip(v, x);
 }
 
-static void exit_wrmsr(struct vcpu *v, const struct vm_exit *x)
+static NOINLINE void exit_wrmsr(struct vcpu *v, const struct vm_exit *x, uint32_t *noted)
 {
 	uint64_t value = v->regs.gpr[RDX] << 32 | (uint32_t)v->regs.gpr[RAX];
 
+	*noted |= v->regs.gpr[RCX] & DETAIL;
 	if (!msr_write(v, (uint32_t)v->regs.gpr[RCX], value)) {
 		vcpu_raise_gp0(v);
 		return;
@@ -176,7 +198,7 @@ static void exit_wrmsr(struct vcpu *v, const struct vm_exit *x)
 	skip(v, x);
 }
 
-static void exit_hlt(struct vcpu *v, const struct vm_exit *x)
+static NOINLINE void exit_hlt(struct vcpu *v, const struct vm_exit *x)
 {
 	skip(v, x);
 	if (!v->pending.valid && v->state == VCPU_RUNNING) {
@@ -233,11 +255,6 @@ static void exit_vmcall(struct vcpu *v, const struct vm_exit *x)
 	skip(v, x);
 }
 
-static void exit_wbinvd(struct vcpu *v, const struct vm_exit *x)
-{
-	skip(v, x); /* RAM is write-back and MMIO is emulated: there is nothing to flush */
-}
-
 static void exit_unknown(struct vcpu *v, const struct vm_exit *x)
 {
 	exit_report(v, NULL, 0);
@@ -257,53 +274,13 @@ static void requeue(struct vcpu *v, const struct event *e)
 	v->pending = *e;
 }
 
-/* Counts an exit and enters it in the history; returns its entry, for what else is worth a note. */
-static inline uint32_t *note(struct vcpu *v, enum exit_kind kind)
+/* What few exits are. */
+static NOINLINE void exit_rare(struct vcpu *v, const struct vm_exit *x, uint32_t *noted)
 {
-	uint32_t *entry = &v->history[v->history_next++ % EXIT_HISTORY];
-
-	v->exits[kind]++;
-	*entry = (uint32_t)kind << 24;
-	return entry;
-}
-
-void exit_handle(struct vcpu *v, const struct vm_exit *x)
-{
-	enum { DETAIL = FIELD(23, 0) };
-	uint32_t *noted = note(v, x->kind);
-
-	if (__builtin_expect(x->interrupted.valid, 0)) {
-		requeue(v, &x->interrupted);
-	}
 	switch (x->kind) {
-	case EXIT_NONE:
-	case EXIT_INTR:
-	case EXIT_WINDOW: break;
-	case EXIT_IO:
-		*noted |= x->io.port;
-		exit_io(v, x);
-		break;
-	case EXIT_NPT:
-		*noted |= x->npt.gpa.v >> PAGE_SHIFT & DETAIL;
-		exit_npt(v, x);
-		break;
-	case EXIT_CPUID:
-		*noted |= v->regs.gpr[RAX] & DETAIL;
-		exit_cpuid(v, x);
-		break;
-	case EXIT_RDMSR:
-		*noted |= v->regs.gpr[RCX] & DETAIL;
-		exit_rdmsr(v, x);
-		break;
-	case EXIT_WRMSR:
-		*noted |= v->regs.gpr[RCX] & DETAIL;
-		exit_wrmsr(v, x);
-		break;
-	case EXIT_HLT: exit_hlt(v, x); break;
 	case EXIT_CR: exit_cr(v, x); break;
 	case EXIT_XSETBV: exit_xsetbv(v, x); break;
 	case EXIT_VMCALL: exit_vmcall(v, x); break;
-	case EXIT_WBINVD: exit_wbinvd(v, x); break;
 	case EXIT_EXCEPTION:
 		*noted |= x->exc.vector;
 		vcpu_raise(v, x->exc.vector, x->exc.has_error, x->exc.error);
@@ -316,11 +293,52 @@ void exit_handle(struct vcpu *v, const struct vm_exit *x)
 		partition_end(v->part, END_ERROR, "hardware task switches are not emulated");
 		break;
 	case EXIT_UNDEFINED: vcpu_raise_ud(v); break;
-	case EXIT_NOP: skip(v, x); break;
 	default: exit_unknown(v, x);
 	}
-	if (__builtin_expect(v->triple_fault, 0)) {
-		v->triple_fault = false;
-		partition_end(v->part, END_TRIPLE_FAULT, "triple fault of vCPU %u", v->index);
+}
+
+/* Each kind has its own function and frame; this has none. */
+static inline void handle(struct vcpu *v, const struct vm_exit *x, uint32_t *noted)
+{
+	switch (x->kind) {
+	case EXIT_NONE:
+	case EXIT_INTR:
+	case EXIT_WINDOW: break;
+	case EXIT_IO: exit_io(v, x, noted); break;
+	case EXIT_NPT: exit_npt(v, x, noted); break;
+	case EXIT_CPUID: exit_cpuid(v, x, noted); break;
+	case EXIT_RDMSR: exit_rdmsr(v, x, noted); break;
+	case EXIT_WRMSR: exit_wrmsr(v, x, noted); break;
+	case EXIT_HLT: exit_hlt(v, x); break;
+	case EXIT_WBINVD: /* RAM is write-back and MMIO is emulated: there is nothing to flush */
+	case EXIT_NOP: skip(v, x); break;
+	default: exit_rare(v, x, noted);
+	}
+}
+
+static NOINLINE void handle_interrupted(struct vcpu *v, const struct vm_exit *x, uint32_t *noted)
+{
+	requeue(v, &x->interrupted);
+	handle(v, x, noted);
+}
+
+/* Counts an exit and enters it in the history; returns its entry, for what else is worth a note. */
+static inline uint32_t *note(struct vcpu *v, enum exit_kind kind)
+{
+	uint32_t *entry = &v->history[v->history_next++ % EXIT_HISTORY];
+
+	v->exits[kind]++;
+	*entry = (uint32_t)kind << 24;
+	return entry;
+}
+
+void exit_handle(struct vcpu *v, const struct vm_exit *x)
+{
+	uint32_t *noted = note(v, x->kind);
+
+	if (__builtin_expect(x->interrupted.valid, 0)) {
+		handle_interrupted(v, x, noted);
+	} else {
+		handle(v, x, noted);
 	}
 }

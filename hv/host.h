@@ -35,6 +35,8 @@ enum { EAX, EBX, ECX, EDX };
 void host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4]); /* by the enum above */
 bool host_rdmsr(uint32_t msr, uint64_t *value);			   /* false: #GP */
 bool host_wrmsr(uint32_t msr, uint64_t value);			   /* false: #GP */
+/* VERW: with the CPU's MD_CLEAR, overwrites what its store, fill and load buffers hold. */
+void host_clear_buffers(void);
 /* Port I/O of 1, 2 or 4 bytes, for passed-through ports. */
 uint32_t host_in(uint16_t port, unsigned size);
 void host_out(uint16_t port, unsigned size, uint32_t value);
@@ -69,6 +71,12 @@ uint32_t host_apic_id(unsigned cpu);
  */
 bool host_line_open(uint8_t irq, unsigned cpu, uint8_t vector);
 void host_line_mask(uint8_t irq, bool masked); /* any CPU */
+/*
+ * Takes the faults that the IOMMU has recorded until now; what requests with this id have done no
+ * longer counts. For a function that is blocked, before it is let through for its guest's next
+ * life. Any CPU.
+ */
+void host_dma_settle(uint16_t bdf);
 
 /* --- between CPUs --- */
 

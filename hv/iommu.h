@@ -4,7 +4,8 @@
  * drivers/vtd*.c and drivers/amdvi*.c implement it, boot/iommu.c turns it on, hv/passthrough.c
  * calls it. A domain is a partition's view of memory for its devices: guest-physical addresses,
  * exactly the RAM of its addrspace, and the ranges that firmware reserves for its devices. Devices
- * that no partition owns can reach nothing, and interrupt nobody where interrupts are remapped.
+ * that no partition owns can reach nothing but what a DMAR reserves for them, and interrupt nobody
+ * where interrupts are remapped.
  */
 #pragma once
 
@@ -60,7 +61,7 @@ struct iommu_ops {
 	bool (*take_fault)(struct iommu_fault *f);
 	/*
 	 * Tells no more of this function's faults until it is attached again: a device that is
-	 * driven to it faults at its own pace. Boot CPU.
+	 * driven to it faults at its own pace. Boot CPU; any for a function that was attached once.
 	 */
 	void (*quiet)(uint16_t bdf);
 	/*

@@ -45,6 +45,15 @@ static void count(struct iommu_faulty *d, const struct iommu_fault *f, uint64_t 
 	d->faults += d->faults <= IOMMU_FAULTS_TOLD; /* it does not come round to 0 */
 }
 
+void iommu_faults_forget(struct iommu_faults *s, uint16_t bdf)
+{
+	for (unsigned i = 0; i < s->devices; i++) {
+		if (s->device[i].bdf == bdf && s->device[i].owned) {
+			s->device[i].interrupts = 0;
+		}
+	}
+}
+
 static bool is_storm(struct iommu_faults *s, uint64_t now)
 {
 	if (!s->lost || is_over(s->second, 1, now)) {

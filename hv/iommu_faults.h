@@ -35,6 +35,9 @@ struct iommu_fault_verdict {
 	bool storm; /* take no more of them for a second */
 };
 
+/* What this device of a guest has done does not count for the guest's next life. */
+void iommu_faults_forget(struct iommu_faults *s, uint16_t bdf);
+
 /* Counts it. now: host_tsc. */
 struct iommu_fault_verdict iommu_faults_judge(struct iommu_faults *s, const struct iommu_fault *f,
 					      uint64_t now);

@@ -12,11 +12,12 @@
 #include "hv/msr_index.h"
 #include "hv/partition.h"
 #include "hv/pvclock.h"
+#include "hv/speculation.h"
 
 enum action {
 	GP,	 /* #GP(0), as for an MSR that the CPU does not have */
 	PASS,	 /* the guest's own register, switched or left alone by the backend */
-	EMULATE, /* a function below */
+	EMULATE, /* a function below; SPEC_CTRL is PASS or this, see speculation.h */
 	FIXED,	 /* read gives `value` */
 	IGNORE,	 /* the write is dropped */
 };
@@ -83,10 +84,13 @@ static const struct policy *find(uint32_t msr)
 
 static enum action action(const struct policy *p, bool write)
 {
+	enum action a;
+
 	if (!p || (p->feature != FEATURES && !cpuid_has(p->feature))) {
 		return GP;
 	}
-	return write ? p->write : p->read;
+	a = write ? p->write : p->read;
+	return a == PASS && p->first == MSR_SPEC_CTRL && speculation_keeps_ibrs() ? EMULATE : a;
 }
 
 bool msr_passed(uint32_t msr, bool write)
@@ -149,8 +153,7 @@ static bool mtrr_type_ok(uint64_t type)
 	return type <= 6 && type != 2 && type != 3;
 }
 
-/* Legal values are stored; they change no mapping (Intel SDM vol. 3, "Memory Type Range
- * Registers"). */
+/* Legal values are stored; they change no mapping ("Memory Type Range Registers"). */
 static bool mtrr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
 	uint64_t physical = FIELD(cpuid_maxphyaddr() - 1, 12);
@@ -188,6 +191,7 @@ static bool emulate_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 	case MSR_APIC_BASE:
 	case MSR_TSC_DEADLINE: return vlapic_rdmsr(&v->apic, msr, host_tsc(), value);
 	case MSR_TSC_ADJUST: *value = v->tsc_adjust; return true;
+	case MSR_SPEC_CTRL: *value = v->spec_ctrl; return true;
 	case MSR_BIOS_SIGN_ID:
 	case MSR_ARCH_CAPABILITIES:
 		if (!host_rdmsr(msr, value)) {
@@ -212,9 +216,19 @@ static void move_tsc(struct vcpu *v, uint64_t by)
 {
 	v->tsc_offset += by;
 	v->tsc_adjust += by;
-	v->tsc_offset_dirty = true;
+	vcpu_touch(v, GROUP_TSC_OFFSET);
 	pvclock_tsc_moved(v);
 	vlapic_timer_rebase(&v->apic, host_tsc());
+}
+
+/* The hypervisor's IBRS stays set beside what the guest wants; the CPU knows what is reserved. */
+static bool write_spec_ctrl(struct vcpu *v, uint64_t value)
+{
+	if (!speculation_write(value)) {
+		return false;
+	}
+	v->spec_ctrl = value;
+	return true;
 }
 
 static bool emulate_write(struct vcpu *v, uint32_t msr, uint64_t value)
@@ -224,6 +238,7 @@ static bool emulate_write(struct vcpu *v, uint32_t msr, uint64_t value)
 	case MSR_TSC_DEADLINE: return vlapic_wrmsr(&v->apic, msr, host_tsc(), value);
 	case MSR_TSC: move_tsc(v, value - (host_tsc() + v->tsc_offset)); return true;
 	case MSR_TSC_ADJUST: move_tsc(v, value - v->tsc_adjust); return true;
+	case MSR_SPEC_CTRL: return write_spec_ctrl(v, value);
 	case MSR_PVCLOCK_WALL:
 	case MSR_PVCLOCK_SYSTEM: return pvclock_write(v, msr, value);
 	case MSR_MISC_ENABLE: v->misc_enable = value; return true;
@@ -252,10 +267,7 @@ bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
 	const struct policy *p;
 
-	if (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST) {
-		return vlapic_wrmsr(&v->apic, msr, host_tsc(), value);
-	}
-	if (msr == MSR_TSC_DEADLINE) {
+	if ((msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST) || msr == MSR_TSC_DEADLINE) {
 		return vlapic_wrmsr(&v->apic, msr, host_tsc(), value);
 	}
 	p = find(msr);

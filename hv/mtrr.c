@@ -17,13 +17,8 @@ struct mtrr mtrr_boot;
 static uint64_t read_top_wb(void)
 {
 	uint64_t syscfg, top;
-	uint32_t r[4];
 
-	host_cpuid(0, 0, r);
-	if (r[ECX] != 0x444d4163 && r[ECX] != 0x656e6975) { /* "cAMD", "uine" */
-		return 0;
-	}
-	if (!host_rdmsr(MSR_AMD_SYSCFG, &syscfg) || !(syscfg & SYSCFG_TOM2) ||
+	if (!cpu_is_amd() || !host_rdmsr(MSR_AMD_SYSCFG, &syscfg) || !(syscfg & SYSCFG_TOM2) ||
 	    !(syscfg & SYSCFG_TOM2_WB) || !host_rdmsr(MSR_AMD_TOP_MEM2, &top)) {
 		return 0;
 	}

@@ -1,6 +1,6 @@
 /*
  * Second-level page tables: see npt.h. They belong to the partition, or to the IOMMU's domain for
- * it. npt_map and npt_unmap are called under the partition's device lock.
+ * it. npt_map and npt_unmap are called under the partition's device lock, npt_split without it.
  */
 #include "hv/npt.h"
 #include "hv/host.h"
@@ -25,8 +25,16 @@ static unsigned entry_index(unsigned level, uint64_t at)
 	return at / entry_span(level) % ENTRIES;
 }
 
-static bool new_table(struct npt *n, hpa_t *out, struct refusal *r)
+/* A table of `level`, and the page of twins behind it. */
+static unsigned pages_of(const struct npt_format *f, unsigned level)
 {
+	return f->small_code && level > SMALL ? 2 : 1;
+}
+
+static bool new_table(struct npt *n, unsigned level, hpa_t *out, struct refusal *r)
+{
+	unsigned pages = pages_of(n->format, level);
+
 	if (n->reserve) {
 		if (n->spares == 0) {
 			return refuse(r, "all tables are in use");
@@ -34,12 +42,17 @@ static bool new_table(struct npt *n, hpa_t *out, struct refusal *r)
 		*out = n->spare[--n->spares];
 		return true;
 	}
-	if (!host_alloc(PAGE_SIZE, PAGE_SIZE, out)) {
+	if (!host_alloc((uint64_t)pages * PAGE_SIZE, PAGE_SIZE, out)) {
 		return refuse(r, "no memory for %s tables (%u pages taken)", n->format->name,
 			      n->tables);
 	}
-	n->tables++;
+	n->tables += pages;
 	return true;
+}
+
+static uint64_t table_entry(const struct npt_format *f, hpa_t table, unsigned level)
+{
+	return table.v | f->table | field_put(f->next_level, level);
 }
 
 /* The bits of a leaf that do not depend on its address and size. */
@@ -73,6 +86,42 @@ static void set_entry(uint64_t *e, uint64_t v)
 	__atomic_store_n(e, v, __ATOMIC_RELEASE);
 }
 
+static bool set_leaf(struct npt *n, uint64_t *e, unsigned level, uint64_t entry, struct refusal *r);
+
+/* The twin of a leaf one level above `level`, whose bits `entry` has. */
+static bool make_twin(struct npt *n, uint64_t *twin, unsigned level, uint64_t entry,
+		      struct refusal *r)
+{
+	hpa_t at;
+	uint64_t *table;
+
+	if (!new_table(n, level, &at, r)) {
+		return false;
+	}
+	table = host_ptr(at);
+	for (unsigned i = 0; i < ENTRIES; i++) {
+		if (!set_leaf(n, &table[i], level, entry + i * entry_span(level), r)) {
+			return false;
+		}
+	}
+	set_entry(twin, table_entry(n->format, at, level));
+	return true;
+}
+
+static bool set_leaf(struct npt *n, uint64_t *e, unsigned level, uint64_t entry, struct refusal *r)
+{
+	const struct npt_format *f = n->format;
+
+	if (level > SMALL && f->small_code && entry & f->execute) {
+		if (!make_twin(n, e + ENTRIES, level - 1, entry, r)) {
+			return false;
+		}
+		entry &= ~f->execute;
+	}
+	set_entry(e, entry | (level > SMALL ? f->large : 0));
+	return true;
+}
+
 static bool map_leaf(struct npt *n, uint64_t at, unsigned leaf, uint64_t entry, struct refusal *r)
 {
 	uint64_t *table = host_ptr(n->root);
@@ -82,16 +131,14 @@ static bool map_leaf(struct npt *n, uint64_t at, unsigned leaf, uint64_t entry, 
 		hpa_t next = hpa(*e & ENTRY_ADDRESS);
 
 		if (*e == 0) {
-			if (!new_table(n, &next, r)) {
+			if (!new_table(n, level - 1, &next, r)) {
 				return false;
 			}
-			set_entry(e, next.v | n->format->table |
-					     field_put(n->format->next_level, level - 1));
+			set_entry(e, table_entry(n->format, next, level - 1));
 		}
 		table = host_ptr(next);
 	}
-	set_entry(&table[entry_index(leaf, at)], entry | (leaf > SMALL ? n->format->large : 0));
-	return true;
+	return set_leaf(n, &table[entry_index(leaf, at)], leaf, entry, r);
 }
 
 bool npt_add(struct npt *n, const struct addr_range *range, struct refusal *r)
@@ -121,7 +168,7 @@ bool npt_build(struct npt *n, const struct npt_format *f, const struct addrspace
 	       struct refusal *r)
 {
 	*n = (struct npt){.format = f};
-	if (!new_table(n, &n->root, r)) {
+	if (!new_table(n, f->levels, &n->root, r)) {
 		return false;
 	}
 	for (unsigned i = 0; i < as->count; i++) {
@@ -141,18 +188,19 @@ static bool is_leaf(const struct npt_format *f, unsigned level, uint64_t entry)
 
 bool npt_reserve(struct npt *n, unsigned tables, struct refusal *r)
 {
+	uint64_t size = (uint64_t)pages_of(n->format, n->format->levels) * PAGE_SIZE;
 	hpa_t lists, at;
 
 	_Static_assert(NPT_RESERVE * sizeof(hpa_t) == PAGE_SIZE, "a list is a page");
 	tables = tables < NPT_RESERVE ? tables : NPT_RESERVE;
 	if (!host_alloc(2 * PAGE_SIZE, PAGE_SIZE, &lists) ||
-	    !host_alloc((uint64_t)tables * PAGE_SIZE, PAGE_SIZE, &at)) {
+	    !host_alloc(tables * size, PAGE_SIZE, &at)) {
 		return refuse(r, "no memory for %s tables (%u pages)", n->format->name, tables);
 	}
 	n->spare = host_ptr(lists);
 	n->retired = n->spare + NPT_RESERVE;
 	for (unsigned i = 0; i < tables; i++) {
-		n->spare[i] = hpa(at.v + (uint64_t)i * PAGE_SIZE);
+		n->spare[i] = hpa(at.v + i * size);
 	}
 	n->spares = n->reserve = tables;
 	return true;
@@ -214,6 +262,63 @@ void npt_flushed(struct npt *n, unsigned until)
 {
 	while (n->retired_first != n->retired_next && (int)(until - n->retired_first) > 0) {
 		n->spare[n->spares++] = n->retired[n->retired_first++ % NPT_RESERVE];
+	}
+}
+
+/* --- code in large leaves --- */
+
+bool npt_split(struct npt *n, gpa_t gpa)
+{
+	const struct npt_format *f = n->format;
+	uint64_t *table = host_ptr(n->root);
+
+	if (!f->small_code || gpa.v >= gpa_limit(f)) {
+		return false;
+	}
+	for (unsigned level = f->levels;; level--) {
+		uint64_t *e = &table[entry_index(level, gpa.v)];
+		uint64_t entry = __atomic_load_n(e, __ATOMIC_ACQUIRE);
+
+		if (level == SMALL) {
+			return entry & f->execute;
+		}
+		if (entry && is_leaf(f, level, entry)) {
+			entry = e[ENTRIES];
+			if (entry) {
+				set_entry(e, entry);
+			}
+		}
+		if (!entry) {
+			return false; /* nothing is there, or device memory is */
+		}
+		table = host_ptr(hpa(entry & ENTRY_ADDRESS));
+	}
+}
+
+/* A leaf is what the first leaf below its twin is, but for size and permission. */
+static void join_below(const struct npt_format *f, uint64_t *table, unsigned level)
+{
+	for (unsigned i = 0; i < ENTRIES; i++) {
+		uint64_t twin = table[ENTRIES + i], entry = twin ? twin : table[i];
+		uint64_t *next;
+
+		if (!entry || is_leaf(f, level, entry)) {
+			continue;
+		}
+		next = host_ptr(hpa(entry & ENTRY_ADDRESS));
+		if (level - 1 > SMALL) {
+			join_below(f, next, level - 1);
+		}
+		if (twin) {
+			set_entry(&table[i], (next[0] & ~f->execute) | f->large);
+		}
+	}
+}
+
+void npt_join(struct npt *n)
+{
+	if (n->format->small_code) {
+		join_below(n->format, host_ptr(n->root), n->format->levels);
 	}
 }
 

@@ -2,9 +2,18 @@
  * Second-level page tables: one builder for EPT, NPT and the I/O page tables of VT-d and AMD-Vi,
  * which differ by a const table only.
  *
- * Called by partition.c and the IOMMU drivers while a guest is built. RAM never changes while a guest runs; passthrough.c
- * maps and unmaps device memory then, one CPU of the partition at a time. Entries change by single
- * stores, and a table that is taken out is used again only when no CPU can hold it in its caches.
+ * Called by partition.c and the IOMMU drivers while a guest is built. Where RAM is never changes
+ * while a guest runs; passthrough.c maps and unmaps device memory then, one CPU of the partition at
+ * a time, and exit.c splits leaves of RAM, any CPU at any time. Entries change by single stores,
+ * and a table that is taken out is used again only when no CPU can hold it in its caches.
+ *
+ * Leaves that code runs from (format.small_code, for the erratum of multihit.h): behind each table
+ * that can hold large leaves is a page of twins. The twin of a large leaf of RAM points to a table
+ * that maps the same by the next smaller leaves, made together with the leaf. A split is one store
+ * of the twin: it needs no memory and no lock, and two CPUs that split one leaf store the same. It
+ * takes no permission away and moves nothing, so what CPUs have cached of the leaf stays right for
+ * data; for code it was never there (Intel SDM vol. 3, "Guidelines for Use of the INVEPT
+ * Instruction"; the fault itself drops what it hit, "Operations that Invalidate Cached Mappings").
  */
 #pragma once
 
@@ -23,6 +32,7 @@ struct npt_format {
 	uint64_t execute;    /* taken away for MMIO */
 	bool gib_leaves;     /* 1 GiB leaves are supported */
 	bool small_leaves;   /* only 4 KiB leaves are */
+	bool small_code;     /* larger leaves are not executable: npt_split */
 	uint64_t next_level; /* AMD-Vi: the field that tells a table's level, 0 in a leaf */
 };
 
@@ -52,6 +62,14 @@ bool npt_map(struct npt *n, const struct addr_range *range);
 void npt_unmap(struct npt *n, gpa_t base, uint64_t size);
 /* All CPUs have flushed since retired_next was `until`. */
 void npt_flushed(struct npt *n, unsigned until);
+
+/*
+ * Any CPU of the partition: the guest may not fetch at gpa. Splits the large leaf of RAM that is
+ * the cause. True: code may run there now; false: it never may.
+ */
+bool npt_split(struct npt *n, gpa_t gpa);
+/* No CPU is in the guest, and each flushes before it enters again: large leaves as at first. */
+void npt_join(struct npt *n);
 
 /* The leaf that maps gpa: its entry and its size; 0 when nothing is mapped. For tests and reports.
  */

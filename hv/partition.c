@@ -12,6 +12,7 @@
 #include "hv/lib/string.h"
 #include "hv/log.h"
 #include "hv/passthrough.h"
+#include "hv/speculation.h"
 #include "hv/virt.h"
 
 struct partition *partitions[MAX_GUESTS];
@@ -322,6 +323,13 @@ static void reset_vcpu(struct vcpu *v)
 	host_timer_set(UINT64_MAX);
 }
 
+/* The backend's part, and what the CPU itself remembers of whoever ran before. */
+static void reset_cpu(struct vcpu *v)
+{
+	virt->vcpu_reset(v, false);
+	speculation_forget();
+}
+
 /* Boot vCPU's CPU, all vCPUs standing still: loads the guest and lets it go. */
 static void start(struct vcpu *v)
 {
@@ -342,6 +350,7 @@ static void start(struct vcpu *v)
 	atomic_store(&p->end, END_NONE);
 	if (p->generation) {
 		zero_memory(p);
+		npt_join(&p->npt); /* every vCPU flushes by its reset */
 	}
 	pc_reset(p);
 	if (p->devices) {
@@ -355,7 +364,7 @@ static void start(struct vcpu *v)
 		partition_end(p, END_ERROR, "%s", r.text);
 		return;
 	}
-	virt->vcpu_reset(v, false);
+	reset_cpu(v);
 	log_line("%s: started on CPU %u: %s, %u vCPU%s, %lu KiB", p->config->name, v->cpu,
 		 load_kind_name(kind), p->vcpus, p->vcpus == 1 ? "" : "s", p->config->memory >> 10);
 	v->state = VCPU_RUNNING;
@@ -423,6 +432,7 @@ static void finish(struct partition *p)
 		p->restarts++;
 		return;
 	}
+	speculation_forget();
 	p->failed = !succeeded(p);
 	atomic_store(&p->finished, true);
 	console_wake(); /* the console CPU ends the machine when all have finished */
@@ -480,6 +490,7 @@ static void other_idle(struct vcpu *v)
 
 	if (v->state == VCPU_STOPPED && !v->stop_counted) {
 		v->stop_counted = true;
+		speculation_forget();
 		atomic_fetch_add(&p->stopped, 1);
 	}
 	if (generation == v->generation) {
@@ -489,7 +500,7 @@ static void other_idle(struct vcpu *v)
 	v->generation = generation;
 	v->stop_counted = false;
 	reset_vcpu(v);
-	virt->vcpu_reset(v, false);
+	reset_cpu(v);
 	v->state = VCPU_WAIT_SIPI;
 }
 

@@ -7,6 +7,7 @@
 #include "hv/lib/string.h"
 #include "hv/log.h"
 #include "hv/passthrough_part.h"
+#include "hv/pci_place.h"
 #include "hv/pci_text.h"
 
 enum { DEVICES = 32 };
@@ -109,8 +110,7 @@ static bool place_function(struct partition *p, struct vpci_function *f, uint32_
 	return refuse(r, "guest %s: no device number is left on its bus", p->config->name);
 }
 
-/* A line that another guest's function is on too is nobody's: those have MSI (passthrough_check).
- */
+/* A line that another guest's function is on too is nobody's: they have MSI (passthrough_check). */
 static bool line_is_ours(const struct partition *p, const struct pci_function *f)
 {
 	const struct config *c = p->file;
@@ -157,11 +157,37 @@ static uint8_t isa_irq(uint8_t line)
 	return line == SCI ? INSTEAD : line;
 }
 
+/*
+ * The ports of a function are decoded together, and an I/O BAR without an address would answer at
+ * port 0: then all are left alone. Drivers have the memory BARs.
+ */
+static void drop_ports(const struct partition *p, struct pci_function *f)
+{
+	bool all = true;
+
+	for (unsigned i = 0; i < PCI_BARS; i++) {
+		all = all && !(f->bar[i].io && f->bar[i].size && !f->bar[i].base);
+	}
+	if (all) {
+		return;
+	}
+	log_line(
+		"%s: PCI %02x:%02x.%x has an I/O BAR without an address: its I/O BARs are not used",
+		p->config->name, f->bdf >> 8, f->bdf >> 3 & 31, f->bdf & 7);
+	for (unsigned i = 0; i < PCI_BARS; i++) {
+		if (f->bar[i].io) {
+			f->bar[i] = (struct pci_bar){0};
+		}
+	}
+}
+
 static bool create_function(struct partition *p, unsigned i, uint32_t *taken, struct refusal *r)
 {
 	struct vpci_function *f = &p->devices->function[i];
 	bool was_reset;
 
+	drop_ports(p,
+		   &pci_functions[pci_find(passthrough_bdf(&p->config->pci[i])) - pci_functions]);
 	f->pci = pci_find(passthrough_bdf(&p->config->pci[i]));
 	f->intx = passthrough_usable_line(f->pci) && line_is_ours(p, f->pci);
 	f->isa_irq = f->intx ? isa_irq(f->pci->line) : 0;
@@ -291,16 +317,30 @@ static bool is_owned(uint16_t bdf)
 	return false;
 }
 
+/* What shows the screen may read its picture from memory. */
+static void silence(const struct pci_function *f)
+{
+	enum { DISPLAY = 3 };
+	uint32_t command = pci_read(f->bdf, PCI_COMMAND, 2);
+
+	if (f->class_revision >> 24 != DISPLAY) {
+		command &= ~(uint32_t)PCI_COMMAND_MASTER;
+	}
+	pci_write(f->bdf, PCI_COMMAND, 2, command | PCI_COMMAND_INTX_OFF);
+}
+
 void passthrough_silence_rest(void)
 {
 	for (unsigned i = 0; i < pci_function_count; i++) {
 		const struct pci_function *f = &pci_functions[i];
 
 		if (pci_is_device(f) && !is_owned(f->bdf)) {
-			pci_write(
-				f->bdf, PCI_COMMAND, 2,
-				(pci_read(f->bdf, PCI_COMMAND, 2) & ~(uint32_t)PCI_COMMAND_MASTER) |
-					PCI_COMMAND_INTX_OFF);
+			silence(f);
+		}
+	}
+	for (unsigned i = 0; i < pci_function_count; i++) {
+		if (is_owned(pci_functions[i].bdf)) {
+			pci_open_way(&pci_functions[i]);
 		}
 	}
 }

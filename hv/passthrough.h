@@ -21,7 +21,9 @@ struct passthrough;
 bool passthrough_check(const struct config *c, const struct config_machine *m, struct refusal *r);
 /* Boot CPU: p->devices for the functions of p->config; they are reset. p->as and p->pc exist. */
 bool passthrough_create(struct partition *p, struct refusal *r);
-/* Functions that no guest owns: no bus mastering, no interrupts. Boot CPU, after all are created.
+/*
+ * Functions that no guest owns: no bus mastering but for displays, no interrupts. Then the bridges
+ * above the others are opened. Boot CPU, after all are created.
  */
 void passthrough_silence_rest(void);
 
@@ -35,7 +37,8 @@ void passthrough_flush(struct vcpu *v);
 /*
  * The IOMMU has blocked DMA of a partition's function, or an interrupt request; `many` of those in
  * a short time are as bad as DMA, as units cannot be quiet about them. True: its guest is stopped
- * for that, by this call, and the function's faults are quiet until it starts again. Boot CPU.
+ * for that, by this call, and the function's faults are quiet until it starts again. Any CPU, one
+ * at a time.
  */
 struct iommu_fault;
 bool passthrough_dma_fault(const struct iommu_fault *f, bool many);

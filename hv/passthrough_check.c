@@ -2,10 +2,12 @@
  * What may be passed through, and to whom: the checks of the configuration against the devices that
  * were found. Boot CPU, before any partition is made; no state.
  */
+#include "hv/cpu_facts.h"
 #include "hv/lib/printf.h"
 #include "hv/log.h"
 #include "hv/passthrough_part.h"
 #include "hv/pci_group.h"
+#include "hv/pci_place.h"
 #include "hv/pci_text.h"
 
 static bool refuse_at(struct refusal *r, const struct config *c, const struct config_guest *g,
@@ -56,11 +58,21 @@ static bool is_misplaced(const struct config *c, const struct config_machine *m,
 			 const struct pci_function *f, const struct pci_bar *b, char *text,
 			 size_t size)
 {
+	uint64_t limit = b->io ? KIB(64) : cpu_address_limit();
 	const struct pci_function *o;
 	const char *met;
 
 	if (!b->base) {
 		fmt_print(text, size, "without an address");
+		return true;
+	}
+	if (b->size > limit || b->base > limit - b->size) {
+		fmt_print(text, size, "beyond this CPU's addresses");
+		return true;
+	}
+	if (!pci_reaches(f, b->io, b->base, b->size, &o)) {
+		fmt_print(text, size, "outside the windows of %02x:%02x.%x", o->bdf >> 8,
+			  o->bdf >> 3 & 31, o->bdf & 7);
 		return true;
 	}
 	met = !b->io && m->mmio_taken ? m->mmio_taken(m->ctx, b->base, b->size) : NULL;
@@ -77,22 +89,51 @@ static bool is_misplaced(const struct config *c, const struct config_machine *m,
 
 /*
  * Firmware is not believed either: a BAR at 0 or over something of ours would be a door for the
- * guest. BARs are not moved to a better place: where the root bus has room, only firmware knows.
+ * guest. It gets a better place where there is one. False: why, in words.
  */
+static bool settle_bar(const struct config *c, const struct config_machine *m,
+		       struct pci_function *f, unsigned i, char *text, size_t size)
+{
+	const struct pci_machine machine = {.taken = m->mmio_taken, .ctx = m->ctx};
+	struct pci_bar *b = &f->bar[i];
+	const char *why;
+	char what[48];
+
+	if (!b->size || !is_misplaced(c, m, f, b, what, sizeof(what))) {
+		return true;
+	}
+	if (pci_place_bar(f, i, &machine, &why)) {
+		log_line("PCI %02x:%02x.%x: firmware left BAR %u %s; it is at 0x%lx now",
+			 f->bdf >> 8, f->bdf >> 3 & 31, f->bdf & 7, i, what,
+			 (unsigned long)b->base);
+		return true;
+	}
+	fmt_print(text, size,
+		  "has BAR %u %s, as the firmware left it, and %s; have the firmware's setup "
+		  "assign all devices (no `PnP OS`, `above 4G decoding`)",
+		  i, what, why);
+	return b->io && !b->base; /* it does without (passthrough.c) */
+}
+
 static bool check_bars(const struct config *c, const struct config_machine *m,
 		       const struct config_guest *g, const struct config_pci *at, struct refusal *r)
 {
-	const struct pci_function *f = pci_find(passthrough_bdf(at));
-	char what[48], text[160];
+	struct pci_function *f = &pci_functions[pci_find(passthrough_bdf(at)) - pci_functions];
+	const struct pci_machine machine = {.taken = m->mmio_taken, .ctx = m->ctx};
+	const struct pci_function *bridge;
+	char text[240];
 
 	for (unsigned i = 0; i < PCI_BARS; i++) {
-		if (f->bar[i].size && is_misplaced(c, m, f, &f->bar[i], what, sizeof(what))) {
-			fmt_print(text, sizeof(text),
-				  "has BAR %u %s, as the firmware left it; have the firmware's "
-				  "setup assign all devices (no `PnP OS`, `above 4G decoding`)",
-				  i, what);
+		if (!settle_bar(c, m, f, i, text, sizeof(text))) {
 			return refuse_at(r, c, g, at, text);
 		}
+	}
+	if (!pci_way_is_sound(f, &machine, &bridge)) {
+		fmt_print(text, sizeof(text),
+			  "is behind bridge %02x:%02x.%x, which is off and whose windows meet "
+			  "something else; have the firmware's setup assign all devices",
+			  bridge->bdf >> 8, bridge->bdf >> 3 & 31, bridge->bdf & 7);
+		return refuse_at(r, c, g, at, text);
 	}
 	return true;
 }

@@ -1,8 +1,8 @@
 /*
  * Faults, starts and ends of partitions that own functions: see passthrough.h.
  *
- * A fault is taken by the boot CPU, at any time; starts and ends happen on the boot vCPU's CPU
- * while all vCPUs of the partition stand still.
+ * A fault is taken by the boot CPU at any time, or by one whose guest ends; starts and ends happen
+ * on the boot vCPU's CPU while all vCPUs of the partition stand still.
  */
 #include "hv/log.h"
 #include "hv/passthrough_part.h"
@@ -49,21 +49,37 @@ bool passthrough_dma_fault(const struct iommu_fault *fault, bool many)
 	return false;
 }
 
-/* A guest that was stopped for a fault has its devices' faults told again. */
-static void watch_again(struct partition *p)
-{
-	struct passthrough *d = p->devices;
-	struct refusal r = {""};
+/* --- life --- */
 
-	for (unsigned i = 0; d->domain && p->restarts && i < d->functions; i++) {
-		if (p->config->on_dma_fault == DMA_FAULT_STOP &&
-		    !iommu->attach(d->function[i].pci->bdf, d->domain, &r)) {
-			log_line("%s: %s", p->config->name, r.text);
+/* What a life's devices have faulted until now the next one is not ended for. */
+static void settle(const struct passthrough *d)
+{
+	for (unsigned i = 0; d->domain && i < d->functions; i++) {
+		const struct pci_function *pci = d->function[i].pci;
+
+		host_dma_settle(pci->bdf);
+		if (pci->requester != pci->bdf) {
+			host_dma_settle(pci->requester);
 		}
 	}
 }
 
-/* --- life --- */
+/*
+ * Between two lives the functions reach nothing, whatever they still have under way: the guest's
+ * memory is made new meanwhile. Letting them through again also has their faults told again.
+ */
+static void let_through(struct partition *p, bool on)
+{
+	struct passthrough *d = p->devices;
+	struct refusal r = {""};
+
+	for (unsigned i = 0; d->domain && d->blocked == on && i < d->functions; i++) {
+		if (!iommu->attach(d->function[i].pci->bdf, on ? d->domain : NULL, &r)) {
+			log_line("%s: %s", p->config->name, r.text);
+		}
+	}
+	d->blocked = !on;
+}
 
 /* As a PC's firmware leaves the inputs of PCI interrupts. */
 static void make_level(struct partition *p, unsigned irq)
@@ -78,7 +94,10 @@ void passthrough_start(struct partition *p)
 {
 	struct passthrough *d = p->devices;
 
-	watch_again(p);
+	if (!d->blocked) { /* what was before its first life */
+		settle(d);
+	}
+	let_through(p, true);
 	for (unsigned i = 0; i < d->functions; i++) {
 		vioapic_set(&p->pc.ioapic, passthrough_gsi(&d->function[i]), false);
 		make_level(p, d->function[i].isa_irq);
@@ -117,6 +136,8 @@ void passthrough_stop(struct partition *p)
 	for (unsigned i = 0; i < d->functions; i++) {
 		silence(p, d->function[i].pci);
 	}
+	let_through(p, false);
+	settle(d);
 	passthrough_close_interrupts(p);
 	log_line("%s: its devices sent %lu interrupts, %lu were injected, %lu were nobody's",
 		 p->config->name, atomic_load(&d->taken), atomic_load(&d->injected),

@@ -95,8 +95,11 @@ static void write_command(struct partition *p, struct vpci_function *f, unsigned
 	uint32_t guest = vpci_command(f), command = passthrough_decoding(f->pci);
 	bool on = shares_line(p->devices, index) ? wants_intx(p, f) : may_intx(f);
 
-	/* Decoding stays on: the device answers to us where firmware has put it. */
-	command |= guest & (PCI_COMMAND_MASTER | PCI_COMMAND_PARITY | PCI_COMMAND_SERR);
+	/*
+	 * Decoding stays on: the device answers to us where firmware has put it. SERR# stays off:
+	 * it is an NMI of the machine's, or its firmware's reset.
+	 */
+	command |= guest & (PCI_COMMAND_MASTER | PCI_COMMAND_PARITY);
 	pci_write(f->pci->bdf, PCI_COMMAND, 2, command | (on ? 0 : PCI_COMMAND_INTX_OFF));
 }
 
@@ -123,34 +126,49 @@ static void mask_changed(struct partition *p, unsigned index)
 {
 	struct vpci_function *f = &p->devices->function[index];
 
-	if (f->intx && shares_line(p->devices, index)) {
-		write_command(p, f, index);
-	}
 	if (f->intx) {
+		if (shares_line(p->devices, index)) {
+			write_command(p, f, index);
+		}
 		settle_pin(p, f, index);
 	}
 }
 
-void passthrough_pin_masked(void *partition, unsigned pin)
+static void masks_changed(struct partition *p, uint32_t functions)
 {
-	struct partition *p = partition;
+	for (uint32_t left = functions; left; left &= left - 1) {
+		mask_changed(p, (unsigned)__builtin_ctz(left));
+	}
+}
+
+static uint32_t functions_on_pin(const struct partition *p, unsigned pin)
+{
+	uint32_t on = 0;
 
 	for (unsigned i = 0; i < p->devices->functions; i++) {
-		if (passthrough_gsi(&p->devices->function[i]) == pin) {
-			mask_changed(p, i);
-		}
+		on |= passthrough_gsi(&p->devices->function[i]) == pin ? 1u << i : 0;
 	}
+	return on;
+}
+
+static uint32_t functions_on_pic(const struct partition *p, unsigned irq)
+{
+	uint32_t on = 0;
+
+	for (unsigned i = 0; i < p->devices->functions; i++) {
+		on |= p->devices->function[i].isa_irq == irq ? 1u << i : 0;
+	}
+	return on;
+}
+
+void passthrough_pin_masked(void *partition, unsigned pin)
+{
+	masks_changed(partition, functions_on_pin(partition, pin));
 }
 
 void passthrough_pic_masked(void *partition, unsigned irq)
 {
-	struct partition *p = partition;
-
-	for (unsigned i = 0; i < p->devices->functions; i++) {
-		if (p->devices->function[i].isa_irq == irq) {
-			mask_changed(p, i);
-		}
-	}
+	masks_changed(partition, functions_on_pic(partition, irq));
 }
 
 void passthrough_line_interrupt(struct partition *p, struct device_line *l)
@@ -181,27 +199,15 @@ static void answer(struct partition *p, uint32_t functions)
 void passthrough_pin_eoi(void *partition, unsigned pin)
 {
 	struct partition *p = partition;
-	uint32_t answered = 0;
 
-	for (uint32_t left = p->devices->asserted; left; left &= left - 1) {
-		unsigned i = (unsigned)__builtin_ctz(left);
-
-		answered |= passthrough_gsi(&p->devices->function[i]) == pin ? 1u << i : 0;
-	}
-	answer(p, answered);
+	answer(p, p->devices->asserted & functions_on_pin(p, pin));
 }
 
 void passthrough_pic_eoi(void *partition, unsigned irq)
 {
 	struct partition *p = partition;
-	uint32_t answered = 0;
 
-	for (uint32_t left = p->devices->asserted; left; left &= left - 1) {
-		unsigned i = (unsigned)__builtin_ctz(left);
-
-		answered |= p->devices->function[i].isa_irq == irq ? 1u << i : 0;
-	}
-	answer(p, answered);
+	answer(p, p->devices->asserted & functions_on_pic(p, irq));
 }
 
 static struct device_line *line_of(struct partition *p, uint8_t irq)

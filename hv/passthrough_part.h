@@ -45,6 +45,7 @@ struct passthrough {
 	bool no_vector_told, bad_message_told;
 	uint8_t rejected[VPCI_CONFIG / 8]; /* functions of others that were written to, told */
 	struct iommu_domain *domain;
+	bool blocked; /* between two lives: its functions reach nothing */
 	_Atomic uint64_t taken, injected, orphans;
 };
 
@@ -77,8 +78,7 @@ bool passthrough_place_bars(struct partition *p, struct refusal *r);
 bool passthrough_remap(struct partition *p);
 
 /* --- passthrough_irq.c --- */
-/* `count` vectors in a row, aligned to it (a power of two); 0: there are none, which is told once.
- */
+/* `count` vectors in a row, aligned to it (a power of two); 0: there are none, as is told once. */
 uint8_t passthrough_take_vectors(struct partition *p, unsigned count);
 /* From now on a vector means this packed message, or line. */
 void passthrough_bind(struct passthrough *d, uint8_t vector, uint64_t packed);

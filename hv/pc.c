@@ -202,7 +202,7 @@ void pc_run(struct partition *p, uint64_t now)
 	lock_drop(&pc->lock);
 }
 
-/* A device may have moved its deadline; only the boot vCPU's CPU serves it. */
+/* A device may have moved its deadline, which the boot vCPU's CPU serves. */
 static void after_access(struct vcpu *v)
 {
 	struct pc *pc = &v->part->pc;
@@ -212,12 +212,11 @@ static void after_access(struct vcpu *v)
 		return;
 	}
 	atomic_store_explicit(&pc->deadline, next, memory_order_relaxed);
-	if (v->index != 0) {
-		vcpu_post(v->part->vcpu[0], REQUEST_TIMER);
-	}
+	vcpu_post(v->part->vcpu[0], REQUEST_TIMER);
 }
 
-static bool locked_access(struct vcpu *v, struct bus *bus, uint64_t addr, struct bus_access *a)
+/* An access that is not one claim's whole, or has to do with time. */
+static bool access_slowly(struct vcpu *v, struct bus *bus, uint64_t addr, struct bus_access *a)
 {
 	struct pc *pc = &v->part->pc;
 	bool claimed;
@@ -231,7 +230,7 @@ static bool locked_access(struct vcpu *v, struct bus *bus, uint64_t addr, struct
 }
 
 /* What nobody emulates may lie in a BAR of a passed-through function. */
-static bool device_port(struct vcpu *v, uint16_t port, struct bus_access *a)
+static bool device_access(struct vcpu *v, bool io, uint64_t addr, struct bus_access *a)
 {
 	struct pc *pc = &v->part->pc;
 	bool claimed;
@@ -240,33 +239,56 @@ static bool device_port(struct vcpu *v, uint16_t port, struct bus_access *a)
 		return false;
 	}
 	lock_take(&pc->lock);
-	claimed = vpci_port(&pc->pci, port, a);
+	claimed = vpci_window(&pc->pci, io, addr, a);
 	lock_drop(&pc->lock);
 	return claimed;
 }
 
-static bool device_memory(struct vcpu *v, gpa_t gpa, struct bus_access *a)
+/* Nearly every access is one device's, whole. A bus is read-only, so finding needs no lock. */
+static inline bool is_simple(const struct bus_claim *c, uint64_t addr, const struct bus_access *a)
+{
+	return c && !c->ops->timed && (a->size == 1 || bus_claim_takes(c, addr, a->size));
+}
+
+static NOINLINE bool access_claim(struct pc *pc, const struct bus_claim *c, uint64_t addr,
+				  struct bus_access *a)
+{
+	lock_take(&pc->lock);
+	bus_claim_access(c, addr, a);
+	lock_drop(&pc->lock);
+	return true;
+}
+
+static NOINLINE bool port_slowly(struct vcpu *v, uint16_t port, struct bus_access *a)
 {
 	struct pc *pc = &v->part->pc;
-	bool claimed;
 
-	if (!pc->pci.functions) {
+	if (a->size == 1 && !pc->pci.functions && !bus_find(&pc->ports, port)) {
+		a->value = 0xff;
 		return false;
 	}
-	lock_take(&pc->lock);
-	claimed = vpci_memory(&pc->pci, gpa.v, a);
-	lock_drop(&pc->lock);
-	return claimed;
+	return access_slowly(v, &pc->ports, port, a) || device_access(v, true, port, a);
 }
 
 bool pc_port(struct vcpu *v, uint16_t port, struct bus_access *a)
 {
-	return locked_access(v, &v->part->pc.ports, port, a) || device_port(v, port, a);
+	struct pc *pc = &v->part->pc;
+	const struct bus_claim *c = bus_find_low(&pc->ports, port);
+
+	return is_simple(c, port, a) ? access_claim(pc, c, port, a) : port_slowly(v, port, a);
+}
+
+static NOINLINE bool mmio_slowly(struct vcpu *v, gpa_t gpa, struct bus_access *a)
+{
+	return access_slowly(v, &v->part->pc.mmio, gpa.v, a) || device_access(v, false, gpa.v, a);
 }
 
 bool pc_mmio(struct vcpu *v, gpa_t gpa, struct bus_access *a)
 {
-	return locked_access(v, &v->part->pc.mmio, gpa.v, a) || device_memory(v, gpa, a);
+	struct pc *pc = &v->part->pc;
+	const struct bus_claim *c = bus_find_last(&pc->mmio, gpa.v);
+
+	return is_simple(c, gpa.v, a) ? access_claim(pc, c, gpa.v, a) : mmio_slowly(v, gpa, a);
 }
 
 uint8_t pc_pic_ack(struct partition *p)

@@ -23,9 +23,16 @@ uint32_t pci_read(uint16_t bdf, unsigned offset, unsigned size);
 void pci_write(uint16_t bdf, unsigned offset, unsigned size, uint32_t value);
 
 struct pci_bar {
-	uint64_t base, size; /* size 0: not there, or the upper half of a 64-bit BAR */
+	/* size 0: not there, or the upper half of a 64-bit BAR; base 0: it has no address */
+	uint64_t base, size;
 	bool io, wide /* 64-bit */, prefetchable;
 };
+
+/* What a bridge forwards to what is behind it, while it decodes. */
+struct pci_window {
+	uint64_t base, size; /* size 0: closed */
+};
+enum pci_window_kind { PCI_WINDOW_IO, PCI_WINDOW_MEMORY, PCI_WINDOW_PREFETCHABLE, PCI_WINDOWS };
 
 struct pci_function {
 	uint16_t bdf;
@@ -42,11 +49,12 @@ struct pci_function {
 	uint8_t msi_vectors; /* 1-32 */
 	bool msi_64, msi_maskable;
 	uint16_t msix_entries;
-	uint8_t msix_table_bar, msix_pba_bar;
-	uint32_t msix_table_offset, msix_pba_offset;
+	uint8_t msix_table_bar;
+	uint32_t msix_table_offset;
 	bool flr; /* function level reset, PCIe or AF capability */
 	bool master; /* can be a bus master */
 	uint8_t secondary, subordinate; /* bridges: bus numbers behind */
+	struct pci_window window[PCI_WINDOWS]; /* bridges */
 	/* Of pci_group.c: the group's first function, and what this one's requests carry as id. */
 	uint16_t group, requester;
 };
@@ -76,16 +84,26 @@ enum pci_register {
 	PCI_HEADER_TYPE = 0x0e,
 	PCI_BAR0 = 0x10,
 	PCI_BUSES = 0x18, /* bridges: primary, secondary, subordinate */
+	PCI_IO_WINDOW = 0x1c,
+	PCI_MEMORY_WINDOW = 0x20,
+	PCI_PREFETCHABLE_WINDOW = 0x24, /* its upper halves behind it */
+	PCI_IO_WINDOW_UPPER = 0x30,
 	PCI_ROM = 0x30,
 	PCI_CAPABILITIES = 0x34,
 	PCI_LINE = 0x3c,
 	PCI_PIN = 0x3d,
 	PCI_BRIDGE_CONTROL = 0x3e,
+	PCI_HEADER_END = 0x40,
 };
+enum { PCI_CAPABILITIES_MAX = 48 }; /* as many as have room */
 enum { PCI_COMMAND_IO = BIT(0), PCI_COMMAND_MEMORY = BIT(1), PCI_COMMAND_MASTER = BIT(2),
        PCI_COMMAND_PARITY = BIT(6), PCI_COMMAND_SERR = BIT(8), PCI_COMMAND_INTX_OFF = BIT(10) };
 enum { PCI_CLASS_BRIDGE = 0x06 }; /* in the highest byte of the class register */
-enum { PCI_CLASS_IOMMU = 0x0806 }; /* in the two highest bytes: AMD's are functions themselves */
+/* In the two highest bytes. IOMMUs: AMD's are functions themselves. */
+enum { PCI_CLASS_IOMMU = 0x0806, PCI_CLASS_IDE = 0x0101 };
+/* In three: a bridge that forwards what nobody takes. */
+enum { PCI_CLASS_SUBTRACTIVE = 0x060401 };
+enum { PCI_ROM_ON = BIT(0), PCI_ROM_MAX = 0x1000000 };
 enum { PCI_STATUS_CAPABILITIES = BIT(4) };
 /* The low bits of a BAR. */
 enum { PCI_BAR_IO = BIT(0), PCI_BAR_WIDE = BIT(2), PCI_BAR_PREFETCHABLE = BIT(3) };
@@ -114,6 +132,16 @@ enum { ACS_CAPS = 4, ACS_CONTROL = 6, ACS_SOURCE_VALIDATION = BIT(0), ACS_REQUES
        ACS_COMPLETION_REDIRECT = BIT(3), ACS_UPSTREAM_FORWARDING = BIT(4),
        ACS_WANTED = ACS_SOURCE_VALIDATION | ACS_REQUEST_REDIRECT | ACS_COMPLETION_REDIRECT |
 		    ACS_UPSTREAM_FORWARDING };
+
+/* The capability behind the one at `at`, 0: the first; 0: there is none. A list may go round. */
+static inline unsigned pci_capability_next(uint16_t bdf, unsigned at)
+{
+	if (!at && !(pci_read(bdf, PCI_STATUS, 2) & PCI_STATUS_CAPABILITIES)) {
+		return 0;
+	}
+	at = pci_read(bdf, at ? at + 1 : PCI_CAPABILITIES, 1) & 0xfc;
+	return at >= PCI_HEADER_END ? at : 0;
+}
 
 /* The offset of the first byte of an MSI's data register. */
 static inline unsigned pci_msi_data(const struct pci_function *f)

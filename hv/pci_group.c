@@ -14,7 +14,8 @@ enum { NONE = -1 };
 struct table {
 	struct pci_function *f;
 	unsigned count;
-	int16_t parent[PCI_FUNCTIONS]; /* the bridge to a function's bus; NONE: bus 0, or no way */
+	int16_t parent[PCI_FUNCTIONS]; /* the bridge to a function's bus; NONE: a root bus, or no
+					  way */
 };
 
 /* --- the tree --- */
@@ -43,7 +44,18 @@ static void read_tree(struct table *t, struct pci_function *f, unsigned count)
 	}
 }
 
-/* Is bus 0 reached by going up? */
+/* One that no bridge takes for its own: machines with several CPUs have more than bus 0. */
+static bool is_root_bus(const struct table *t, unsigned bus)
+{
+	for (unsigned i = 0; bus && i < t->count; i++) {
+		if (is_bridge(&t->f[i]) && bus >= t->f[i].secondary && bus <= t->f[i].subordinate) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Is a root bus reached by going up? */
 static bool has_way(const struct table *t, unsigned i)
 {
 	int at = (int)i;
@@ -51,7 +63,7 @@ static bool has_way(const struct table *t, unsigned i)
 	for (unsigned n = 0; n < t->count && t->parent[at] != NONE; n++) {
 		at = t->parent[at];
 	}
-	return t->f[at].bdf >> 8 == 0;
+	return is_root_bus(t, t->f[at].bdf >> 8);
 }
 
 static bool is_above(const struct table *t, unsigned bridge, unsigned i)

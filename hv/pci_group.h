@@ -9,7 +9,7 @@
  * - they are of one device that has several, and neither has ACS. That holds on bus 0 too: what a
  *   chipset does between the functions of one of its devices is not known. Intel's integrated PCI
  *   Express endpoints are not counted in: their requests pass the root complex, which translates
- *   first (VT-d, "Root-Complex Peer to Peer Considerations"). Different devices of bus 0 are apart;
+ *   first (VT-d, "Root-Complex Peer to Peer Considerations"). Different devices of a root bus are apart;
  * - bus numbers contradict each other, so that the way to one of them is not known.
  *
  * A group may hold functions that no guest owns: those are silenced.

@@ -3,7 +3,6 @@
  */
 #include "hv/pci_text.h"
 #include "hv/lib/printf.h"
-#include "hv/lib/string.h"
 
 /* What the class code says, in words. */
 static const char *class_name(uint32_t class_revision)
@@ -42,16 +41,6 @@ bool pci_is_device(const struct pci_function *f)
 	       f->class_revision >> 16 != PCI_CLASS_IOMMU;
 }
 
-void pci_line_add(struct pci_line *l, const char *fmt, ...)
-{
-	size_t len = strlen(l->text);
-	va_list ap;
-
-	va_start(ap, fmt);
-	fmt_vprint(l->text + len, sizeof(l->text) - len, fmt, ap);
-	va_end(ap);
-}
-
 const char *pci_line(struct pci_line *l, const struct pci_function *f)
 {
 	bool can = pci_is_device(f);
@@ -64,24 +53,26 @@ const char *pci_line(struct pci_line *l, const struct pci_function *f)
 		  can ? "pci =" : "PCI  ", BDF_PARTS(f->bdf), f->vendor, f->device,
 		  class_name(f->class_revision));
 	if (f->cap_msix) {
-		pci_line_add(l, ", MSI-X %u", f->msix_entries);
+		fmt_append(l->text, sizeof(l->text), ", MSI-X %u", f->msix_entries);
 	}
 	if (f->cap_msi) {
-		pci_line_add(l, ", MSI %u", f->msi_vectors);
+		fmt_append(l->text, sizeof(l->text), ", MSI %u", f->msi_vectors);
 	}
 	if (!f->cap_msi && !f->cap_msix && f->pin && can) {
-		pci_line_add(l, ", IRQ %u", f->line);
+		fmt_append(l->text, sizeof(l->text), ", IRQ %u", f->line);
 	}
 	if (can) {
-		pci_line_add(l, ", %u BAR%s", bars, bars == 1 ? "" : "s");
+		fmt_append(l->text, sizeof(l->text), ", %u BAR%s", bars, bars == 1 ? "" : "s");
 	} else if (f->header_type == 1) {
-		pci_line_add(l, " to bus %02x", f->secondary);
+		fmt_append(l->text, sizeof(l->text), " to bus %02x", f->secondary);
 	}
 	if (f->cap_acs) {
-		pci_line_add(l, ", ACS%s", f->acs_on & ACS_WANTED ? "" : " off");
+		fmt_append(l->text, sizeof(l->text), ", ACS%s",
+			   f->acs_on & ACS_WANTED ? "" : " off");
 	}
 	if (f->group != f->bdf) {
-		pci_line_add(l, ", one group with %02x:%02x.%x", BDF_PARTS(f->group));
+		fmt_append(l->text, sizeof(l->text), ", one group with %02x:%02x.%x",
+			   BDF_PARTS(f->group));
 	}
 	return l->text;
 }

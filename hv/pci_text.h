@@ -17,5 +17,3 @@ bool pci_is_device(const struct pci_function *f);
  * begins with "PCI  ". Returns l->text.
  */
 const char *pci_line(struct pci_line *l, const struct pci_function *f);
-/* More about it: ", ..." at the end, as far as there is room. */
-void pci_line_add(struct pci_line *l, const char *fmt, ...) PRINTF_LIKE(2, 3);

@@ -7,18 +7,15 @@
 #include "hv/event.h"
 #include "hv/exit.h"
 #include "hv/host.h"
-#include "hv/partition.h"
 
-static void run_once(struct vcpu *v)
+static inline void run_once(struct vcpu *v)
 {
 	struct vm_exit x;
 
-	event_arm_timer(v);
-	event_next(v);
-	virt->run(v, &x);
-	if (v->cr8 != v->apic.tpr >> 4) {
-		vlapic_set_tpr(&v->apic, (uint8_t)(v->cr8 << 4));
+	if (!event_none(v)) {
+		event_next(v);
 	}
+	virt->run(v, &x);
 	exit_handle(v, &x);
 }
 
@@ -40,7 +37,8 @@ static void halt(struct vcpu *v)
 	wait(v);
 }
 
-void vcpu_turn(struct vcpu *v)
+/* A turn that is more than another run of the guest. */
+static NOINLINE void turn_slowly(struct vcpu *v)
 {
 	if (v->state == VCPU_OFF || v->state == VCPU_STOPPED) {
 		partition_idle(v);
@@ -60,9 +58,23 @@ void vcpu_turn(struct vcpu *v)
 	}
 }
 
+static inline void turn(struct vcpu *v)
+{
+	if (v->state == VCPU_RUNNING && !atomic_load_explicit(&v->request, memory_order_relaxed)) {
+		run_once(v);
+	} else {
+		turn_slowly(v);
+	}
+}
+
+void vcpu_turn(struct vcpu *v)
+{
+	turn(v);
+}
+
 void vcpu_loop(struct vcpu *v)
 {
 	for (;;) {
-		vcpu_turn(v);
+		turn(v);
 	}
 }

@@ -83,26 +83,6 @@ static void share_out(const struct skeleton_machine *m, const uint16_t core[MAX_
 	}
 }
 
-/* "0-3,8-11" */
-static void cpus_text(const struct share *s, char *text, size_t size)
-{
-	size_t len = 0;
-
-	text[0] = 0;
-	for (unsigned i = 0; i < s->cpus && len < size;) {
-		unsigned n = 1;
-
-		while (i + n < s->cpus && s->cpu[i + n] == s->cpu[i] + n) {
-			n++;
-		}
-		len += fmt_print(text + len, size - len, i ? ",%u" : "%u", s->cpu[i]);
-		if (n > 1 && len < size) {
-			len += fmt_print(text + len, size - len, "-%u", s->cpu[i] + n - 1);
-		}
-		i += n;
-	}
-}
-
 static uint64_t memory_each(const struct skeleton_machine *m, unsigned guests)
 {
 	uint64_t other = m->memory / 8 > MEMORY_OTHER ? m->memory / 8 : MEMORY_OTHER;
@@ -115,7 +95,7 @@ static uint64_t memory_each(const struct skeleton_machine *m, unsigned guests)
 static void write_head(const struct writer *w, const struct skeleton_machine *m, unsigned cores)
 {
 	line(w, "# mullion.conf for this machine: %u CPU%s, %u core%s for guests, %lu MiB free.",
-	     m->cpus, m->cpus == 1 ? "" : "s", cores, cores == 1 ? "" : "s", (m->memory >> 20));
+	     m->cpus, m->cpus == 1 ? "" : "s", cores, cores == 1 ? "" : "s", m->memory >> 20);
 	line(w, "# Put the name of your kernel for " SKELETON_KERNEL
 		", and take what you do not need out.");
 	line(w, "[system]");
@@ -130,10 +110,10 @@ static void write_head(const struct writer *w, const struct skeleton_machine *m,
 static void write_guest(const struct writer *w, const char *name, const struct share *s,
 			uint64_t memory)
 {
-	char cpus[MAX_VCPUS * 4 + 1];
+	char cpus[MAX_VCPUS * 4 + 1] = "";
 	struct config_size size;
 
-	cpus_text(s, cpus, sizeof(cpus));
+	config_cpus_append(cpus, sizeof(cpus), s->cpu, s->cpus);
 	line(w, "%s", "");
 	line(w, "[guest %s]", name);
 	line(w, "cpus = %s", cpus);

@@ -21,7 +21,6 @@ struct skeleton_machine {
 	bool iommu;
 };
 
-/* Line by line through `put`, newlines included, the first and the last of which are comments to cut at.
- */
+/* Line by line through `put`, with newlines; the first and the last are comments to cut at. */
 void skeleton_write(const struct skeleton_machine *m, void (*put)(void *ctx, const char *text),
 		    void *ctx);

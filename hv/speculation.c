@@ -1,12 +1,14 @@
 /*
- * Speculative-execution status: see speculation.h (Intel SDM vol. 2 "CPUID", leaf 07H, and vol. 4
- * IA32_ARCH_CAPABILITIES; AMD APM vol. 3 "CPUID Fn8000_0008"). Called at boot. No state.
+ * Speculative execution: see speculation.h (Intel SDM vol. 2 "CPUID", leaf 07H, and vol. 4
+ * IA32_ARCH_CAPABILITIES, IA32_SPEC_CTRL; AMD APM vol. 3 "CPUID Fn8000_0008" and "Fn8000_0021").
+ * State: whether IBRS stays set, chosen once at boot.
  */
 #include "hv/speculation.h"
 #include "hv/host.h"
 #include "hv/lib/printf.h"
 #include "hv/lib/string.h"
 #include "hv/msr_index.h"
+#include "hv/multihit.h"
 
 struct words {
 	uint32_t leaf7_ebx, leaf7_edx, amd8_ebx, amd21_eax;
@@ -15,7 +17,12 @@ struct words {
 };
 
 enum { EDX_ARCH_CAPABILITIES = BIT(29), EBX_RTM = BIT(11) };
-enum { CAP_IBRS_ALL = BIT(1), AMD21_AUTO_IBRS = BIT(8), AMD8_SSB_NO = BIT(26) };
+enum { EDX_MD_CLEAR = BIT(10), EDX_IBRS_IBPB = BIT(26), EDX_L1D_FLUSH = BIT(28) };
+enum { CAP_IBRS_ALL = BIT(1), AMD21_AUTO_IBRS = BIT(8) };
+enum { AMD8_IBPB = BIT(12), AMD8_SSB_NO = BIT(26) };
+enum { SPEC_CTRL_IBRS = BIT(0), PRED_CMD_IBPB = BIT(0), FLUSH_CMD_L1D = BIT(0) };
+
+static bool keeps_ibrs;
 
 static void leaf(uint32_t number, uint32_t out[4])
 {
@@ -83,6 +90,9 @@ static bool is_immune(const struct words *w, size_t i)
 	if (attacks[i].immune == BIT(8) && !(w->leaf7_ebx & EBX_RTM)) {
 		return true; /* it has no transactions to abort */
 	}
+	if (attacks[i].immune == BIT(6)) {
+		return multihit_read() == MULTIHIT_NO; /* some models do not say so */
+	}
 	return (w->capabilities & attacks[i].immune) == attacks[i].immune;
 }
 
@@ -106,5 +116,50 @@ void speculation_read(struct speculation *s)
 		} else {
 			add(s->rest, sizeof(s->rest), attacks[i].name);
 		}
+	}
+}
+
+/* --- against them --- */
+
+void speculation_init(void)
+{
+	struct words w;
+
+	read_words(&w);
+	keeps_ibrs = w.leaf7_edx & EDX_IBRS_IBPB && w.capabilities & CAP_IBRS_ALL;
+}
+
+bool speculation_keeps_ibrs(void)
+{
+	return keeps_ibrs;
+}
+
+bool speculation_write(uint64_t value)
+{
+	return host_wrmsr(MSR_SPEC_CTRL, value | (keeps_ibrs ? SPEC_CTRL_IBRS : 0));
+}
+
+bool speculation_auto_ibrs(void)
+{
+	struct words w;
+
+	read_words(&w);
+	return w.amd21_eax & AMD21_AUTO_IBRS;
+}
+
+void speculation_forget(void)
+{
+	struct words w;
+
+	read_words(&w);
+	speculation_write(0); /* one that this CPU does not have leaves nothing behind either */
+	if (w.leaf7_edx & EDX_IBRS_IBPB || w.amd8_ebx & AMD8_IBPB) {
+		host_wrmsr(MSR_PRED_CMD, PRED_CMD_IBPB);
+	}
+	if (w.leaf7_edx & EDX_L1D_FLUSH) {
+		host_wrmsr(MSR_FLUSH_CMD, FLUSH_CMD_L1D);
+	}
+	if (w.leaf7_edx & EDX_MD_CLEAR) {
+		host_clear_buffers();
 	}
 }

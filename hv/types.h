@@ -70,3 +70,4 @@ static inline uint64_t field_put(uint64_t mask, uint64_t v)
 
 #define PRINTF_LIKE(fmt, first) __attribute__((format(printf, fmt, first)))
 #define NORETURN		__attribute__((noreturn))
+#define NOINLINE __attribute__((noinline)) /* a slow or large part, whose frame others need not pay for */

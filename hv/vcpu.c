@@ -52,8 +52,9 @@ static void reset_msrs(struct vcpu *v)
 {
 	v->tsc_offset = 0;
 	v->tsc_adjust = 0;
-	v->tsc_offset_dirty = true;
+	v->dirty |= GROUP_TSC_OFFSET;
 	v->pvclock = 0;
+	v->spec_ctrl = 0;
 	v->misc_enable = 1; /* fast strings */
 	memset(&v->mtrr, 0, sizeof(v->mtrr));
 	v->mtrr.def_type = 0xc06; /* enabled, fixed ranges too, write-back */

@@ -33,7 +33,10 @@ enum vcpu_group {
 	GROUP_PAT = BIT(10),
 	GROUP_CS_SS_REST = BIT(11), /* selectors, bases and limits */
 	GROUP_CS_SS = GROUP_AR | GROUP_CS_SS_REST,
-	GROUP_ALL = BIT(12) - 1,
+	/* These are never fetched: struct vcpu has the present value. */
+	GROUP_CR8 = BIT(12),
+	GROUP_TSC_OFFSET = BIT(13),
+	GROUP_ALL = BIT(14) - 1,
 	GROUP_STEP = GROUP_RIP | GROUP_RFLAGS | GROUP_SHADOW, /* what ends an instruction */
 };
 
@@ -94,7 +97,8 @@ enum { CR4_VME = BIT(0), CR4_PVI = BIT(1), CR4_TSD = BIT(2), CR4_DE = BIT(3), CR
        CR4_CET = BIT(23), CR4_PKS = BIT(24) };
 
 enum { EFER_SCE = BIT(0), EFER_LME = BIT(8), EFER_LMA = BIT(10), EFER_NXE = BIT(11),
-       EFER_SVME = BIT(12), EFER_LMSLE = BIT(13), EFER_FFXSR = BIT(14), EFER_TCE = BIT(15) };
+       EFER_SVME = BIT(12), EFER_LMSLE = BIT(13), EFER_FFXSR = BIT(14), EFER_TCE = BIT(15),
+       EFER_AIBRSE = BIT(21) };
 
 /* Exception vectors (Intel SDM vol. 3, "Exception and Interrupt Reference"). */
 enum exception { EXC_DE = 0, EXC_DB = 1, EXC_NMI = 2, EXC_BP = 3, EXC_OF = 4, EXC_BR = 5,
@@ -154,21 +158,27 @@ struct vcpu {
 	_Atomic uint32_t request; /* enum vcpu_request; any CPU may OR */
 	_Atomic uint32_t sipi_vector;
 	enum vcpu_state state;
-	uint8_t cr8;	      /* TPR 7:4: the backend loads it at entry and stores it at exit */
-	uint8_t nmi_pending;  /* 0-2 */
+	uint8_t cr8;	      /* TPR 7:4, GROUP_CR8; vcpu_take_cr8 when the guest has written it */
 	bool extint;	      /* REQUEST_EXTINT was seen and the 8259s not acked yet */
 	bool triple_fault;    /* an exception while #DF was pending: the partition ends */
+	/* What event_next has not finished with; one word, so that nothing is soon seen. */
+	union {
+		struct {
+			uint8_t nmi_pending; /* 0-2 */
+			uint8_t windows;     /* BIT(enum virt_window): the backend was asked for these */
+			uint8_t tpr_class;   /* the TPR threshold that the backend holds */
+		};
+		uint32_t waiting;
+	};
 	struct event pending; /* exception, or an event whose delivery an exit cut short */
-	uint64_t tsc_offset;  /* guest TSC = host TSC + tsc_offset; GROUP-less, see tsc_offset_dirty */
-	bool tsc_offset_dirty;
+	uint64_t tsc_offset;  /* guest TSC = host TSC + tsc_offset; GROUP_TSC_OFFSET */
 	uint64_t tsc_adjust;  /* IA32_TSC_ADJUST */
 	uint64_t timer_armed; /* the deadline that the physical timer holds */
 	uint64_t console_deadline; /* of the console, when this CPU serves it; else UINT64_MAX */
-	uint8_t windows;      /* BIT(enum virt_window): the backend was asked for these */
-	uint8_t tpr_class;    /* the TPR threshold that the backend holds */
 	unsigned generation;  /* of the partition when this vCPU last started */
 	bool stop_counted;    /* in partition.stopped, for this generation */
 	uint64_t pvclock;     /* MSR_PVCLOCK_SYSTEM as written */
+	uint64_t spec_ctrl;   /* SPEC_CTRL as the guest sees it, where it is not passed */
 	uint64_t misc_enable; /* IA32_MISC_ENABLE as the guest sees it */
 	struct {
 		uint64_t def_type, variable[16], fixed[11];
@@ -201,6 +211,14 @@ static inline void vcpu_touch(struct vcpu *v, uint32_t groups)
 {
 	v->valid |= groups;
 	v->dirty |= groups;
+}
+
+/* For the backend: the guest has written CR8 without an exit. */
+static inline void vcpu_take_cr8(struct vcpu *v, uint8_t cr8)
+{
+	v->cr8 = cr8;
+	v->dirty |= GROUP_CR8; /* what the backend derives from it and the TPR threshold is old */
+	vlapic_set_tpr(&v->apic, (uint8_t)(cr8 << 4));
 }
 
 /* Posts requests and kicks the CPU that runs v, if nobody had done so before. Any CPU. */

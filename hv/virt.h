@@ -45,7 +45,6 @@ struct vm_exit {
 			uint8_t size; /* 1, 2, 4 */
 			bool in;
 			bool string; /* INS or OUTS: decode for address size and segment */
-			bool rep;
 		} io;
 		struct {
 			gpa_t gpa;

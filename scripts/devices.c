@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hv/lib/printf.h"
 #include "hv/pci_text.h"
 #include "scripts/devices.h"
 
@@ -137,10 +138,10 @@ static void print_entry(const struct entry *e)
 
 	pci_line(&line, &e->f);
 	if (read_link(e, "iommu_group", name)) {
-		pci_line_add(&line, ", group %s", name);
+		fmt_append(line.text, sizeof(line.text), ", group %s", name);
 	}
 	if (read_link(e, "driver", name)) {
-		pci_line_add(&line, ", driver %s", name);
+		fmt_append(line.text, sizeof(line.text), ", driver %s", name);
 	}
 	printf("%s%s\n", pci_is_device(&e->f) ? "" : "# ", line.text);
 }

@@ -21,7 +21,8 @@ ENDED = re.compile(r"mullion: all guests ended: (\d+) ok, (\d+) failed$")
 GAVE_UP = re.compile(r"mullion: (refused:|stopped:|ended from the console)")
 ESCAPES = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]")
 TIMED_OUT = 124
-GRACE = 3.0  # seconds that a machine gets to print the rest and to switch itself off
+GRACE = 3.0  # seconds without a word: then a machine whose end is known has no more to say
+GRACE_MOST = 30.0  # in all, to say the rest and to switch itself off
 
 
 class Verdict:
@@ -32,6 +33,7 @@ class Verdict:
         self.go_on = go_on
         self.offset = 0
         self.rest = b""
+        self.heard = 0.0  # when there was something new last
         self.status = None
         self.reason = ""
 
@@ -43,6 +45,8 @@ class Verdict:
         except FileNotFoundError:
             return
         self.offset += len(data)
+        if data:
+            self.heard = time.monotonic()
         *lines, self.rest = (self.rest + data).split(b"\n")
         for line in lines:
             self.judge(ESCAPES.sub("", line.decode("latin-1")).strip("\r \0"))
@@ -128,7 +132,7 @@ def run(command, serial, timeout=None, relay=None, keep_stdin=False, stdout=None
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     verdict = Verdict(serial, go_on)
     start = time.monotonic()
-    deadline = None
+    decided = None
     with Terminal() if keep_stdin or relay else open(os.devnull):
         process = subprocess.Popen(
             command,
@@ -146,9 +150,9 @@ def run(command, serial, timeout=None, relay=None, keep_stdin=False, stdout=None
                     time.sleep(0.05)
                 verdict.read()
                 now = time.monotonic()
-                if verdict.status is not None and deadline is None:
-                    deadline = now + GRACE
-                if deadline and now > deadline:
+                if verdict.status is not None and decided is None:
+                    decided = now
+                if decided and (now > verdict.heard + GRACE or now > decided + GRACE_MOST):
                     break
                 if timeout and now - start > timeout:
                     return report(TIMED_OUT, f"no end after {timeout:g} seconds")

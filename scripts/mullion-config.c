@@ -5,6 +5,7 @@
  */
 #include "hv/config.h"
 #include "scripts/devices.h"
+#include "scripts/reference.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -268,7 +269,7 @@ static int run(int argc, char **argv)
 	int status;
 
 	if (strcmp(verb, "reference") == 0 && argc == 2) {
-		config_reference(put_stdout, NULL);
+		reference_print(stdout);
 		return STATUS_OK;
 	}
 	if (strcmp(verb, "devices") == 0 && argc == 2) {

@@ -95,10 +95,15 @@ static inline void wbinvd(void)
 	__asm__ volatile("wbinvd" : : : "memory");
 }
 
-/* Writes the cache line at p back to memory. */
-static inline void clflush(const void *p)
+/* Writes the cache lines of n bytes at p back to memory. */
+static inline void clflush(const void *p, size_t n)
 {
-	__asm__ volatile("clflush %0" : : "m"(*(const char *)p) : "memory");
+	enum { LINE = 64 /* the least that any x86 CPU has */ };
+	const char *end = (const char *)p + n;
+
+	for (const char *at = (const char *)ALIGN_DOWN((uint64_t)p, LINE); at < end; at += LINE) {
+		__asm__ volatile("clflush %0" : : "m"(*at) : "memory");
+	}
 }
 
 /* Stores before it are seen before stores after it; and write-combining buffers are emptied. */

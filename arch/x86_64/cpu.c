@@ -5,17 +5,13 @@
 #include "arch/x86_64/asm.h"
 #include "arch/x86_64/fixup.h"
 #include "arch/x86_64/paging.h"
+#include "arch/x86_64/pat.h"
 #include "arch/x86_64/trap.h"
 #include "hv/cpu_facts.h"
 #include "hv/host.h"
 #include "hv/log.h"
 #include "hv/msr_index.h"
-
-/*
- * PAT as after reset, but entry 1 is WC instead of WT: what paging.c's and npt_format.h's types
- * mean.
- */
-#define PAT_OWN 0x0007040600070106ull
+#include "hv/speculation.h"
 
 enum { DR7_RESET = 0x400 };
 
@@ -89,12 +85,16 @@ void cpu_set_control(void)
 	write_cr0((read_cr0() | CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG) &
 		  ~(uint64_t)(CR0_EM | CR0_TS | CR0_AM | CR0_NW | CR0_CD));
 	write_cr4(wanted_cr4());
-	/* SVME only where the SVM backend sets it; SCE is the guests' affair. */
-	wrmsr(MSR_EFER, (rdmsr(MSR_EFER) | EFER_NXE) & (EFER_LME | EFER_LMA | EFER_NXE));
+	/*
+	 * SVME only where the SVM backend sets it; SCE is the guests' affair. With AIBRSE no guest
+	 * chooses where branches are predicted to go here; the world switch keeps guests' EFER
+	 * apart.
+	 */
+	wrmsr(MSR_EFER, (rdmsr(MSR_EFER) & (EFER_LME | EFER_LMA)) | EFER_NXE |
+				(speculation_auto_ibrs() ? EFER_AIBRSE : 0));
 	if (rdmsr(MSR_PAT) != PAT_OWN) {
 		wrmsr(MSR_PAT, PAT_OWN);
-		write_cr3(read_cr3()); /* nothing cached was mapped by entry 1, but translations may
-					  be */
+		write_cr3(read_cr3()); /* no data was cached by entry 1, translations may be */
 	}
 	write_dr7(DR7_RESET); /* no breakpoints of the firmware's */
 	simd_reset();
@@ -162,6 +162,14 @@ bool host_wrmsr(uint32_t msr, uint64_t value)
 			 : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
 			 : "memory");
 	return good;
+}
+
+/* The form with a memory operand does it, and a writable data segment is the fastest. */
+void host_clear_buffers(void)
+{
+	uint16_t selector;
+
+	__asm__ volatile("mov %%ss, %0\n\tverw %0" : "=m"(selector) : : "cc", "memory");
 }
 
 uint64_t host_xcr0_read(void)

@@ -1,8 +1,8 @@
 /*
  * Interrupts of passed-through devices on their way to hv/passthrough_irq.c: vectors and lines. See
- * device_irq.h and hv/host.h. What lines there are is set at boot and constant.
+ * irq.h and hv/host.h. What lines there are is set at boot and constant.
  */
-#include "arch/x86_64/device_irq.h"
+#include "arch/x86_64/irq.h"
 #include "arch/x86_64/percpu.h"
 #include "drivers/ioapic.h"
 #include "hv/host.h"

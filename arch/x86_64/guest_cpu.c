@@ -4,7 +4,7 @@
  */
 #include "arch/x86_64/guest_cpu.h"
 #include "arch/x86_64/asm.h"
-#include "arch/x86_64/percpu.h"
+#include "arch/x86_64/cpu.h"
 #include "hv/host.h"
 #include "hv/log.h"
 #include "hv/msr_index.h"
@@ -39,22 +39,12 @@ bool guest_cpu_alloc(void)
  * A header of zeroes puts every component but the legacy ones to its initial configuration.
  */
 static const struct {
-	uint16_t fcw, fsw;
-	uint8_t ftw, reserved_5;
-	uint8_t fop_fip_fdp[18];
-	uint32_t mxcsr, mxcsr_mask;
-	uint8_t st[8][16];
-	uint8_t xmm[16][16];
-	uint8_t reserved_416[96];
+	struct fxsave legacy;
 	uint8_t header[64];
 } __attribute__((aligned(64))) reset_image = {
 	/* After RESET# the tags say "zero", not "empty", unlike after FNINIT. */
-	.fcw = 0x40,
-	.ftw = 0xff,
-	.mxcsr = 0x1f80,
+	.legacy = {.fcw = 0x40, .tags = 0xff, .mxcsr = MXCSR_RESET},
 };
-_Static_assert(offsetof(__typeof__(reset_image), mxcsr) == 24, "hardware layout");
-_Static_assert(offsetof(__typeof__(reset_image), header) == 512, "hardware layout");
 _Static_assert(sizeof(reset_image) == 576, "hardware layout");
 
 static void reset_vectors(void)
@@ -84,8 +74,8 @@ void guest_cpu_reset_debug(void)
 void guest_cpu_reset(void)
 {
 	static const uint32_t zeroed[] = {
-		MSR_STAR,    MSR_LSTAR, MSR_CSTAR,     MSR_SFMASK,  MSR_KERNEL_GS_BASE,
-		MSR_FS_BASE, MSR_XSS,	MSR_SPEC_CTRL, MSR_TSC_AUX, MSR_UMWAIT_CONTROL,
+		MSR_STAR,    MSR_LSTAR, MSR_CSTAR,   MSR_SFMASK,	 MSR_KERNEL_GS_BASE,
+		MSR_FS_BASE, MSR_XSS,	MSR_TSC_AUX, MSR_UMWAIT_CONTROL,
 	};
 
 	reset_vectors();

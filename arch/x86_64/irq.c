@@ -161,7 +161,6 @@ void irq_dispatch(uint8_t vector)
 {
 	struct percpu *p = this_cpu();
 
-	p->irq_count[vector]++;
 	switch (vector) {
 	case VECTOR_SPURIOUS: return; /* has no EOI */
 	case VECTOR_TIMER: timer_interrupt(p); break;
@@ -213,10 +212,10 @@ void host_kick(unsigned cpu, bool urgent)
 {
 	struct percpu *p = percpu_of[cpu];
 
-	lapic_send_fixed(p->apic_id, VECTOR_KICK);
+	lapic_send(p->apic_id, VECTOR_KICK);
 	if (urgent) {
 		atomic_fetch_add_explicit(&p->nmi_kicks, 1, memory_order_release);
-		lapic_send_nmi(p->apic_id);
+		lapic_send(p->apic_id, LAPIC_NMI);
 	}
 }
 
@@ -231,7 +230,7 @@ void host_stop(void)
 	if (!atomic_exchange(&stopping, true)) {
 		for (unsigned i = 0; i < MAX_CPUS; i++) {
 			if (percpu_of[i] && percpu_of[i] != this_cpu()) {
-				lapic_send_nmi(percpu_of[i]->apic_id);
+				lapic_send(percpu_of[i]->apic_id, LAPIC_NMI);
 			}
 		}
 	}

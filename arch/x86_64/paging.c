@@ -22,7 +22,7 @@ enum {
 #define PTE_NX	    BIT(63)
 #define PTE_ADDRESS FIELD(51, 12)
 
-/* Memory types by PAT_OWN (Intel SDM vol. 3, "Programming the PAT"): entries 3 and 1. */
+/* Memory types by pat.h: entries 3 and 1. */
 #define UNCACHED	(PTE_CD | PTE_WT)
 #define WRITE_COMBINING PTE_WT
 
@@ -211,10 +211,11 @@ void *paging_map_write_combining(hpa_t at, uint64_t size)
 	return map_device(at, size, WRITE_COMBINING);
 }
 
-const void *paging_map_firmware(hpa_t at, uint64_t size)
+const void *paging_map_firmware(void *ctx, hpa_t at, uint64_t size)
 {
 	uint64_t end = at.v + size;
 
+	(void)ctx;
 	if (end < at.v || end > FIRMWARE_LIMIT || end > cpu_address_limit() || size > MIB(16)) {
 		return NULL;
 	}

@@ -25,20 +25,19 @@ enum {
 	IST_STACK = 2 * PAGE_SIZE,
 };
 
-/* Builds the tables and switches to them. image_delta: how far the image was moved by the loader.
- */
+/* Builds the tables and switches to them. image_delta: how far the loader moved the image. */
 void paging_init(const struct boot_info *b, uint64_t image_delta);
 /* The root that every CPU loads. */
 hpa_t paging_root(void);
 /* Where the loader put the image. */
 void paging_image(uint64_t image_delta, uint64_t *start, uint64_t *end);
 
-/* A root with the same high half and, at its own address, one page that can be executed: below 4
- * GiB. */
+/* A root below 4 GiB with the same high half and, at its own address, one executable page. */
 hpa_t paging_trampoline_root(hpa_t page);
 
-/* The firmware's memory at hpa, read only; NULL: no such physical address. */
-const void *paging_map_firmware(hpa_t at, uint64_t size);
+/* The firmware's memory, read only; NULL: no such physical address. It is an acpi_map_fn, of which
+ * ctx is not used. */
+const void *paging_map_firmware(void *ctx, hpa_t at, uint64_t size);
 
 /* Video memory, for writing; as host_map_mmio otherwise. */
 void *paging_map_write_combining(hpa_t at, uint64_t size);

@@ -25,7 +25,6 @@ struct percpu {
 	uint32_t apic_id;	 /* of the physical LAPIC */
 	_Atomic uint32_t state;	 /* offset 24: enum cpu_state */
 	struct vcpu *vcpu;	 /* the vCPU this CPU runs, or NULL */
-	uint64_t irq_count[256]; /* physical interrupts taken, by vector */
 	uint64_t nmi_count;
 	_Atomic uint64_t nmi_kicks; /* NMIs that host_kick has sent to this CPU */
 	_Atomic(cpu_job) job;	    /* for the parked loop; NULL: none, or done */

@@ -6,7 +6,7 @@
 #include "hv/host.h"
 #include "hv/lib/string.h"
 
-enum { FCW_RESET = 0x37f, MXCSR_RESET = 0x1f80 };
+enum { FCW_RESET = 0x37f };
 
 void simd_xmm_store(void *to, unsigned reg);
 void simd_xmm_load(const void *from, unsigned reg);
@@ -15,24 +15,6 @@ void simd_ymm_store(void *to, unsigned reg);
 void simd_ymm_load(const void *from, unsigned reg);
 
 enum { XCR0_X87_SSE_AVX = 7 };
-
-/* FXSAVE area (Intel SDM vol. 1, "FXSAVE Area"). */
-struct fxsave {
-	uint16_t fcw, fsw;
-	uint8_t tags; /* abridged: 1 bit per physical register, set: in use */
-	uint8_t reserved_5;
-	uint16_t fop;
-	uint64_t fip, fdp;
-	uint32_t mxcsr, mxcsr_mask;
-	struct {
-		uint64_t mantissa; /* of ST(i); MMX registers are the mantissas */
-		uint16_t exponent;
-		uint16_t reserved[3];
-	} st[8];
-	uint8_t rest[352];
-} __attribute__((aligned(16)));
-_Static_assert(offsetof(struct fxsave, st) == 32, "hardware layout");
-_Static_assert(sizeof(struct fxsave) == 512, "hardware layout");
 
 void simd_reset(void)
 {

@@ -8,7 +8,6 @@
 #include "arch/x86_64/irq.h"
 #include "arch/x86_64/paging.h"
 #include "arch/x86_64/trap.h"
-#include "arch/x86_64/tsc_sync.h"
 #include "boot/stage.h"
 #include "drivers/lapic.h"
 #include "drivers/tsc.h"
@@ -121,9 +120,9 @@ static bool start(struct percpu *p, uint32_t apic_id, uint8_t page)
 {
 	uint32_t expected = CPU_STARTING;
 
-	lapic_send_sipi(apic_id, page);
+	lapic_send(apic_id, LAPIC_SIPI | page);
 	if (!wait_for(p, CPU_STARTED, SIPI_DELAY_US)) {
-		lapic_send_sipi(apic_id, page);
+		lapic_send(apic_id, LAPIC_SIPI | page);
 		wait_for(p, CPU_STARTED, START_US);
 	}
 	/* Either we take the slot back, or it came after all. */
@@ -157,7 +156,7 @@ static void send_inits(const struct acpi_info *a)
 		uint32_t id = a->cpu[i].apic_id;
 
 		if (is_other(id)) {
-			lapic_send_init(id);
+			lapic_send(id, LAPIC_INIT);
 			any = true;
 		} else if (id != this_cpu()->apic_id) {
 			log_line("CPU with APIC id %u cannot be reached without x2APIC; skipped",

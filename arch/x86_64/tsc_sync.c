@@ -1,13 +1,13 @@
 /*
- * The TSC check: see tsc_sync.h. Called by smp.c.
+ * The TSC check: see smp.h. Called by smp.c.
  *
  * Two CPUs take turns under a lock; each reads its TSC there and looks whether it is behind what
  * the other one read before. If time never went backwards, a guest cannot see that its vCPUs' TSCs
  * differ.
  */
-#include "arch/x86_64/tsc_sync.h"
 #include "arch/x86_64/asm.h"
 #include "arch/x86_64/percpu.h"
+#include "arch/x86_64/smp.h"
 #include "drivers/tsc.h"
 #include "hv/host.h"
 #include "hv/lib/lock.h"

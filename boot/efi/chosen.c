@@ -83,6 +83,9 @@ static bool take_options(struct refusal *r)
 			   r)) {
 		return false;
 	}
+	if (options.noise) {
+		say("mullion: the load options are no text, and are ignored");
+	}
 	if (files_fixed() && options_keep_harmless(&options)) {
 		say("mullion: load options other than config=, safe and report are ignored: the "
 		    "image is signed");

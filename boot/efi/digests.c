@@ -50,14 +50,6 @@ bool digests_find(struct digests *d, const void *image, uint64_t size)
 	return false;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9') {
-		return c - '0';
-	}
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* A line "<64 hex digits>  NAME" for this name. */
 static bool read_line(const char *line, size_t len, const char *name, uint8_t out[SHA256_SIZE])
 {

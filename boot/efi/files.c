@@ -159,10 +159,11 @@ static bool read_open(EFI_FILE_HANDLE file, struct file *f, uint64_t most, struc
 		return refuse(r, "%s: has %lu bytes; at most %lu can be loaded", f->path, f->size,
 			      most);
 	}
-	f->data = pages_take(f->size, PAGE_SIZE, GIB(4), PAGES_FOR_DATA);
+	/* Not the last page: a module's end has 32 bits. */
+	f->data = pages_take(f->size, PAGE_SIZE, GIB(4) - PAGE_SIZE, PAGES_FOR_DATA);
 	if (!f->data) {
 		return refuse(r, "%s: no %lu MiB of memory below 4 GiB are left for it", f->path,
-			      ((f->size + MIB(1) - 1) >> 20));
+			      (f->size + MIB(1) - 1) >> 20);
 	}
 	return read_bytes(file, f, r) &&
 	       (!files_fixed() || digests_check(&digests, f->path, f->data, f->size, r));

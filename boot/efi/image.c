@@ -5,17 +5,8 @@
  * header (Multiboot2 Specification 2.0, "OS image format").
  */
 #include "boot/efi/image.h"
-#include "hv/lib/bytes.h"
+#include "hv/load/multiboot2.h"
 
-enum {
-	SEARCH = 32768,
-	MAGIC = 0xe85250d6,
-	HEADER = 16,
-	TAG_HEADER = 8,
-	TAG_END = 0,
-	TAG_RELOCATABLE = 10,
-	RELOCATABLE_SIZE = 24,
-};
 #define MOST MIB(512) /* of memory, for a hypervisor of some MiB */
 
 /* elf.c takes its file and its words from a plan. */
@@ -24,26 +15,10 @@ static struct load_plan plan_of(const struct image *image, struct refusal *r)
 	return (struct load_plan){.img = &image->file, .r = r};
 }
 
-static const uint8_t *find_header(const uint8_t *data, uint64_t size, uint32_t *len)
-{
-	uint64_t end = size < SEARCH ? size : SEARCH;
-
-	for (uint64_t at = 0; bytes_within(at, HEADER, end); at += 8) {
-		const uint8_t *h = data + at;
-
-		*len = get_le32(h + 8);
-		if (get_le32(h) == MAGIC && bytes_within(at, *len, end) &&
-		    get_le32(h) + get_le32(h + 4) + *len + get_le32(h + 12) == 0) {
-			return h;
-		}
-	}
-	return NULL;
-}
-
 /* The header's tag 10; false: it has none. */
 static bool read_relocatable(struct image *image, const uint8_t *header, uint32_t len)
 {
-	uint64_t at = HEADER;
+	uint64_t at = MULTIBOOT2_HEADER;
 
 	while (bytes_within(at, TAG_HEADER, len)) {
 		const uint8_t *tag = header + at;
@@ -52,7 +27,7 @@ static bool read_relocatable(struct image *image, const uint8_t *header, uint32_
 		if (size < TAG_HEADER || !bytes_within(at, size, len) || get_le16(tag) == TAG_END) {
 			return false;
 		}
-		if (get_le16(tag) == TAG_RELOCATABLE && size >= RELOCATABLE_SIZE) {
+		if (get_le16(tag) == TAG_RELOCATABLE && size >= TAG_RELOCATABLE_SIZE) {
 			image->min = get_le32(tag + 8);
 			image->max = get_le32(tag + 12);
 			image->align = get_le32(tag + 16);
@@ -67,7 +42,7 @@ static bool check_placement(const struct image *image, struct load_plan *p)
 {
 	if (image->high - image->low > MOST) {
 		return plan_refuse(p, "wants %lu MiB of memory; that is no hypervisor of ours",
-				   ((image->high - image->low) >> 20));
+				   (image->high - image->low) >> 20);
 	}
 	if (image->align < PAGE_SIZE || image->align & (image->align - 1) ||
 	    image->low & (image->align - 1) || image->max < image->high - image->low) {
@@ -82,8 +57,7 @@ bool image_open(struct image *image, const char *name, const uint8_t *data, uint
 		struct refusal *r)
 {
 	struct load_plan p;
-	const uint8_t *header;
-	uint32_t len;
+	uint64_t at;
 
 	memset(image, 0, sizeof(*image));
 	image->file.kernel = (struct load_file){data, size, name, ""};
@@ -92,8 +66,8 @@ bool image_open(struct image *image, const char *name, const uint8_t *data, uint
 	    !elf_entry(&image->elf, &p, &image->entry)) {
 		return false;
 	}
-	header = find_header(data, size, &len);
-	if (!header || !read_relocatable(image, header, len)) {
+	if (!multiboot2_find(data, size, &at) || !bytes_within(at, get_le32(data + at + 8), size) ||
+	    !read_relocatable(image, data + at, get_le32(data + at + 8))) {
 		return plan_refuse(
 			&p, "not Mullion: no relocatable multiboot2 header in its first 32 KiB");
 	}

@@ -4,22 +4,80 @@
 #include "boot/efi/options.h"
 #include "hv/lib/bytes.h"
 
-/* Characters of clean text, without its NUL; 0: none, or not text. */
-static size_t text_length(const uint8_t *text, size_t size)
-{
-	size_t n = 0;
+/* Characters of `width` bytes each. */
+struct text {
+	const uint8_t *at;
+	size_t left;
+	unsigned width;
+};
 
-	for (; n < size / 2; n++) {
-		uint16_t c = get_le16(text + 2 * n);
+static unsigned char_at(const struct text *t, size_t i)
+{
+	return t->width == 2 ? get_le16(t->at + 2 * i) : t->at[i];
+}
+
+/* Cuts the text off at its NUL. False: there is none, or it is not clean. */
+static bool trim(struct text *t)
+{
+	for (size_t i = 0; i < t->left; i++) {
+		unsigned c = char_at(t, i);
 
 		if (!c) {
+			t->left = i;
 			break;
 		}
 		if ((c < 0x20 && c != '\t') || c > 0x7e) {
-			return 0;
+			return false;
 		}
 	}
-	return n;
+	return t->left;
+}
+
+/*
+ * UEFI specification, "Load Options": attributes, the length of the path, a description that ends
+ * with a NUL, the path, which ends with an end node, and then what is wanted here.
+ */
+static bool skip_boot_variable(const uint8_t **text, size_t *size)
+{
+	enum { PATH_LENGTH = 4, DESCRIPTION = 6, KNOWN = 0x1f0b };
+	static const uint8_t end_node[] = {0x7f, 0xff, 4, 0};
+	const uint8_t *p = *text;
+	size_t at = DESCRIPTION, path;
+
+	if (*size < DESCRIPTION || get_le32(p) & ~(uint32_t)KNOWN) {
+		return false;
+	}
+	path = get_le16(p + PATH_LENGTH);
+	while (*size - at >= 2 && get_le16(p + at)) {
+		at += 2;
+	}
+	if (*size - at < 2 || path < sizeof(end_node) || path > *size - at - 2) {
+		return false;
+	}
+	at += 2 + path;
+	if (memcmp(p + at - sizeof(end_node), end_node, sizeof(end_node)) != 0) {
+		return false;
+	}
+	*text += at;
+	*size -= at;
+	return true;
+}
+
+static struct text find_text(const uint8_t *p, size_t size)
+{
+	struct text wide, narrow;
+
+	skip_boot_variable(&p, &size);
+	wide = (struct text){p, size / 2, 2};
+	narrow = (struct text){p, size, 1};
+	if (trim(&wide)) {
+		return wide;
+	}
+	/* One character is no word that anybody gives: it is the first of a wide text. */
+	if (trim(&narrow) && narrow.left > 1) {
+		return narrow;
+	}
+	return (struct text){p, 0, 1};
 }
 
 static bool ends_in_efi(const char *word, size_t len)
@@ -80,26 +138,40 @@ static bool take_word(struct options *o, const char *word, size_t len, struct re
 	return true;
 }
 
+/* The next word, without a NUL; its whole length, which may be more than there is room for. */
+static size_t next_word(struct text *t, char *word, size_t room)
+{
+	size_t n = 0, i = 0;
+
+	while (i < t->left && (char_at(t, i) == ' ' || char_at(t, i) == '\t')) {
+		i++;
+	}
+	for (; i < t->left && char_at(t, i) != ' ' && char_at(t, i) != '\t'; i++, n++) {
+		if (n < room) {
+			word[n] = (char)char_at(t, i);
+		}
+	}
+	t->at += i * t->width;
+	t->left -= i;
+	return n;
+}
+
 bool options_parse(struct options *o, const void *text, size_t size, struct refusal *r)
 {
-	size_t left = text_length(text, size), words = 0;
-	const uint8_t *p = text;
+	struct text t = {NULL, 0, 1};
+	char word[MAX_CMDLINE];
+	size_t n;
 
 	memset(o, 0, sizeof(*o));
-	while (left) {
-		char word[MAX_CMDLINE];
-		size_t n = 0;
-
-		for (; left && (*p == ' ' || *p == '\t'); left--) {
-			p += 2;
+	if (text && size) {
+		t = find_text(text, size);
+		o->noise = !t.left && *(const uint8_t *)text;
+	}
+	for (bool first = true; (n = next_word(&t, word, sizeof(word))) != 0; first = false) {
+		if (n > sizeof(word)) {
+			return refuse(r, "a word of the load options is too long");
 		}
-		for (; left && *p != ' ' && *p != '\t'; left--, p += 2) {
-			if (n == sizeof(word)) {
-				return refuse(r, "a word of the load options is too long");
-			}
-			word[n++] = (char)*p;
-		}
-		if (n && !(words++ == 0 && ends_in_efi(word, n)) && !take_word(o, word, n, r)) {
+		if (!(first && ends_in_efi(word, n)) && !take_word(o, word, n, r)) {
 			return false;
 		}
 	}

@@ -3,7 +3,7 @@
  */
 #include "boot/efi/tags.h"
 #include "hv/lib/bytes.h"
-#include "hv/load/multiboot2_info.h"
+#include "hv/load/multiboot2.h"
 
 enum { RSDP_NEW_SIZE = 36 };
 

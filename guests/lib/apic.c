@@ -67,23 +67,40 @@ uint64_t lapic_timer_hz(void)
 	return hz;
 }
 
+/* The count and the TSC at one moment, as pm_now has them. */
+static uint32_t count_now(uint64_t *tsc)
+{
+	uint64_t least = ~0ull;
+	uint32_t best = 0;
+
+	for (unsigned i = 0; i < 8; i++) {
+		uint64_t before = rdtsc();
+		uint32_t count = lapic_read(LAPIC_CURRENT);
+		uint64_t around = rdtsc() - before;
+
+		if (around < least) {
+			least = around;
+			best = count;
+			*tsc = before + (around >> 1);
+		}
+	}
+	return best;
+}
+
 uint64_t lapic_timer_hz_measured(void)
 {
-	uint64_t start, ticks;
+	uint64_t start = 0, end = 0;
 	uint32_t first, last;
 
 	lapic_write(LAPIC_TIMER, LVT_MASKED | 0xfe);
 	lapic_write(LAPIC_INITIAL, 0xffffffff);
-	/* What a read costs falls out, because both ends pay it. */
-	start = rdtsc();
-	first = lapic_read(LAPIC_CURRENT);
+	first = count_now(&start);
 	while (rdtsc() - start < tsc_hz() / 20) {
 		pause();
 	}
-	ticks = rdtsc() - start;
-	last = lapic_read(LAPIC_CURRENT);
+	last = count_now(&end);
 	lapic_write(LAPIC_INITIAL, 0);
-	return (uint64_t)(first - last) * (tsc_hz() / 1000) / ticks * 1000;
+	return (uint64_t)(first - last) * (tsc_hz() / 1000) / (end - start) * 1000;
 }
 #endif
 

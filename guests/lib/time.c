@@ -3,7 +3,7 @@
  */
 #include "guest.h"
 
-enum { MEASURE = PM_TIMER_HZ / 20 };
+enum { MEASURE = PM_TIMER_HZ / 20, READS = 8 };
 
 static uint32_t pm_ticks(uint32_t since)
 {
@@ -34,22 +34,40 @@ uint64_t tsc_hz(void)
 	return hz;
 }
 
+/* Both clocks at one moment: of some readings the one with the least time around it. */
+static uint32_t pm_now(uint64_t *tsc)
+{
+	uint64_t least = ~0ull;
+	uint32_t best = 0;
+
+	for (unsigned i = 0; i < READS; i++) {
+		uint64_t before = rdtsc();
+		uint32_t ticks = in32(PM_TIMER);
+		uint64_t around = rdtsc() - before;
+
+		if (around < least) {
+			least = around;
+			best = ticks;
+			*tsc = before + (around >> 1);
+		}
+	}
+	return best;
+}
+
 uint64_t tsc_hz_measured(void)
 {
-	uint32_t start, edge, ticks;
-	uint64_t tsc;
+	uint64_t first, tsc = 0;
+	uint32_t start = pm_now(&first), ticks;
 
-	for (edge = in32(PM_TIMER); (start = in32(PM_TIMER)) == edge;) {
+	while (pm_ticks(start) < MEASURE) {
 	}
-	tsc = rdtsc();
-	do {
-		ticks = pm_ticks(start);
-	} while (ticks < MEASURE);
-	tsc = rdtsc() - tsc;
+	ticks = (pm_now(&tsc) - start) & 0xffffff;
+	tsc -= first;
 #ifdef __x86_64__
 	return tsc * PM_TIMER_HZ / ticks;
 #else
 	/* 50 ms; close enough for delays, and without a 64-bit division. */
+	(void)ticks;
 	return (tsc << 4) + (tsc << 2);
 #endif
 }

@@ -8,7 +8,6 @@
 #include "hv/console/screen.h"
 #include "hv/host.h"
 #include "hv/lib/printf.h"
-#include "hv/lib/string.h"
 
 static uint64_t count_exits(const struct partition *p)
 {
@@ -50,43 +49,19 @@ static const char *state_name(const struct partition *p)
 	return "halted";
 }
 
-static void add(char text[BAR_TEXT], const char *fmt, ...) PRINTF_LIKE(2, 3);
-static void add(char text[BAR_TEXT], const char *fmt, ...)
-{
-	size_t len = strlen(text);
-	va_list ap;
-
-	va_start(ap, fmt);
-	fmt_vprint(text + len, BAR_TEXT - len, fmt, ap);
-	va_end(ap);
-}
-
-/* As the configuration writes them: 0-1,5. */
-static void add_cpus(char text[BAR_TEXT], const struct config_guest *g)
-{
-	add(text, g->cpus == 1 ? "  CPU " : "  CPUs ");
-	for (unsigned i = 0; i < g->cpus; i++) {
-		unsigned first = i;
-
-		while (i + 1 < g->cpus && g->cpu[i + 1] == g->cpu[i] + 1) {
-			i++;
-		}
-		add(text, first == i ? "%s%u" : "%s%u-%u", first ? "," : "", g->cpu[first],
-		    g->cpu[i]);
-	}
-}
-
 void bar_text(char text[BAR_TEXT], const struct bar *b, const struct partition *p, bool input)
 {
-	text[0] = 0;
-	add(text, "%u%c%s  %s", p->index + 1, input ? '>' : ' ', p->config->name, state_name(p));
-	add_cpus(text, p->config);
-	add(text, "  %lu exits/s", b->rate);
+	fmt_print(text, BAR_TEXT, "%u%c%s  %s", p->index + 1, input ? '>' : ' ', p->config->name,
+		  state_name(p));
+	fmt_append(text, BAR_TEXT, p->config->cpus == 1 ? "  CPU " : "  CPUs ");
+	config_cpus_append(text, BAR_TEXT, p->config->cpu, p->config->cpus);
+	fmt_append(text, BAR_TEXT, "  %lu exits/s", b->rate);
 	if (p->restarts) {
-		add(text, "  restarts: %u", p->restarts);
+		fmt_append(text, BAR_TEXT, "  restarts: %u", p->restarts);
 	}
 	if (atomic_load(&p->end) != END_NONE || p->restarts) {
-		add(text, "  last stop: %.*s", (int)sizeof(p->end_reason) - 1, p->end_reason);
+		fmt_append(text, BAR_TEXT, "  last stop: %.*s", (int)sizeof(p->end_reason) - 1,
+			   p->end_reason);
 	}
 }
 

@@ -223,8 +223,7 @@ static void check_end(void)
 	}
 }
 
-/* The unfinished line of a guest that has paused comes out; else the time when to look again is
- * set. */
+/* The unfinished line of a guest that has paused comes out; else it is looked at again later. */
 static void reveal(void)
 {
 	uint64_t due = last_byte + host_tsc_hz / PAUSE_PER_SECOND;

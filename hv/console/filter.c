@@ -76,10 +76,7 @@ static bool stays_in_line(const struct filter *f, uint8_t final)
 	bool zero = f->len == 2 || (f->len == 3 && f->held[2] == '0');
 
 	for (unsigned i = 2; i < f->len; i++) {
-		if (f->held[i] > ';') {
-			return false;
-		}
-		if (f->held[i] < '0') {
+		if (f->held[i] < '0' || f->held[i] > ';') {
 			return false;
 		}
 	}

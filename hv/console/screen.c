@@ -102,8 +102,7 @@ bool screen_draw(struct screen *s, unsigned budget)
 	for (unsigned i = 0; i < s->rows && budget; i++) {
 		unsigned row = s->next < s->rows ? s->next : 0;
 
-		/* Also after a part of a row: one that keeps changing must not hold up the others.
-		 */
+		/* Also after a part of a row: one that keeps changing must not hold up others. */
 		s->next = row + 1;
 		if (s->changed[row]) {
 			budget -= draw_row(s, row, budget);

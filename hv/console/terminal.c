@@ -266,8 +266,7 @@ static void forget_lines(struct terminal *t)
 	t->open = -1;
 }
 
-/* The terminal as it was before whoever has it wrote on it; cut: maybe in the middle of something.
- */
+/* The terminal as before whoever has it wrote on it; cut: maybe in the middle of something. */
 static void take_terminal(struct terminal *t, bool cut)
 {
 	if (t->focus >= 0 && t->focus != TERMINAL_LOG) {
@@ -315,6 +314,19 @@ void terminal_show_all(struct terminal *t)
 	}
 }
 
+/* The one behind the one that is typed to, for those that have no digit; all when there is none. */
+static int next_guest(const struct terminal *t)
+{
+	for (int i = 1; t->input >= 0 && i <= MAX_GUESTS; i++) {
+		int guest = (t->input + i) % MAX_GUESTS;
+
+		if (t->source[guest].prefix[0]) {
+			return guest;
+		}
+	}
+	return TERMINAL_MIXED;
+}
+
 static enum terminal_key type_escaped(struct terminal *t, uint8_t byte)
 {
 	if (byte >= '1' && byte <= '9') {
@@ -326,6 +338,7 @@ static enum terminal_key type_escaped(struct terminal *t, uint8_t byte)
 		return KEY_NONE;
 	}
 	switch (byte) {
+	case 'n': set_focus(t, next_guest(t)); return KEY_NONE;
 	case '0': set_focus(t, TERMINAL_LOG); return KEY_NONE;
 	case 'l': set_focus(t, TERMINAL_MIXED); return KEY_NONE;
 	case 'x': return KEY_END;
@@ -335,8 +348,8 @@ static enum terminal_key type_escaped(struct terminal *t, uint8_t byte)
 		if (!terminal_room(t)) {
 			return KEY_NONE; /* it would write over what is on its way out */
 		}
-		put_string(t, "\r\nCtrl-a then: 1-9 guest, 0 log, l log and all guests, a Ctrl-a, "
-			      "x end\r\n");
+		put_string(t, "\r\nCtrl-a then: 1-9 guest, n next guest, 0 log, l log and all "
+			      "guests, a Ctrl-a, x end\r\n");
 		return KEY_NONE;
 	}
 }

@@ -6,8 +6,7 @@
 #include "hv/console/screen.h"
 #include "hv/limits.h"
 
-/* The first line of an area is its bar; the others are for text. Areas with no rows are not shown.
- */
+/* The first line of an area is its bar, the others are text. Areas with no rows are not shown. */
 struct tiles {
 	struct screen_area guest[MAX_GUESTS], log;
 };

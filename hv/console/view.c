@@ -172,7 +172,7 @@ static void draw_bars(void)
 	}
 	draw_bar(&bar_area[TERMINAL_LOG], focus >= 0 ? "log  PageUp PageDown Home End" : "log",
 		 focus >= 0 ? "Ctrl-a l: all"
-			    : "Ctrl-a then: 1-9 guest, 0 log, l all, a Ctrl-a, x end",
+			    : "Ctrl-a then: 1-9 guest, n next, 0 log, l all, a Ctrl-a, x end",
 		 SCREEN_ATTR(SCREEN_BLACK, SCREEN_GREY));
 }
 

@@ -53,6 +53,16 @@ static inline bool bytes_within(uint64_t at, uint64_t len, uint64_t size)
 	return at <= size && len <= size - at;
 }
 
+/* -1: none. */
+static inline int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9') {
+		return c - '0';
+	}
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 /* The sum of n bytes, as ACPI's checksums want it: 0 for a sound table. */
 static inline uint8_t bytes_sum(const uint8_t *p, size_t n)
 {

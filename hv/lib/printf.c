@@ -10,10 +10,9 @@ struct sink {
 };
 
 struct spec {
-	bool left, zero;
+	bool zero, wide; /* padded with zeros; an argument of 64 bits */
 	int width;
-	int precision; /* -1: none */
-	unsigned bytes; /* size of the integer argument */
+	int precision; /* of a string; -1: none */
 };
 
 static void put(struct sink *s, char c)
@@ -26,30 +25,24 @@ static void put(struct sink *s, char c)
 
 static void put_padded(struct sink *s, const struct spec *p, const char *text, int len)
 {
-	for (int i = len; !p->left && i < p->width; i++) {
+	for (int i = len; i < p->width; i++) {
 		put(s, ' ');
 	}
 	for (int i = 0; i < len; i++) {
 		put(s, text[i]);
 	}
-	for (int i = len; p->left && i < p->width; i++) {
-		put(s, ' ');
-	}
 }
 
 static void put_integer(struct sink *s, const struct spec *p, uint64_t v, unsigned base,
-			bool negative, const char *digits)
+			bool negative)
 {
 	char text[80];
 	int at = sizeof(text);
-	int min = p->precision;
+	int min = p->zero ? p->width - negative : 1;
 
-	if (min < 0) {
-		min = p->zero && !p->left ? p->width - negative : 1;
-	}
 	min = min > 64 ? 64 : min;
 	for (int n = 0; v || n < min; n++) {
-		text[--at] = digits[v % base];
+		text[--at] = "0123456789abcdef"[v % base];
 		v /= base;
 	}
 	if (negative) {
@@ -58,14 +51,10 @@ static void put_integer(struct sink *s, const struct spec *p, uint64_t v, unsign
 	put_padded(s, p, text + at, (int)sizeof(text) - at);
 }
 
-static int parse_number(const char **fmt, va_list *ap)
+static int parse_number(const char **fmt)
 {
 	int n = 0;
 
-	if (**fmt == '*') {
-		(*fmt)++;
-		return va_arg(*ap, int);
-	}
 	while (**fmt >= '0' && **fmt <= '9' && n < 10000) {
 		n = n * 10 + (*(*fmt)++ - '0');
 	}
@@ -74,48 +63,29 @@ static int parse_number(const char **fmt, va_list *ap)
 
 static void parse_spec(struct spec *p, const char **fmt, va_list *ap)
 {
-	*p = (struct spec){.precision = -1, .bytes = sizeof(int)};
-	for (;; (*fmt)++) {
-		if (**fmt == '-') {
-			p->left = true;
-		} else if (**fmt == '0') {
-			p->zero = true;
-		} else {
-			break;
-		}
-	}
-	p->width = parse_number(fmt, ap);
+	*p = (struct spec){.zero = **fmt == '0', .precision = -1};
+	p->width = parse_number(fmt);
 	if (**fmt == '.') {
 		(*fmt)++;
-		p->precision = parse_number(fmt, ap);
+		p->precision = **fmt == '*' ? va_arg(*ap, int) : parse_number(fmt);
+		*fmt += **fmt == '*';
 	}
-	for (;; (*fmt)++) {
-		if (**fmt == 'l' || **fmt == 'z') {
-			p->bytes = 8;
-		} else if (**fmt == 'h') {
-			p->bytes /= 2;
-		} else {
-			break;
-		}
+	while (**fmt == 'l') {
+		(*fmt)++;
+		p->wide = true;
 	}
 }
 
 static void put_signed(struct sink *s, const struct spec *p, va_list *ap)
 {
-	int64_t v = p->bytes == 8 ? va_arg(*ap, int64_t) : va_arg(*ap, int);
+	int64_t v = p->wide ? va_arg(*ap, int64_t) : va_arg(*ap, int);
 
-	put_integer(s, p, v < 0 ? 0 - (uint64_t)v : (uint64_t)v, 10, v < 0, "0123456789");
+	put_integer(s, p, v < 0 ? 0 - (uint64_t)v : (uint64_t)v, 10, v < 0);
 }
 
-static void put_unsigned(struct sink *s, const struct spec *p, va_list *ap, unsigned base,
-			 const char *digits)
+static void put_unsigned(struct sink *s, const struct spec *p, va_list *ap, unsigned base)
 {
-	uint64_t v = p->bytes == 8 ? va_arg(*ap, uint64_t) : va_arg(*ap, unsigned);
-
-	if (p->bytes < 4) {
-		v &= p->bytes == 2 ? 0xffff : 0xff;
-	}
-	put_integer(s, p, v, base, false, digits);
+	put_integer(s, p, p->wide ? va_arg(*ap, uint64_t) : va_arg(*ap, unsigned), base, false);
 }
 
 static void put_string(struct sink *s, const struct spec *p, const char *text)
@@ -131,26 +101,15 @@ static void put_string(struct sink *s, const struct spec *p, const char *text)
 
 static void put_conversion(struct sink *s, struct spec *p, char c, va_list *ap)
 {
-	char text[2] = {'%', c};
-
 	switch (c) {
-	case 'd':
-	case 'i': put_signed(s, p, ap); break;
-	case 'u': put_unsigned(s, p, ap, 10, "0123456789"); break;
-	case 'x': put_unsigned(s, p, ap, 16, "0123456789abcdef"); break;
-	case 'X': put_unsigned(s, p, ap, 16, "0123456789ABCDEF"); break;
-	case 'p':
-		p->bytes = 8;
-		put_unsigned(s, p, ap, 16, "0123456789abcdef");
-		break;
+	case 'd': put_signed(s, p, ap); break;
+	case 'u': put_unsigned(s, p, ap, 10); break;
+	case 'x': put_unsigned(s, p, ap, 16); break;
 	case 's': put_string(s, p, va_arg(*ap, const char *)); break;
-	case 'c':
-		text[0] = (char)va_arg(*ap, int);
-		put_padded(s, p, text, 1);
-		break;
+	case 'c': put_padded(s, p, &(char){(char)va_arg(*ap, int)}, 1); break;
 	case '%': put(s, '%'); break;
 	default:
-		put(s, text[0]);
+		put(s, '%');
 		if (c) {
 			put(s, c);
 		}
@@ -192,4 +151,17 @@ size_t fmt_print(char *buf, size_t size, const char *fmt, ...)
 	n = fmt_vprint(buf, size, fmt, ap);
 	va_end(ap);
 	return n;
+}
+
+void fmt_append(char *buf, size_t size, const char *fmt, ...)
+{
+	size_t len = 0;
+	va_list ap;
+
+	while (len < size && buf[len]) {
+		len++;
+	}
+	va_start(ap, fmt);
+	fmt_vprint(buf + len, size - len, fmt, ap);
+	va_end(ap);
 }

@@ -1,9 +1,8 @@
 /*
  * Formatted text without libc.
  *
- * Understood: %% %c %s %d %i %u %x %X %p, lengths hh h l ll z, flags 0 and -, a width, and a
- * precision for %s and integers, both also as `*`. Nothing else; an unknown conversion is printed
- * as it stands.
+ * Understood: %% %c %s %d %u %x, the length l, the flag 0, a width, and for %s a precision, also as
+ * `*`. Nothing else; an unknown conversion is printed as it stands.
  */
 #pragma once
 
@@ -16,3 +15,5 @@
  */
 size_t fmt_vprint(char *buf, size_t size, const char *fmt, va_list ap);
 size_t fmt_print(char *buf, size_t size, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* Behind the string in buf, as much as there is room for. */
+void fmt_append(char *buf, size_t size, const char *fmt, ...) PRINTF_LIKE(3, 4);

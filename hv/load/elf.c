@@ -99,10 +99,10 @@ bool elf_open(struct elf_file *e, struct load_plan *p)
 }
 
 static bool refuse_segment(struct load_plan *p, uint32_t i, const struct elf_segment *s,
-			   const char *what, uint64_t base, uint64_t size, const char *why)
+			   uint64_t base, const char *why)
 {
-	return plan_refuse(p, "program header %u at offset 0x%lx: %s 0x%lx+0x%lx %s", i, s->at,
-			   what, base, size, why);
+	return plan_refuse(p, "program header %u at offset 0x%lx: memory 0x%lx+0x%lx %s", i, s->at,
+			   base, s->memsz, why);
 }
 
 bool elf_segment(const struct elf_file *e, struct load_plan *p, uint32_t i, struct elf_segment *s,
@@ -137,7 +137,7 @@ bool elf_segment(const struct elf_file *e, struct load_plan *p, uint32_t i, stru
 				   i, at, s->memsz, s->filesz);
 	}
 	if (!bytes_within(s->paddr, s->memsz, GIB(4))) {
-		return refuse_segment(p, i, s, "memory", s->paddr, s->memsz, "ends above 4 GiB");
+		return refuse_segment(p, i, s, s->paddr, "ends above 4 GiB");
 	}
 	return true;
 }
@@ -176,7 +176,7 @@ bool elf_load(const struct elf_file *e, struct load_plan *p, uint64_t delta)
 		}
 		why = plan_take(p, s.paddr + delta, s.memsz);
 		if (why) {
-			return refuse_segment(p, i, &s, "memory", s.paddr + delta, s.memsz, why);
+			return refuse_segment(p, i, &s, s.paddr + delta, why);
 		}
 		if (!plan_write(p, s.paddr + delta, e->f->data + s.offset, s.filesz)) {
 			return false;

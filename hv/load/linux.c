@@ -232,8 +232,7 @@ static bool place_cmdline(struct load_plan *p, const struct kernel *k, uint8_t *
 	return plan_write(p, at, text, len + 1);
 }
 
-/* The header as it is in the file, in a page that is clean otherwise, and what a loader fills in.
- */
+/* The header as it is in the file, in a page that is else clean, and what a loader fills in. */
 static void fill_zero_page(const struct load_image *img, const struct kernel *k, uint8_t *zero)
 {
 	uint32_t end = SIGNATURE + k->file[JUMP_LENGTH];

@@ -7,32 +7,9 @@
 #include "hv/lib/bytes.h"
 #include "hv/load/elf.h"
 #include "hv/load/multiboot.h"
-#include "hv/load/multiboot2_info.h"
+#include "hv/load/multiboot2.h"
 
-enum {
-	SEARCH = 32768,
-	HEADER_MAGIC = 0xe85250d6,
-	ENTRY_MAGIC = 0x36d76289,
-	HEADER_SIZE = 16,
-	ARCHITECTURE_I386 = 0,
-	TAG_HEADER = 8,
-	TAG_OPTIONAL = BIT(0)
-};
-
-/* Tags of the header. */
-enum header_tag {
-	TAG_END = 0,
-	TAG_INFORMATION = 1,
-	TAG_ADDRESS = 2,
-	TAG_ENTRY = 3,
-	TAG_CONSOLE = 4,
-	TAG_FRAMEBUFFER = 5,
-	TAG_ALIGN_MODULES = 6, /* they always are */
-	TAG_EFI_BOOT_SERVICES = 7,
-	TAG_EFI32_ENTRY = 8,
-	TAG_EFI64_ENTRY = 9,
-	TAG_RELOCATABLE = 10,
-};
+enum { ARCHITECTURE_I386 = 0, TAG_OPTIONAL = BIT(0) };
 
 #define LOAD_FROM_START ~0u /* load address: the file's first byte goes there */
 
@@ -54,26 +31,11 @@ struct image {
 	uint32_t rsdp_size; /* 0: none */
 };
 
-static bool find_header(const struct load_file *f, uint64_t *at)
-{
-	uint64_t end = f->size < SEARCH ? f->size : SEARCH;
-
-	for (*at = 0; bytes_within(*at, HEADER_SIZE, end); *at += 8) {
-		const uint8_t *h = f->data + *at;
-
-		if (get_le32(h) == HEADER_MAGIC &&
-		    get_le32(h) + get_le32(h + 4) + get_le32(h + 8) + get_le32(h + 12) == 0) {
-			return true;
-		}
-	}
-	return false;
-}
-
 bool multiboot2_probe(const struct load_file *f)
 {
 	uint64_t at;
 
-	return find_header(f, &at);
+	return multiboot2_find(f->data, f->size, &at);
 }
 
 /* --- the header's tags --- */
@@ -140,7 +102,7 @@ static uint32_t tag_least(uint16_t type)
 	case TAG_ADDRESS: return 24;
 	case TAG_ENTRY: return 12;
 	case TAG_CONSOLE: return 12;
-	case TAG_RELOCATABLE: return 24;
+	case TAG_RELOCATABLE: return TAG_RELOCATABLE_SIZE;
 	default: return TAG_HEADER;
 	}
 }
@@ -176,7 +138,7 @@ static bool read_header(struct image *m)
 	const struct load_file *f = &m->p->img->kernel;
 	uint32_t size;
 
-	if (!find_header(f, &m->header_at)) {
+	if (!multiboot2_find(f->data, f->size, &m->header_at)) {
 		return plan_refuse(m->p, "no multiboot 2 header in the first 32 KiB");
 	}
 	m->h = f->data + m->header_at;
@@ -193,7 +155,7 @@ static bool read_header(struct image *m)
 				   "beyond the file (0x%lx bytes)",
 				   m->header_at, m->header_len, f->size);
 	}
-	for (uint64_t at = HEADER_SIZE;; at = ALIGN_UP(at + size, 8)) {
+	for (uint64_t at = MULTIBOOT2_HEADER;; at = ALIGN_UP(at + size, 8)) {
 		if (!bytes_within(at, TAG_HEADER, m->header_len)) {
 			return plan_refuse(m->p,
 					   "the multiboot 2 header at offset 0x%lx has no end tag",
@@ -394,5 +356,5 @@ bool multiboot2_load(const struct load_image *img, const struct addrspace *as,
 	}
 	read_rsdp(&m);
 	return multiboot_modules(&p, m.module) && multiboot_info(&p, build_info, &m, &info) &&
-	       multiboot_enter(&p, regs, ENTRY_MAGIC, m.entry, info);
+	       multiboot_enter(&p, regs, MULTIBOOT2_ENTRY_MAGIC, m.entry, info);
 }

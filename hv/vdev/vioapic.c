@@ -116,8 +116,7 @@ static uint32_t read_window(const struct vioapic *io)
 	       (io->remote_irr >> pin & 1 ? (uint32_t)RTE_REMOTE_IRR : 0);
 }
 
-/* Drivers for chips without an EOI register clear remote IRR by making the pin edge for a moment.
- */
+/* Drivers for chips without an EOI register clear remote IRR by making the pin edge and back. */
 static void write_redirection(struct vioapic *io, unsigned pin, bool high, uint32_t value)
 {
 	uint64_t *rte = &io->redirection[pin], before = *rte;
@@ -179,11 +178,6 @@ void vioapic_reset(struct vioapic *io)
 	}
 }
 
-static void reset(void *dev)
-{
-	vioapic_reset(dev);
-}
-
 void vioapic_init(struct vioapic *io, struct apic_bus *bus)
 {
 	io->bus = bus;
@@ -194,5 +188,4 @@ void vioapic_init(struct vioapic *io, struct apic_bus *bus)
 const struct vdev_ops vioapic_ops = {
 	.name = "I/O APIC",
 	.access = vioapic_access,
-	.reset = reset,
 };

@@ -32,11 +32,9 @@ struct vioapic {
 void vioapic_init(struct vioapic *io, struct apic_bus *bus);
 /* The registers; input pins keep the level that their devices drive. */
 void vioapic_reset(struct vioapic *io);
-/* An input pin changes. An edge pin sends on 0 -> 1; a level pin sends while 1 and remote IRR is 0.
- */
+/* An input pin changes. An edge pin sends on 0 -> 1, a level pin while 1 and remote IRR is 0. */
 void vioapic_set(struct vioapic *io, unsigned pin, bool level);
-/* EOI broadcast: clears remote IRR of the level pins with this vector, and sends again if still 1.
- */
+/* EOI broadcast: clears remote IRR of level pins with this vector, and sends again if still 1. */
 void vioapic_eoi(struct vioapic *io, uint8_t vector);
 bool vioapic_masked(const struct vioapic *io, unsigned pin);
 extern const struct vdev_ops vioapic_ops; /* dev: struct vioapic; 4 KiB, width 4 */

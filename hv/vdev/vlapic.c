@@ -206,6 +206,7 @@ void vlapic_clear(struct vlapic *a)
 		a->lvt[i] = LVT_MASKED;
 	}
 	a->tpr = 0;
+	a->tpr_written = true;
 	a->esr = a->esr_pending = 0;
 	a->icr_low = a->icr_high = 0;
 	vlapic_timer_reset(a);

@@ -83,8 +83,7 @@ struct apic_bus {
 	void (*nmi)(void *ctx, unsigned index);
 	void (*init)(void *ctx, unsigned index);
 	void (*sipi)(void *ctx, unsigned index, uint8_t vector);
-	/* An IOAPIC pin in ExtINT mode: this CPU is to ack the 8259. NULL: such messages are lost.
-	 */
+	/* An IOAPIC pin in ExtINT mode: this CPU acks the 8259. NULL: such messages are lost. */
 	void (*extint)(void *ctx, unsigned index);
 	/* EOI of a level-triggered vector: the IOAPIC looks for it. */
 	void (*eoi)(void *ctx, uint8_t vector);
@@ -114,7 +113,16 @@ struct vlapic {
 
 	uint64_t mmio_page; /* gpa of the register page, UINT64_MAX while there is none */
 	uint8_t tpr;
-	uint8_t irr_words, isr_words; /* bit n: word n is not 0 */
+	uint8_t isr_words; /* bit n: word n is not 0 */
+	/* What the owner looks at before it enters the guest; one word, so that nothing is soon seen. */
+	union {
+		struct {
+			uint8_t irr_words;
+			bool timer_moved; /* timer_deadline has changed; the owner clears both */
+			bool tpr_written; /* by the guest, in the register */
+		};
+		uint32_t attention;
+	};
 	uint8_t timer_divide;	      /* the register */
 	uint8_t timer_shift;	      /* TSC ticks per count, as a power of two */
 	uint32_t icr_high, icr_low;
@@ -180,6 +188,11 @@ static inline bool vlapic_software_enabled(const struct vlapic *a)
 static inline bool vlapic_is_idle(const struct vlapic *a)
 {
 	return !(atomic_load_explicit(&a->posted_any, memory_order_relaxed) | a->irr_words);
+}
+/* That, and nothing else has changed that the owner does not know yet. */
+static inline bool vlapic_is_quiet(const struct vlapic *a)
+{
+	return !(atomic_load_explicit(&a->posted_any, memory_order_relaxed) | a->attention);
 }
 /* vlapic_pending when something may be pending. */
 int vlapic_highest(struct vlapic *a, unsigned *blocked_by_tpr);

@@ -179,7 +179,10 @@ static uint32_t reg_read(struct vlapic *a, unsigned reg, uint64_t now)
 static void reg_write(struct vlapic *a, unsigned reg, uint32_t value, uint64_t now)
 {
 	switch (reg) {
-	case REG_TPR: a->tpr = (uint8_t)value; break;
+	case REG_TPR:
+		a->tpr = (uint8_t)value;
+		a->tpr_written = true;
+		break;
 	case REG_EOI: vlapic_eoi(a); break;
 	case REG_SVR: write_svr(a, value, now); break;
 	case REG_ESR: write_esr(a); break;

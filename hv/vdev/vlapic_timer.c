@@ -28,6 +28,7 @@ static void set_due(struct vlapic *a, uint64_t due)
 {
 	a->timer_due = due;
 	a->timer_deadline = a->lvt[LVT_TIMER] & LVT_MASKED ? NEVER : due;
+	a->timer_moved = true;
 }
 
 /*

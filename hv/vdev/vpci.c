@@ -135,18 +135,12 @@ void vpci_reset(struct vpci *p)
 	}
 }
 
-static void reset(void *dev)
-{
-	vpci_reset(dev);
-}
-
 void vpci_init(struct vpci *p)
 {
 	*p = (struct vpci){0};
 	vpci_reset(p);
 }
 
-const struct vdev_ops vpci_address_ops = {
-	.name = "pci-address", .access = access_address, .reset = reset};
+const struct vdev_ops vpci_address_ops = {.name = "pci-address", .access = access_address};
 const struct vdev_ops vpci_data_ops = {.name = "pci-data", .access = access_data};
 const struct vdev_ops vpci_ecam_ops = {.name = "pci-ecam", .access = access_ecam};

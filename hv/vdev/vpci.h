@@ -98,19 +98,25 @@ extern const struct vdev_ops vpci_ecam_ops;    /* VPCI_ECAM_BASE, width 4 */
  * Accesses to what the BARs decode, when nobody else answers at the address: I/O BARs, memory that
  * is not mapped into the guest, MSI-X tables. False: no BAR is there either.
  */
-bool vpci_port(struct vpci *p, uint16_t port, struct bus_access *a);
-bool vpci_memory(struct vpci *p, uint64_t gpa, struct bus_access *a);
+bool vpci_window(struct vpci *p, bool io, uint64_t addr, struct bus_access *a);
 
-/* --- vpci_function.c: called by vpci.c, passthrough.c and tests --- */
+/* One access inside 256 bytes: vpci_access.c. */
+void vpci_function_access(struct vpci *p, struct vpci_function *f, unsigned reg,
+			  struct bus_access *a);
+
+/* --- vpci_function.c: called by vpci*.c, passthrough*.c and tests --- */
 
 /* Chooses the capabilities that the guest may see. f->pci, devfn, intx, isa_irq are set. */
 void vpci_function_init(struct vpci_function *f);
 /* Config space and messages as after RESET#. Nothing is told to `events`. */
 void vpci_function_reset(struct vpci_function *f);
-/* One access inside 256 bytes. */
-void vpci_function_access(struct vpci *p, struct vpci_function *f, unsigned reg,
-			  struct bus_access *a);
+/* Our copy of the registers. */
 uint32_t vpci_function_get(const struct vpci_function *f, unsigned reg, unsigned size);
+void vpci_function_put(struct vpci_function *f, unsigned reg, unsigned size, uint32_t v);
+/* A write to BAR i: its wired bits are as they must be. */
+void vpci_settle_bar(struct vpci_function *f, unsigned i);
+/* Where the BARs are decoded now. True: that has changed. */
+bool vpci_update_bars(struct vpci_function *f);
 static inline uint32_t vpci_command(const struct vpci_function *f)
 {
 	return vpci_function_get(f, PCI_COMMAND, 2);

@@ -103,7 +103,7 @@ static void access_port(const struct vpci_function *f, unsigned bar, uint64_t of
 	}
 }
 
-static bool access(struct vpci *p, bool io, uint64_t addr, struct bus_access *a)
+bool vpci_window(struct vpci *p, bool io, uint64_t addr, struct bus_access *a)
 {
 	uint64_t value = a->write ? 0 : ~0ull;
 	bool claimed = false;
@@ -137,14 +137,4 @@ static bool access(struct vpci *p, bool io, uint64_t addr, struct bus_access *a)
 		a->value = a->size == 8 ? value : value & (BIT(8 * a->size) - 1);
 	}
 	return claimed;
-}
-
-bool vpci_port(struct vpci *p, uint16_t port, struct bus_access *a)
-{
-	return access(p, true, port, a);
-}
-
-bool vpci_memory(struct vpci *p, uint64_t gpa, struct bus_access *a)
-{
-	return access(p, false, gpa, a);
 }

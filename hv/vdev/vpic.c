@@ -95,8 +95,7 @@ void vpic_set(struct vpic *p, unsigned irq, bool level)
 	if (irq > 15 || irq == CASCADE || level == !!(c->line & bit)) {
 		return;
 	}
-	/* Both edge and level inputs: a rise requests, a fall takes back what nobody acknowledged.
-	 */
+	/* Edge and level inputs alike: a rise requests, a fall takes back what nobody acked. */
 	c->line ^= bit;
 	c->irr = level ? c->irr | bit : c->irr & (uint8_t)~bit;
 	update(p);
@@ -325,17 +324,12 @@ void vpic_reset(struct vpic *p)
 	update(p);
 }
 
-static void reset(void *dev)
-{
-	vpic_reset(dev);
-}
-
 void vpic_init(struct vpic *p, void (*intr)(void *ctx, bool level), void *ctx)
 {
 	*p = (struct vpic){.intr = intr, .ctx = ctx};
 	vpic_reset(p);
 }
 
-const struct vdev_ops vpic_master_ops = {.name = "pic", .access = access_master, .reset = reset};
+const struct vdev_ops vpic_master_ops = {.name = "pic", .access = access_master};
 const struct vdev_ops vpic_slave_ops = {.name = "pic-slave", .access = access_slave};
 const struct vdev_ops vpic_elcr_ops = {.name = "elcr", .access = access_elcr};

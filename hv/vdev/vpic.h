@@ -24,8 +24,7 @@ struct vpic {
 	bool output;		  /* INTR pin of the master */
 	/* The output rose or fell. */
 	void (*intr)(void *ctx, bool level);
-	/* EOI of a level-triggered input, before its level is looked at again; NULL: nobody asks.
-	 */
+	/* EOI of a level-triggered input, before its level is looked at again; NULL: nobody. */
 	void (*eoi)(void *ctx, unsigned irq);
 	/* The mask of an input has changed; NULL: nobody asks. */
 	void (*masked)(void *ctx, unsigned irq);

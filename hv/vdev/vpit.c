@@ -162,11 +162,6 @@ void vpit_reset(struct vpit *p)
 	set_line(p, false);
 }
 
-static void reset(void *dev)
-{
-	vpit_reset(dev);
-}
-
 void vpit_init(struct vpit *p, uint64_t tsc_hz, struct irq_sink sink)
 {
 	*p = (struct vpit){
@@ -177,5 +172,5 @@ void vpit_init(struct vpit *p, uint64_t tsc_hz, struct irq_sink sink)
 	vpit_reset(p);
 }
 
-const struct vdev_ops vpit_ops = {.name = "pit", .access = access, .reset = reset};
-const struct vdev_ops vpit_port61_ops = {.name = "port61", .access = access_port61};
+const struct vdev_ops vpit_ops = {.name = "pit", .timed = true, .access = access};
+const struct vdev_ops vpit_port61_ops = {.name = "port61", .timed = true, .access = access_port61};

@@ -166,11 +166,6 @@ void vpm_reset(struct vpm *p)
 	vpm_kbc_reset(p);
 }
 
-static void reset(void *dev)
-{
-	vpm_reset(dev);
-}
-
 void vpm_init(struct vpm *p, uint64_t tsc_hz, void (*end)(void *, enum vpm_end, const char *),
 	      void *ctx, struct irq_sink sink)
 {
@@ -184,8 +179,8 @@ void vpm_init(struct vpm *p, uint64_t tsc_hz, void (*end)(void *, enum vpm_end, 
 	vpm_reset(p);
 }
 
-const struct vdev_ops vpm_event_ops = {.name = "pm1-event", .access = access_event, .reset = reset};
+const struct vdev_ops vpm_event_ops = {.name = "pm1-event", .timed = true, .access = access_event};
 const struct vdev_ops vpm_control_ops = {.name = "pm1-control", .access = access_control};
-const struct vdev_ops vpm_timer_ops = {.name = "pm-timer", .access = access_timer};
+const struct vdev_ops vpm_timer_ops = {.name = "pm-timer", .timed = true, .access = access_timer};
 const struct vdev_ops vpm_cf9_ops = {.name = "reset-control", .access = access_cf9};
 const struct vdev_ops vpm_port92_ops = {.name = "port92", .access = access_port92};

@@ -223,20 +223,20 @@ static void write_time(struct vrtc *r, uint8_t v)
 	}
 }
 
+static bool is_time(uint8_t index)
+{
+	return index == RTC_SECONDS || index == RTC_MINUTES || index == RTC_HOURS ||
+	       (index >= RTC_WEEKDAY && index <= RTC_YEAR) || index == RTC_CENTURY;
+}
+
 static uint8_t read(struct vrtc *r, uint64_t now)
 {
-	switch (r->index) {
-	case RTC_SECONDS:
-	case RTC_MINUTES:
-	case RTC_HOURS:
-	case RTC_WEEKDAY:
-	case RTC_DAY:
-	case RTC_MONTH:
-	case RTC_YEAR:
-	case RTC_CENTURY:
+	if (is_time(r->index)) {
 		advance(r, now);
 		render(r);
 		return r->cmos[r->index];
+	}
+	switch (r->index) {
 	case RTC_A: advance(r, now); return read_a(r, now);
 	case RTC_C: advance(r, now); return read_c(r);
 	default: return r->cmos[r->index];
@@ -245,35 +245,22 @@ static uint8_t read(struct vrtc *r, uint64_t now)
 
 static void write(struct vrtc *r, uint8_t v, uint64_t now)
 {
-	switch (r->index) {
-	case RTC_SECONDS:
-	case RTC_MINUTES:
-	case RTC_HOURS:
-	case RTC_WEEKDAY:
-	case RTC_DAY:
-	case RTC_MONTH:
-	case RTC_YEAR:
-	case RTC_CENTURY:
-		advance(r, now);
-		write_time(r, v);
-		break;
-	case RTC_SECONDS_ALARM:
-	case RTC_MINUTES_ALARM:
-	case RTC_HOURS_ALARM:
-		advance(r, now);
+	if (r->index == RTC_C || r->index == RTC_D) {
+		return; /* read-only */
+	}
+	if (r->index > RTC_D && r->index != RTC_CENTURY) {
 		r->cmos[r->index] = v;
-		break;
-	case RTC_A:
-		advance(r, now);
+		return;
+	}
+	advance(r, now);
+	if (is_time(r->index)) {
+		write_time(r, v);
+	} else if (r->index == RTC_A) {
 		write_a(r, v, now);
-		break;
-	case RTC_B:
-		advance(r, now);
+	} else if (r->index == RTC_B) {
 		write_b(r, v);
-		break;
-	case RTC_C:
-	case RTC_D: return; /* read-only */
-	default: r->cmos[r->index] = v; return;
+	} else {
+		r->cmos[r->index] = v; /* of the alarm */
 	}
 	drive_irq(r);
 }
@@ -300,11 +287,6 @@ void vrtc_reset(struct vrtc *r)
 	r->cmos[RTC_B] &= (uint8_t) ~(B_PIE | B_AIE | B_UIE);
 	r->cmos[RTC_C] = 0;
 	drive_irq(r);
-}
-
-static void reset(void *dev)
-{
-	vrtc_reset(dev);
 }
 
 /* A number of `bytes` bytes, the largest that fits when it is too large. */
@@ -356,4 +338,4 @@ void vrtc_init(struct vrtc *r, uint64_t tsc_hz, int64_t epoch, uint64_t now, uin
 	describe_pc(r, ram_below_4g, ram_above_4g);
 }
 
-const struct vdev_ops vrtc_ops = {.name = "rtc", .access = access, .reset = reset};
+const struct vdev_ops vrtc_ops = {.name = "rtc", .timed = true, .access = access};

@@ -335,11 +335,6 @@ void vuart_reset(struct vuart *u)
 	drive_irq(u);
 }
 
-static void reset(void *dev)
-{
-	vuart_reset(dev);
-}
-
 unsigned vuart_take(struct vuart *u, uint8_t *buf, unsigned n)
 {
 	uint32_t tail = atomic_load_explicit(&u->out.tail, memory_order_relaxed);
@@ -381,4 +376,4 @@ void vuart_update(struct vuart *u)
 	drive_irq(u);
 }
 
-const struct vdev_ops vuart_ops = {.name = "uart", .access = access, .reset = reset};
+const struct vdev_ops vuart_ops = {.name = "uart", .access = access};

@@ -16,6 +16,7 @@ static const struct npt_format format = {
 	.write = 2,
 	.gib_leaves = true,
 };
+const struct npt_format *fake_guest_format = &format;
 
 struct partition *fake_guest(unsigned cpus, const char *extra, const void *code, size_t len)
 {
@@ -48,7 +49,7 @@ struct partition *fake_guest(unsigned cpus, const char *extra, const void *code,
 				      .memory = config.guest[0].memory};
 	partitions[0] = &p;
 	partition_count = 1;
-	if (!partition_create(&p, &format, &r)) {
+	if (!partition_create(&p, fake_guest_format, &r)) {
 		printf("%s\n", r.text);
 		abort();
 	}

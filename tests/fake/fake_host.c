@@ -2,6 +2,7 @@
  * host.h on the test host: host-physical addresses are pointers, CPUs and time are variables.
  */
 #include "tests/fake/fake_host.h"
+#include "hv/msr_index.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,6 +93,13 @@ void host_line_mask(uint8_t irq, bool masked)
 	fake_host.line_masked[irq] = masked;
 }
 
+void host_dma_settle(uint16_t bdf)
+{
+	if (fake_host.on_settle) {
+		fake_host.on_settle(bdf);
+	}
+}
+
 uint64_t host_tsc(void)
 {
 	return fake_host.tsc += fake_host.tsc_step;
@@ -160,8 +168,19 @@ bool host_rdmsr(uint32_t msr, uint64_t *value)
 
 bool host_wrmsr(uint32_t msr, uint64_t value)
 {
-	(void)value;
+	if (msr == MSR_SPEC_CTRL) {
+		if (value & FAKE_SPEC_CTRL_RESERVED) {
+			return false;
+		}
+		fake_host.spec_ctrl_writes++;
+		fake_host.spec_ctrl = value;
+	}
 	return msr != 0xbad;
+}
+
+void host_clear_buffers(void)
+{
+	fake_host.buffers_cleared++;
 }
 
 uint32_t host_in(uint16_t port, unsigned size)

@@ -7,11 +7,15 @@
 #include "hv/host.h"
 #include "hv/limits.h"
 
+enum { FAKE_SPEC_CTRL_RESERVED = BIT(20) };
+
 struct fake_host {
 	uint64_t tsc;
 	uint64_t tsc_step; /* the TSC goes on by this whenever it is read */
 	unsigned cpu;
-	uint64_t msr; /* what host_rdmsr reads; 0: the number of the MSR */
+	uint64_t msr;	    /* what host_rdmsr reads; 0: the number of the MSR */
+	uint64_t spec_ctrl; /* as it was written last */
+	unsigned spec_ctrl_writes, buffers_cleared;
 	unsigned kicks[MAX_CPUS], urgent_kicks[MAX_CPUS];
 	uint64_t timer; /* last host_timer_set */
 	unsigned waits;
@@ -43,7 +47,8 @@ struct fake_host {
 	unsigned line_cpu[16];
 	uint8_t line_vector[16];
 	bool line_masked[16];
-	uint64_t free_bytes; /* that host_alloc may still give */
+	void (*on_settle)(uint16_t bdf); /* host_dma_settle */
+	uint64_t free_bytes;		 /* that host_alloc may still give */
 };
 
 extern struct fake_host fake_host;

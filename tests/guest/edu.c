@@ -164,7 +164,7 @@ static void raise(void)
 
 static bool wait_for(volatile unsigned *what, unsigned count)
 {
-	for (unsigned i = 0; i < 20000 && *what < count; i++) {
+	for (unsigned i = 0; i < 200000 && *what < count; i++) {
 		interrupts_on();
 		delay_us(50);
 		interrupts_off();
@@ -392,7 +392,7 @@ static void be_rogue(void)
 /* What a driver goes on to do that has not noticed yet that its device is gone. */
 static void outlive(void)
 {
-	uint64_t limit = rdtsc() + 30 * tsc_hz();
+	uint64_t limit = rdtsc() + 240 * tsc_hz();
 	uintptr_t home = bar;
 
 	config_write16(4, MEMORY | MASTER);

@@ -206,7 +206,7 @@ static void check_init(void)
 	lapic_enable();
 	for (unsigned round = 0; round < 2; round++) {
 		CHECK_EQ(smp_start(8, 1, other), 1);
-		for (unsigned i = 0; i < 20000 && started == round; i++) {
+		for (unsigned i = 0; i < 200000 && started == round; i++) {
 			delay_us(100);
 		}
 		CHECK_EQ(started, round + 1);

@@ -3,12 +3,13 @@
  * interrupt through the slave, masks, in-service order and specific EOI.
  */
 #include "guest.h"
+#include "ticks.h"
 
 GUEST("pic");
 
 enum { BASE = 0x60, IRQ0 = BASE, IRQ8 = BASE + 8, PIT_COUNT = PIT_HZ / 100 };
 
-static volatile unsigned ticks, rtc;
+static volatile unsigned rtc;
 
 static uint8_t cmos(uint8_t index)
 {
@@ -30,26 +31,6 @@ static void on_rtc(struct frame *f)
 	(void)cmos(0xc);
 	out8(0xa0, 0x20);
 	out8(0x20, 0x20);
-}
-
-/* The host of an emulator may pause it at any time, so one good try of several is enough. */
-static void count_ticks(const char *how)
-{
-	uint64_t start, micros = 0;
-
-	for (unsigned i = 0; i < 20 && (micros < 95000 || micros > 115000); i++) {
-		ticks = 0;
-		while (ticks < 2) { /* the first may have been pending for long */
-			halt();
-		}
-		start = rdtsc();
-		while (ticks < 12) {
-			halt();
-		}
-		micros = (rdtsc() - start) * 1000 / (tsc_hz() / 1000);
-	}
-	print("%s: 10 ticks of 10000 us in %lu us\n", how, (unsigned long)micros);
-	CHECK(micros >= 95000 && micros <= 115000);
 }
 
 void guest_main(void)

@@ -74,7 +74,7 @@ static void other(unsigned index)
 
 static void wait_for(volatile unsigned *what, unsigned value)
 {
-	for (unsigned i = 0; i < 20000 && *what < value; i++) {
+	for (unsigned i = 0; i < 200000 && *what < value; i++) {
 		delay_us(100);
 	}
 	CHECK_EQ(*what, value);

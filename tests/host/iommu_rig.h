@@ -7,6 +7,7 @@
 #include "drivers/iommu.h"
 #include "hv/lib/bytes.h"
 #include "tests/fake/fake_host.h"
+#include "tests/fake/fake_pci.h"
 #include "tests/host/test.h"
 
 static uint8_t rig_table[4096];
@@ -45,16 +46,15 @@ static void rig_seal(void)
 	rig_table[9] = (uint8_t)-bytes_sum(rig_table, get_le32(rig_table + 4));
 }
 
-/* 00:1c.0 is a bridge to buses 2-3; config space is read through 0xcf8. */
-static uint32_t rig_config(uint16_t port, unsigned size)
+/* 00:1c.0 is a bridge to buses 2-3. */
+static void rig_bridge(void)
 {
-	uint32_t at = fake_host.port_value & 0xff, bdf = fake_host.port_value >> 8 & 0xffff;
+	struct fake_function *f;
 
-	CHECK(port == 0xcfc && size == 4);
-	if (bdf != 0xe0) {
-		return UINT32_MAX;
-	}
-	return at == 0x0c ? 0x00010000 : at == 0x18 ? 0x00030200 : 0;
+	fake_pci_reset();
+	f = fake_pci_add(0xe0, 0x12348086, 0x06040000);
+	fake_pci_set(f, PCI_HEADER_TYPE, 1, 1);
+	fake_pci_set(f, PCI_BUSES, 4, 0x00030200);
 }
 
 static void rig_range(struct addrspace *as, uint64_t base, uint64_t size, uint64_t to, bool mmio)
@@ -69,7 +69,7 @@ static void rig_range(struct addrspace *as, uint64_t base, uint64_t size, uint64
 static void rig_reset(const char *table)
 {
 	fake_host_reset();
-	fake_host.port_in = rig_config;
+	rig_bridge();
 	memset(&why, 0, sizeof(why));
 	memset(rig_table, 0, sizeof(rig_table));
 	memcpy(rig_table, table, 4);

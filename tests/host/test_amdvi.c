@@ -1,192 +1,9 @@
 /*
  * The AMD-Vi driver on a model of a unit: what the unit reads from memory after each call, and what
- * it was told to forget. The model executes commands.
+ * it was told to forget.
  */
-#include "drivers/amdvi.h"
-#include "hv/host.h"
 #include "hv/pci.h"
-#include "tests/host/iommu_rig.h"
-
-enum { BASE = 0xfed80000, MMIO = 0x80000, IOAPIC_BDF = 0xa0, UNIT_BDF = 0x10 };
-
-/* What the unit was told. */
-static struct {
-	unsigned all, devices, interrupts, waits;
-	uint64_t domains; /* a bit each */
-	uint16_t last_device, last_interrupts;
-	bool stuck; /* takes commands no more */
-} told;
-
-static uint32_t msi_config[64]; /* of the unit's function: MSI at 0x50 */
-
-static uint64_t reg(unsigned offset)
-{
-	uint64_t v;
-
-	memcpy(&v, fake_host.mmio + MMIO + offset, 8);
-	return v;
-}
-
-static void set(unsigned offset, uint64_t v)
-{
-	memcpy(fake_host.mmio + MMIO + offset, &v, 8);
-}
-
-static void command(const struct amdvi_pair *c)
-{
-	switch (c->low >> 60) {
-	case 1:
-		CHECK_EQ(c->low & 7, 1);
-		told.waits++;
-		*(uint64_t *)(uintptr_t)(c->low & FIELD(51, 3)) = c->high;
-		break;
-	case 2:
-		told.devices++;
-		told.last_device = (uint16_t)c->low;
-		break;
-	case 3:
-		CHECK_EQ(c->high, 0x7ffffffffffff003);
-		told.domains |= BIT(c->low >> 32 & 0x3f);
-		break;
-	case 5:
-		told.interrupts++;
-		told.last_interrupts = (uint16_t)c->low;
-		break;
-	case 8: told.all++; break;
-	default: CHECK(!"a known command");
-	}
-}
-
-static bool unit_write(uint64_t at, unsigned size, uint64_t v)
-{
-	const struct amdvi_pair *buffer = (void *)(uintptr_t)(reg(AMDVI_COMMANDS) & FIELD(51, 12));
-
-	CHECK_EQ(size, 8);
-	switch ((unsigned)(at - MMIO)) {
-	case AMDVI_CONTROL:
-		set(AMDVI_CONTROL, v);
-		set(AMDVI_STATUS, (reg(AMDVI_STATUS) & 7) | (v & BIT(12) ? BIT(4) : 0) |
-					  (v & BIT(2) ? BIT(3) : 0));
-		return true;
-	case AMDVI_DEVICE_TABLE:
-	case AMDVI_COMMANDS:
-	case AMDVI_EVENTS:
-		/* Only while nothing runs that reads it. */
-		CHECK(!(reg(AMDVI_CONTROL) & (AMDVI_ON | AMDVI_COMMAND_BUFFER | AMDVI_EVENT_LOG)) ||
-		      (at - MMIO == AMDVI_EVENTS && !(reg(AMDVI_CONTROL) & AMDVI_EVENT_LOG)));
-		return false;
-	case AMDVI_STATUS: set(AMDVI_STATUS, reg(AMDVI_STATUS) & ~(v & 7)); return true;
-	case AMDVI_COMMAND_TAIL:
-		set(AMDVI_COMMAND_TAIL, v);
-		while (!told.stuck && (reg(AMDVI_CONTROL) & AMDVI_COMMAND_BUFFER) &&
-		       reg(AMDVI_COMMAND_HEAD) != v) {
-			command(&buffer[reg(AMDVI_COMMAND_HEAD) / 16]);
-			set(AMDVI_COMMAND_HEAD, (reg(AMDVI_COMMAND_HEAD) + 16) % PAGE_SIZE);
-		}
-		return true;
-	default: return false;
-	}
-}
-
-static uint32_t config(uint16_t port, unsigned size)
-{
-	uint32_t at = fake_host.port_value & 0xff;
-
-	(void)port;
-	(void)size;
-	return (fake_host.port_value >> 8 & 0xffff) == UNIT_BDF ? msi_config[at / 4] : UINT32_MAX;
-}
-
-/* The status register, in the upper half of the second, is cleared by ones. */
-static void config_write(uint16_t port, unsigned size, uint32_t value)
-{
-	uint32_t at = fake_host.port_value & 0xff; /* written before */
-
-	if (port != 0xcfc || (fake_host.port_value >> 8 & 0xffff) != UNIT_BDF) {
-		return;
-	}
-	CHECK_EQ(size, 4);
-	if (at == 4) {
-		value = (msi_config[1] & ~value & 0xffff0000) | (value & 0xffff);
-	}
-	msi_config[at / 4] = value;
-}
-
-/* 00:02.0 is the unit; 00:03.0; 02:00.0-02:ff.7; 03:01.0 sends as 03:00.0; I/O APIC 5. */
-static const uint8_t ivhd[] = {
-	0x10, 0, 52, 0, UNIT_BDF, 0, 0x40, 0, 0, 0, 0xd8,	0xfe,	    0, 0, 0,	0, 0, 0,  0,
-	0,    0, 0,  0, 0,	  2, 0x18, 0, 0, 3, 0,		2,	    0, 4, 0xff, 2, 0, 66, 8,
-	3,    0, 0,  0, 3,	  0, 72,   0, 0, 0, RIG_IOAPIC, IOAPIC_BDF, 0, 1};
-static const uint8_t ivmd[] = {0x21, 7, 32, 0,	  0x00, 0x02, 0, 0, 0, 0,    0, 0, 0, 0, 0, 0,
-			       0,    0, 0,  0x7c, 0,	0,    0, 0, 0, 0x20, 0, 0, 0, 0, 0, 0};
-
-static void machine(uint64_t ext)
-{
-	rig_reset("IVRS");
-	memset(&told, 0, sizeof(told));
-	memset(msi_config, 0, sizeof(msi_config));
-	fake_host.mmio_write = unit_write;
-	fake_host.port_in = config;
-	fake_host.port_out = config_write;
-	fake_host.tsc_step = 1000000;
-	rig_append(ivhd, sizeof(ivhd));
-	rig_append(ivmd, sizeof(ivmd));
-	rig_seal();
-	set(AMDVI_EXTENDED, ext);
-}
-
-static void start(void)
-{
-	machine(AMDVI_EXT_ALL);
-	CHECK(iommu_probe(&rig_machine, &why));
-	CHECK(iommu == &amdvi_ops);
-	CHECK(iommu->enable(&why));
-	CHECK_STR(why.text, "");
-}
-
-static const struct amdvi_device *device(uint16_t bdf)
-{
-	return (const struct amdvi_device *)(uintptr_t)(reg(AMDVI_DEVICE_TABLE) & FIELD(51, 12)) +
-	       bdf;
-}
-
-/* The unit's walk: 0 is blocked, else the host address and, in bit 0, that it may write. */
-static uint64_t walk(uint16_t bdf, uint64_t at)
-{
-	uint64_t e = device(bdf)->translation, allowed = e;
-	unsigned level = e >> 9 & 7;
-
-	CHECK_EQ(e & 3, 3); /* what is not valid passes */
-	if (!level) {
-		CHECK_EQ(e >> 61 & 3, 0);
-		return 0;
-	}
-	while (level) {
-		unsigned shift = 12 + 9 * (level - 1);
-
-		e = ((const uint64_t *)(uintptr_t)(e & FIELD(51, 12)))[at >> shift & 511];
-		allowed &= e;
-		if (!(e & 1) || !(allowed & BIT(61))) {
-			return 0;
-		}
-		if (!(e >> 9 & 7)) {
-			return (e & FIELD(51, 12)) + (at & (BIT(shift) - 1) & ~PAGE_MASK) +
-			       (allowed >> 62 & 1);
-		}
-		CHECK_EQ(e >> 9 & 7, level - 1);
-		level--;
-	}
-	return 0;
-}
-
-static struct iommu_domain *domain_of(const struct addrspace *as)
-{
-	struct iommu_domain *d = NULL;
-
-	CHECK(iommu->domain_create(as, &d, &why));
-	CHECK_STR(why.text, "");
-	return d;
-}
+#include "tests/host/amdvi_model.h"
 
 TEST(on)
 {
@@ -387,8 +204,8 @@ TEST(requests_that_carry_a_bridges_id)
 		pci_functions[i] = (struct pci_function){.bdf = (uint16_t)(0x210 + i),
 							 .requester = 0x200};
 	}
-	pci_function_count = 5;
 	start();
+	pci_function_count = 5;
 	d = domain_of(&rig_other);
 	for (unsigned i = 0; i < 4; i++) {
 		CHECK(iommu->attach((uint16_t)(0x210 + i), d, &why));
@@ -409,7 +226,6 @@ TEST(requests_that_carry_a_bridges_id)
 	CHECK_EQ(remap[769], 0x540101);
 	CHECK_EQ(walk(0x211, 0), 0);
 	CHECK_EQ(walk(0x200, 0), RIG_OTHER + 1);
-	pci_function_count = 0;
 }
 
 /* 02:02.0 sends as 03:00.0, as 03:01.0 does, and 02:02.1 as 00:03.0, which is there itself. */
@@ -419,8 +235,8 @@ TEST(an_id_is_one_guests)
 
 	pci_functions[0] = (struct pci_function){.bdf = 0x210, .requester = 0x300};
 	pci_functions[1] = (struct pci_function){.bdf = 0x211, .requester = 0x18};
-	pci_function_count = 2;
 	start();
+	pci_function_count = 2;
 	d = domain_of(&rig_guest);
 	other = domain_of(&rig_other);
 	CHECK(iommu->attach(0x308, d, &why) && iommu->attach(0x18, d, &why));
@@ -445,7 +261,6 @@ TEST(an_id_is_one_guests)
 	CHECK(iommu->attach(0x18, NULL, &why) && iommu->attach(0x211, other, &why));
 	CHECK(!iommu->attach(0x18, d, &why));
 	CHECK_EQ(walk(0x18, 0), RIG_OTHER + 1);
-	pci_function_count = 0;
 }
 
 TEST(pins)
@@ -559,27 +374,30 @@ TEST(quiet_until_attached_again)
 
 TEST(event_interrupt)
 {
+	unsigned accesses;
+
 	start();
 	iommu->fault_interrupt(3, 0xe2); /* no MSI capability */
 	CHECK(!(reg(AMDVI_CONTROL) & AMDVI_EVENT_INTERRUPT));
-	msi_config[1] = 0x20100402; /* an abort was received; firmware left Bus Master off */
-	msi_config[0x34 / 4] = 0x40;
-	msi_config[0x40 / 4] = 0x500f;
-	msi_config[0x50 / 4] = BIT(23) | 5;
+	fake_pci_capability(function, 0x50, PCI_CAP_MSI, 16);
+	fake_pci_capability(function, 0x40, 0x0f, 8);
+	fake_pci_set(function, 0x52, 2, MSI_64 | MSI_COUNT);
+	fake_pci_set(function, PCI_COMMAND, 2, 0x402); /* firmware left Bus Master off */
 	iommu->fault_interrupt(3, 0xe2);
 	CHECK(reg(AMDVI_CONTROL) & AMDVI_EVENT_INTERRUPT);
-	CHECK_EQ(msi_config[0x50 / 4], BIT(23) | BIT(16) | 5);
-	CHECK_EQ(msi_config[0x54 / 4], 0xfee03000);
-	CHECK_EQ(msi_config[0x5c / 4] & 0xff, 0xe2);
-	CHECK_EQ(msi_config[1], 0x20100406); /* it may write the message; the abort is still told */
+	CHECK_EQ(fake_pci_get(function, 0x52, 2), MSI_64 | MSI_ENABLE);
+	CHECK_EQ(fake_pci_get(function, 0x54, 4), 0xfee03000);
+	CHECK_EQ(fake_pci_get(function, 0x58, 4), 0);
+	CHECK_EQ(fake_pci_get(function, 0x5c, 2), 0xe2);
+	CHECK_EQ(fake_pci_get(function, PCI_COMMAND, 2), 0x406); /* it may write the message */
 	iommu->fault_interrupt(0, 0);
 	CHECK(!(reg(AMDVI_CONTROL) & AMDVI_EVENT_INTERRUPT));
-	fake_host.port_value = 0x1234;
+	accesses = function->accesses;
 	iommu->fault_interrupt(3, 0xe2); /* again: while others use config space */
 	CHECK(reg(AMDVI_CONTROL) & AMDVI_EVENT_INTERRUPT);
-	CHECK_EQ(fake_host.port_value, 0x1234);
+	CHECK_EQ(function->accesses, accesses);
 	iommu->fault_interrupt(0, 0);
-	msi_config[0x40 / 4] = 0x400f; /* a list that goes round */
+	fake_pci_set(function, 0x41, 1, 0x40); /* a list that goes round */
 	iommu->fault_interrupt(4, 0xe2);
 	CHECK(!(reg(AMDVI_CONTROL) & AMDVI_EVENT_INTERRUPT));
 }

@@ -47,6 +47,20 @@ TEST(console_none)
 	CHECK(!c.screen);
 }
 
+TEST(console_lists_a_port_once)
+{
+	CHECK(console_parse(&c, "console=com1,0x3f8,com2,com1", bad));
+	CHECK_EQ(c.ports, 2);
+	CHECK_EQ(c.port[1], 0x2f8);
+}
+
+TEST(console_of_no_word_is_none_of_them)
+{
+	CHECK(!console_parse(&c, "console= safe", bad));
+	CHECK_EQ(c.ports, 1);
+	CHECK(c.screen);
+}
+
 TEST(console_tells_the_word_that_is_wrong)
 {
 	static const char *const wrong[] = {"com5", "0x", "0xg", "0xfffff", "0xfffc", "1016", ""};
@@ -60,7 +74,7 @@ TEST(console_tells_the_word_that_is_wrong)
 		CHECK_EQ(c.port[0], 0x3f8);
 		CHECK(c.screen);
 	}
-	CHECK(!console_parse(&c, "console=com1,com2,com3,com4,com1", bad));
+	CHECK(!console_parse(&c, "console=com1,com2,com3,com4,0x300", bad));
 	CHECK(!console_parse(&c, "console=a-word-that-is-longer-than-there-is-room-for-it", bad));
 	CHECK_EQ(strlen(bad), 31);
 }

@@ -7,6 +7,7 @@
 #define host_wrmsr machine_wrmsr
 #include "hv/cpu_facts.c"
 #include "hv/mtrr.c"
+#include "hv/multihit.c"
 #include "hv/speculation.c"
 
 #include "tests/fake/fake_host.h"
@@ -25,6 +26,8 @@ static unsigned de_cfg_writes;
 static uint64_t int_pending;
 static bool int_pending_there;
 static unsigned int_pending_writes;
+enum { RESERVED = 0x80 };
+static char commands[100]; /* writes of the registers against speculation, as text */
 
 void machine_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
@@ -61,6 +64,12 @@ bool machine_wrmsr(uint32_t msr, uint64_t value)
 		int_pending = value;
 		return true;
 	}
+	if (msr == MSR_SPEC_CTRL || msr == MSR_PRED_CMD || msr == MSR_FLUSH_CMD) {
+		size_t len = strlen(commands);
+
+		snprintf(commands + len, sizeof(commands) - len, "%x=%x ", msr, (unsigned)value);
+		return value != RESERVED;
+	}
 	sign_id_cleared |= msr == MSR_BIOS_SIGN_ID && !value;
 	return sign_id_there;
 }
@@ -78,6 +87,7 @@ static void vendor(bool amd, uint32_t max, uint32_t max_extended)
 	answers = 0;
 	sign_id = capabilities = 0;
 	sign_id_there = sign_id_cleared = false;
+	commands[0] = 0;
 	fake_log_reset();
 	says(0, 0, max, 0, amd ? 0x444d4163 : 0x6c65746e, 0);
 	says(0x80000000, 0, max_extended, 0, 0, 0);
@@ -267,9 +277,9 @@ static struct cpu_facts machine[6] = {
 
 TEST(counts)
 {
-	CHECK_EQ(cpu_facts_packages(machine, 6), 2);
-	CHECK_EQ(cpu_facts_cores(machine, 6), 3);
-	CHECK_EQ(cpu_facts_cores(machine, 1), 1);
+	CHECK_EQ(cpu_facts_count(machine, 6, cpu_facts_package), 2);
+	CHECK_EQ(cpu_facts_count(machine, 6, cpu_facts_core), 3);
+	CHECK_EQ(cpu_facts_count(machine, 1, cpu_facts_core), 1);
 }
 
 TEST(siblings_are_warned_of_by_name)
@@ -301,6 +311,7 @@ static struct speculation status;
 TEST(speculation_of_an_old_intel)
 {
 	vendor(false, 7, 0);
+	says(1, 0, 0x206a7, 0, 0, 0);
 	says(7, 0, 0, EBX_RTM, 0, 0);
 	speculation_read(&status);
 	CHECK_STR(status.controls, "");
@@ -312,6 +323,7 @@ TEST(speculation_of_an_old_intel)
 TEST(speculation_of_a_new_intel)
 {
 	vendor(false, 0x1f, 0);
+	says(1, 0, 0x606a6, 0, 0, 0);
 	says(7, 0, 0, 0, 0, 0xbc000400);
 	capabilities = 0x3 | BIT(4) | BIT(5) | BIT(6) | BIT(13) | BIT(14);
 	speculation_read(&status);
@@ -335,4 +347,148 @@ TEST(speculation_of_an_amd)
 	CHECK_STR(status.immune,
 		  "Meltdown, L1TF, MDS, TAA, iTLB multihit, MMIO stale data, GDS, RFDS");
 	CHECK_STR(status.rest, "SSB");
+}
+
+static void check_forget(const char *wanted, unsigned cleared)
+{
+	fake_host_reset();
+	commands[0] = 0;
+	speculation_forget();
+	CHECK_STR(commands, wanted);
+	CHECK_EQ(fake_host.buffers_cleared, cleared);
+}
+
+TEST(what_a_cpu_remembers_is_forgotten_by_what_it_has)
+{
+	vendor(false, 7, 0);
+	says(7, 0, 0, 0, 0, 0);
+	speculation_init();
+	check_forget("48=0 ", 0);
+	answer[answers - 1].out[3] = EDX_MD_CLEAR;
+	check_forget("48=0 ", 1);
+	answer[answers - 1].out[3] = EDX_IBRS_IBPB;
+	check_forget("48=0 49=1 ", 0);
+	answer[answers - 1].out[3] = EDX_MD_CLEAR | EDX_IBRS_IBPB | EDX_L1D_FLUSH;
+	check_forget("48=0 49=1 10b=1 ", 1);
+	vendor(true, 7, 0x80000008);
+	says(0x80000008, 0, 0, AMD8_IBPB, 0, 0);
+	check_forget("48=0 49=1 ", 0);
+}
+
+TEST(ibrs_stays_set_where_once_is_enough)
+{
+	vendor(false, 7, 0);
+	says(7, 0, 0, 0, 0, EDX_ARCH_CAPABILITIES | EDX_IBRS_IBPB);
+	capabilities = CAP_IBRS_ALL;
+	speculation_init();
+	CHECK(speculation_keeps_ibrs());
+	check_forget("48=1 49=1 ", 0);
+	commands[0] = 0;
+	CHECK(speculation_write(4));
+	CHECK_STR(commands, "48=5 ");
+
+	answer[answers - 1].out[3] = EDX_ARCH_CAPABILITIES; /* no SPEC_CTRL */
+	speculation_init();
+	CHECK(!speculation_keeps_ibrs());
+	answer[answers - 1].out[3] = EDX_ARCH_CAPABILITIES | EDX_IBRS_IBPB;
+	capabilities = ~(uint64_t)CAP_IBRS_ALL;
+	speculation_init();
+	CHECK(!speculation_keeps_ibrs());
+	commands[0] = 0;
+	CHECK(!speculation_write(RESERVED));
+	CHECK_STR(commands, "48=80 ");
+}
+
+TEST(automatic_ibrs_is_amds)
+{
+	vendor(true, 7, 0x80000021);
+	says(0x80000021, 0, AMD21_AUTO_IBRS, 0, 0, 0);
+	CHECK(speculation_auto_ibrs());
+	answer[answers - 1].out[0] = ~(uint32_t)AMD21_AUTO_IBRS;
+	CHECK(!speculation_auto_ibrs());
+	vendor(true, 7, 0x80000008);
+	says(0x80000021, 0, AMD21_AUTO_IBRS, 0, 0, 0); /* beyond the last leaf */
+	CHECK(!speculation_auto_ibrs());
+}
+
+/* --- iTLB multihit --- */
+
+static enum multihit multihit_of(bool amd, uint32_t signature, uint32_t ecx, uint64_t says_no)
+{
+	vendor(amd, 7, 0);
+	says(1, 0, signature, 0, ecx, 0);
+	says(7, 0, 0, 0, 0, says_no ? EDX_ARCH_CAPABILITIES : 0);
+	capabilities = says_no;
+	CHECK_EQ(read_facts().multihit, multihit_read());
+	return multihit_read();
+}
+
+TEST(multihit_by_model)
+{
+	static const uint32_t affected[] = {
+		0x106a5, 0x206a7, 0x306a9, 0x306c3, 0x306d4,
+		0x406f1, 0x50654, 0x906ea, 0xa0652, 0xb06f0, /* nobody knows it */
+	};
+	static const uint32_t immune_ones[] = {
+		0x406d8, 0x406c3, 0x506c9, 0x506f1, 0x706a1,
+		0x80664, 0x50671, 0x80650, 0x00f43, /* another family */
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(affected); i++) {
+		CHECK_EQ(multihit_of(false, affected[i], 0, 0), MULTIHIT_YES);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(immune_ones); i++) {
+		CHECK_EQ(multihit_of(false, immune_ones[i], 0, 0), MULTIHIT_NO);
+	}
+	CHECK_EQ(multihit_of(true, 0x50654, 0, 0), MULTIHIT_NO);
+}
+
+TEST(multihit_by_what_the_cpu_says)
+{
+	CHECK_EQ(multihit_of(false, 0x606a6, 0, BIT(6)), MULTIHIT_NO);
+	CHECK_EQ(multihit_of(false, 0x606a6, 0, ~(uint64_t)BIT(6)), MULTIHIT_YES);
+	CHECK_EQ(multihit_of(false, 0x50654, ECX_HYPERVISOR, 0), MULTIHIT_BELOW);
+	CHECK_EQ(multihit_of(false, 0x606a6, ECX_HYPERVISOR, BIT(6)), MULTIHIT_NO);
+	/* The bit counts only where CPUID announces the register. */
+	multihit_of(false, 0x606a6, 0, BIT(6));
+	answer[answers - 1].out[3] = 0;
+	CHECK_EQ(multihit_read(), MULTIHIT_YES);
+	/* A CPU without leaf 7: what is read there is that of another leaf. */
+	multihit_of(false, 0x106a5, 0, BIT(6));
+	answer[0].out[0] = 6;
+	CHECK_EQ(multihit_read(), MULTIHIT_YES);
+}
+
+static void check_choice(const char *word, const struct cpu_facts f[2], bool split, const char *log)
+{
+	fake_log_reset();
+	CHECK_EQ(multihit_choose(word, f, 2), split);
+	CHECK_STR(fake_log, log);
+}
+
+TEST(multihit_is_chosen_once_for_all_cpus)
+{
+	static const struct cpu_facts none[2], second[2] = {[1].multihit = MULTIHIT_YES};
+	static const struct cpu_facts below[2] = {{.multihit = MULTIHIT_BELOW},
+						  {.multihit = MULTIHIT_BELOW}};
+
+	check_choice(NULL, none, false,
+		     "iTLB multihit: no CPU is affected: guests run code from large leaves\n");
+	check_choice(NULL, second, true,
+		     "iTLB multihit: CPU 1 is affected: guests run code from 4 KiB leaves\n");
+	check_choice(NULL, below, false,
+		     "iTLB multihit: left to the hypervisor below: guests run code from large "
+		     "leaves\n");
+	check_choice("split", none, true,
+		     "iTLB multihit: split by the command line: guests run code from 4 KiB "
+		     "leaves\n");
+	check_choice("trust times", second, false,
+		     "iTLB multihit: trusted by the command line: guests run code from large "
+		     "leaves, and can stop this machine by a machine check\n");
+	check_choice("trust", below, false,
+		     "iTLB multihit: trusted by the command line: guests run code from large "
+		     "leaves\n");
+	check_choice("trusty", second, true,
+		     "multihit: the value is neither split nor trust, and is not used\n"
+		     "iTLB multihit: CPU 1 is affected: guests run code from 4 KiB leaves\n");
 }

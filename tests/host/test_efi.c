@@ -353,11 +353,63 @@ TEST(options_noise)
 		memset(&why, 0, sizeof(why));
 		CHECK(options_parse(&options, noise, sizeof(noise) - seed % 3, &why));
 		CHECK_STR(options.cmdline, "");
+		CHECK(options.noise);
 	}
+	CHECK(options_parse(&options, NULL, 40, &why));
 	CHECK(options_parse(&options, NULL, 0, &why));
+	CHECK(!options.noise);
 	CHECK_STR(options.cmdline, "");
 	CHECK(options_parse(&options, "c\0o\0n", 5, &why)); /* half a character at its end */
 	CHECK_STR(options.cmdline, "co");
+}
+
+/* efibootmgr without --unicode. */
+TEST(options_in_ascii)
+{
+	static const char text[] = "config=safe.conf report";
+
+	CHECK(options_parse(&options, text, sizeof(text) - 1, &why));
+	CHECK_STR(options.config, "safe.conf");
+	CHECK_STR(options.cmdline, "report");
+	CHECK(options_parse(&options, text, sizeof(text), &why));
+	CHECK_STR(options.cmdline, "report");
+	CHECK(options_parse(&options, "a\0\1\0", 4, &why)); /* wide, and none */
+	CHECK_STR(options.cmdline, "");
+	CHECK(options.noise);
+	CHECK(options_parse(&options, "\0\0", 2, &why));
+	CHECK(!options.noise);
+}
+
+/* The whole of a variable Boot####: its last part counts, and none of it when it is not sound. */
+TEST(options_in_a_boot_variable)
+{
+	static const uint8_t variable[] = {
+		1,   0, 0,   0, 10,  0,			  /* active; bytes of the path */
+		'M', 0, 'y', 0, 0,   0,			  /* the description */
+		4,   4, 6,   0, 'x', 0, 0x7f, 0xff, 4, 0, /* a node, the end node */
+		's', 0, 'a', 0, 'f', 0, 'e',  0,    0, 0, /* the options */
+	};
+	uint8_t copy[sizeof(variable)];
+
+	CHECK(options_parse(&options, variable, sizeof(variable), &why));
+	CHECK_STR(options.cmdline, "safe");
+	CHECK(options_parse(&options, variable, 22, &why)); /* none behind it */
+	CHECK_STR(options.cmdline, "");
+	for (size_t size = 0; size < sizeof(variable); size++) {
+		uint8_t *exact = malloc(size + 1) + 1;
+
+		memcpy(exact, variable, size);
+		CHECK(options_parse(&options, exact, size, &why));
+		CHECK(size > 22 || !options.cmdline[0]);
+		free(exact - 1);
+	}
+	for (size_t i = 0; i < 22; i++) {
+		memcpy(copy, variable, sizeof(copy));
+		copy[i] ^= 0x80;
+		CHECK(options_parse(&options, copy, sizeof(copy), &why));
+		CHECK(i == 6 || i == 7 || i == 8 || i == 9 || (i >= 12 && i < 18) ||
+		      !options.cmdline[0]);
+	}
 }
 
 /* --- the hypervisor's file --- */

@@ -52,6 +52,18 @@ TEST(what_a_log_holds_is_no_storm)
 	}
 }
 
+TEST(interrupts_of_a_life_before_do_not_count)
+{
+	start();
+	for (unsigned i = 0; i < 8; i++) {
+		CHECK(!judge(0x18, true, true).many);
+		judge(0x20, true, true);
+	}
+	iommu_faults_forget(&faults, 0x18);
+	CHECK(!judge(0x18, true, true).many);
+	CHECK(judge(0x20, true, true).many);
+}
+
 TEST(a_storm_is_of_one_second)
 {
 	start();

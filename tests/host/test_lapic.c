@@ -93,7 +93,7 @@ TEST(xapic_as_it_was)
 	CHECK_EQ(base, 0xfee00000 | BASE_ENABLE);
 	CHECK_EQ(cpu.apic_id, APIC_ID & 0xff);
 	CHECK_EQ(xapic()[LAPIC_SVR / 4], SVR_ENABLE | VECTOR_SPURIOUS);
-	lapic_send_fixed(7, 0x30);
+	lapic_send(7, 0x30);
 	CHECK_EQ(xapic()[LAPIC_ICR_HIGH / 4], 7u << 24);
 	CHECK_EQ(faults, 0);
 }
@@ -107,8 +107,8 @@ TEST(x2apic_on_at_hand_over)
 	CHECK_EQ(cpu.apic_id, APIC_ID);
 	CHECK_EQ(x2apic_register[LAPIC_SVR / 16], SVR_ENABLE | VECTOR_SPURIOUS);
 	CHECK_EQ(xapic()[LAPIC_SVR / 4], 0);
-	lapic_send_nmi(0x54321);
-	CHECK_EQ(icr, 0x54321ull << 32 | ICR_ASSERT | ICR_NMI);
+	lapic_send(0x54321, LAPIC_NMI);
+	CHECK_EQ(icr, 0x54321ull << 32 | ICR_ASSERT | LAPIC_NMI);
 	lapic_set_destination(5); /* of the xAPIC's two halves; here there is one */
 	CHECK_EQ(lapic_destination(), 0);
 	CHECK_EQ(faults, 0);

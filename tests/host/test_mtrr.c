@@ -4,6 +4,7 @@
 #include "boot/memory.h"
 #define host_cpuid machine_cpuid
 #define host_rdmsr machine_rdmsr
+#include "hv/cpu_facts.c"
 #include "hv/mtrr.c"
 #include "tests/host/test.h"
 

@@ -44,7 +44,7 @@ TEST(the_guest_cannot_touch_what_is_ours)
 	CHECK(strstr(fake_log, "PCI 00:03.0 register 0x40: write rejected; guests do not see"));
 	CHECK_EQ(in(0xc4, 2) & 3, 0x12345678 & 3); /* its power state is a number */
 	out(0x78, 2, 0xffff);
-	CHECK_EQ(fake_pci_get(hw, 0x78, 2), 0x781f); /* no FLR, no payload size */
+	CHECK_EQ(fake_pci_get(hw, 0x78, 2), 0x7810); /* no FLR, payload size, error messages */
 	CHECK_EQ(hw->flrs, 1);			     /* the one at the start */
 }
 
@@ -55,7 +55,7 @@ TEST(command_bits_that_count_reach_the_device)
 	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2) & PCI_COMMAND_MASTER, 0);
 	out(PCI_COMMAND, 2, 0xffff);
 	CHECK_EQ(in(PCI_COMMAND, 2), 0x547);
-	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2), 0x547);
+	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2), 0x447); /* no SERR# of the machine */
 	out(PCI_COMMAND, 2, 0);
 	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2), 3); /* the device goes on to decode for us */
 	CHECK(!mapped(BAR0));
@@ -82,6 +82,17 @@ TEST(an_io_bar_without_ports_is_not_decoded)
 	p->vcpus = 2;
 	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2), PCI_COMMAND_MEMORY);
 	CHECK_EQ(hw->seen & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY), PCI_COMMAND_MEMORY);
+	/* Nor is another that has some: they are decoded together. */
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 11);
+	fake_pci_bar(hw, 3, 0x10, PCI_BAR_IO, 0);
+	start_with("pci = 00:03.0");
+	CHECK(strstr(fake_log, "test: PCI 00:03.0 has an I/O BAR without an address: its I/O BARs "
+			       "are not used"));
+	out(PCI_COMMAND, 2, 7);
+	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2), PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	out(0x18, 4, 0xffffffff);
+	CHECK_EQ(in(0x18, 4), 0);
 	/* And the other way round. */
 	fake_pci_reset();
 	hw = fake_pci_add(pci_bdf(0, 3, 0), 0x10d38086, 0x02000000);

@@ -1,6 +1,7 @@
 /*
  * What cannot be passed through: refusals of hv/passthrough_check.c.
  */
+#include "hv/lib/printf.h"
 #include "test.h"
 #include "tests/fake/passthrough_rig.h"
 
@@ -133,8 +134,8 @@ TEST(a_bar_that_firmware_left_at_a_bad_place_is_refused)
 	memory_bar = 0;
 	CHECK_STR(check(G("a", "1", "pci = 00:03.0" UNSAFE), true),
 		  "a.conf:5:7: error: guest a: PCI 00:03.0 has BAR 0 without an address, as the "
-		  "firmware left it; have the firmware's setup assign all devices (no `PnP OS`, "
-		  "`above 4G decoding`)");
+		  "firmware left it, and only firmware knows where the root bus has room; have the "
+		  "firmware's setup assign all devices (no `PnP OS`, `above 4G decoding`)");
 	memory_bar = 0x180000;
 	CHECK(strstr(check(G("a", "1", "pci = 00:03.0" UNSAFE), true),
 		     "guest a: PCI 00:03.0 has BAR 0 over memory, as the firmware left it"));
@@ -143,4 +144,88 @@ TEST(a_bar_that_firmware_left_at_a_bad_place_is_refused)
 		     "PCI 00:03.0 has BAR 0 over one of 00:04.0, as"));
 	memory_bar = BAR0;
 	CHECK_STR(check(G("a", "1", "pci = 00:03.0" UNSAFE), true), "");
+}
+
+/* --- behind a bridge --- */
+
+static struct fake_function *above;
+
+static const char *check_behind(uint64_t bar0)
+{
+	static const char text[] = G("a", "1", "pci = 02:00.0" UNSAFE);
+	static const struct config_machine machine = {.mmio_taken = taken};
+	static struct config c;
+	static struct refusal r;
+
+	fake_pci_reset();
+	fake_log_reset();
+	above = fake_pci_add(pci_bdf(0, 28, 0), 0x00081b36, 0x06040000);
+	fake_pci_set(above, PCI_HEADER_TYPE, 1, 1);
+	fake_pci_set(above, PCI_BUSES + 1, 2, 0x0202);
+	fake_pci_set(above, PCI_MEMORY_WINDOW, 4, 0xfe90fe80);
+	fake_pci_set(above, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	hw = fake_pci_add(pci_bdf(2, 0, 0), 0x10d38086, 0x02000000);
+	fake_pci_bar(hw, 0, 0x20000, 0, bar0);
+	fake_pci_bar(hw, 1, 0x20, PCI_BAR_IO, 0xc040);
+	pci_enumerate(&no_acpi);
+	pci_functions[1].bar[1] = (struct pci_bar){0};
+	r.text[0] = 0;
+	CHECK(config_parse(&c, "a.conf", text, strlen(text), &r));
+	return passthrough_check(&c, &machine, &r) ? "" : r.text;
+}
+
+TEST(a_bar_without_a_good_place_gets_one_behind_a_bridge)
+{
+	static const uint64_t places[] = {0, 0x180000, 0xfea00000};
+	static const char *const told[] = {"without an address", "outside the windows of 00:1c.0",
+					   "outside the windows of 00:1c.0"};
+	char line[128];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+		CHECK_STR(check_behind(places[i]), "");
+		CHECK_EQ(fake_pci_get(hw, PCI_BAR0, 4), 0xfe800000);
+		fmt_print(line, sizeof(line),
+			  "PCI 02:00.0: firmware left BAR 0 %s; it is at 0xfe800000 now", told[i]);
+		CHECK(strstr(fake_log, line));
+	}
+	CHECK_STR(check_behind(0xfe820000), "");
+	CHECK_EQ(fake_pci_get(hw, PCI_BAR0, 4), 0xfe820000);
+	CHECK(!strstr(fake_log, "firmware left BAR"));
+}
+
+/* As one that says more than it has: such pages cannot be mapped at all. */
+TEST(a_bar_beyond_all_addresses_is_refused)
+{
+	static const struct config_machine machine = {.mmio_taken = taken};
+	static const char text[] = G("a", "1", "pci = 00:03.0" UNSAFE);
+	static struct config c;
+	struct refusal r = {""};
+
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 11);
+	fake_pci_bar(hw, 4, 0x4000, PCI_BAR_WIDE, BIT(60));
+	pci_enumerate(&no_acpi);
+	CHECK(config_parse(&c, "a.conf", text, strlen(text), &r));
+	CHECK(!passthrough_check(&c, &machine, &r));
+	CHECK(strstr(r.text, "has BAR 4 beyond this CPU's addresses, as"));
+}
+
+TEST(a_bridge_that_is_off_and_unsound_is_refused)
+{
+	check_behind(0xfe820000);
+	fake_pci_set(above, PCI_COMMAND, 2, 0);
+	fake_pci_set(above, PCI_MEMORY_WINDOW, 4, 0x00100010); /* over memory */
+	{
+		static const struct config_machine machine = {.mmio_taken = taken};
+		static const char text[] = G("a", "1", "pci = 02:00.0" UNSAFE);
+		static struct config c;
+		struct refusal r = {""};
+
+		fake_pci_set(above, PCI_PREFETCHABLE_WINDOW, 4, 0xfe90fe80);
+		pci_enumerate(&no_acpi);
+		pci_functions[1].bar[1] = (struct pci_bar){0};
+		CHECK(config_parse(&c, "a.conf", text, strlen(text), &r));
+		CHECK(!passthrough_check(&c, &machine, &r));
+		CHECK(strstr(r.text, "PCI 02:00.0 is behind bridge 00:1c.0, which is off and"));
+	}
 }

@@ -89,10 +89,34 @@ TEST(what_does_not_decode_is_not_written_to)
 }
 
 /* An IOMMU that is a function tells of faults by messages: writes of its own. */
+/* Firmware starts nothing behind it; it is opened when all else behind it is silent. */
+TEST(a_bridge_that_is_off_is_opened_for_its_owner)
+{
+	struct fake_function *bridge, *other;
+
+	fake_pci_reset();
+	bridge = fake_pci_add(pci_bdf(0, 1, 0), 0x00081b36, 0x06040000);
+	fake_pci_set(bridge, PCI_HEADER_TYPE, 1, 1);
+	fake_pci_set(bridge, PCI_BUSES + 1, 2, 0x0404);
+	hw = card(pci_bdf(4, 0, 0), 11);
+	other = card(pci_bdf(4, 1, 0), 10);
+	fake_pci_set(other, PCI_COMMAND, 2, 7);
+	start_with("pci = 04:00.0");
+	CHECK_EQ(fake_pci_get(bridge, PCI_COMMAND, 2), 0);
+	other->writes = 0;
+	passthrough_silence_rest();
+	CHECK_EQ(fake_pci_get(bridge, PCI_COMMAND, 2), 7);
+	CHECK_EQ(other->writes, 1);
+	CHECK_EQ(fake_pci_get(other, PCI_COMMAND, 2) & PCI_COMMAND_MASTER, 0);
+}
+
 TEST(what_nobody_owns_is_silenced_but_for_bridges_and_iommus)
 {
-	static const uint32_t class[] = {0x02000000, 0x06010000, 0x08060000, 0x08050100};
-	static const bool silent[] = {true, false, false, true};
+	static const uint32_t class[] = {0x02000000, 0x06010000, 0x08060000, 0x08050100,
+					 0x03000000};
+	static const uint32_t left[] = {PCI_COMMAND_INTX_OFF, PCI_COMMAND_MASTER,
+					PCI_COMMAND_MASTER, PCI_COMMAND_INTX_OFF,
+					PCI_COMMAND_MASTER | PCI_COMMAND_INTX_OFF};
 	struct fake_function *other[ARRAY_SIZE(class)];
 	struct pci_line line;
 
@@ -107,8 +131,7 @@ TEST(what_nobody_owns_is_silenced_but_for_bridges_and_iommus)
 	passthrough_silence_rest();
 	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2), 7);
 	for (unsigned i = 0; i < ARRAY_SIZE(class); i++) {
-		CHECK_EQ(fake_pci_get(other[i], PCI_COMMAND, 2),
-			 silent[i] ? PCI_COMMAND_INTX_OFF : PCI_COMMAND_MASTER);
+		CHECK_EQ(fake_pci_get(other[i], PCI_COMMAND, 2), left[i]);
 	}
 	CHECK_STR(pci_line(&line, pci_find(pci_bdf(0, 10, 0))), "PCI   00:0a.0  # 1022:1419 IOMMU");
 }
@@ -189,11 +212,15 @@ TEST(irq_9_is_another_one_of_the_8259s)
 /* --- faults --- */
 
 static unsigned attached, quieted;
+static char order[64]; /* what was done to the function's domain, and when */
+static bool recorded;  /* a fault, which nobody has taken */
 
 static bool count_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r)
 {
 	(void)r;
 	attached += bdf == 0x18 && d;
+	strcat(order, !d ? "block " : *(uint8_t *)p->as.range[0].ptr ? "dirty " : "clean ");
+	CHECK(!(fake_pci_get(hw, PCI_COMMAND, 2) & PCI_COMMAND_MASTER));
 	return true;
 }
 
@@ -225,6 +252,66 @@ static bool fault(uint16_t bdf, bool interrupt)
 	return fault_of(bdf, interrupt, false);
 }
 
+static void take_recorded(uint16_t bdf)
+{
+	struct iommu_fault x = {.bdf = 0x18, .address = 0x12345000, .owned = true};
+
+	CHECK_EQ(bdf, 0x18);
+	strcat(order, "settle ");
+	if (recorded) {
+		recorded = false;
+		CHECK(!passthrough_dma_fault(&x, true));
+	}
+}
+
+/*
+ * A device without a reset may still have something under way: it reaches neither the memory of
+ * the next life, nor does what it did end that.
+ */
+TEST(nothing_of_one_life_reaches_the_next)
+{
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 11);
+	fake_pci_set(hw, 0x74, 4, 0);
+	fake_pci_set(hw, 0xc4, 2, PM_NO_SOFT_RESET);
+	start_with("pci = 00:03.0\non-dma-fault = stop");
+	p->devices->domain = (struct iommu_domain *)p;
+	iommu = &counting;
+	order[0] = 0;
+	fake_host.on_settle = take_recorded;
+	out(PCI_COMMAND, 2, 7);
+	p->vcpus = 1;
+	for (unsigned life = 0; life < 2; life++) {
+		*(uint8_t *)p->as.range[0].ptr = 0xa5;
+		recorded = true;
+		partition_end(p, END_RESET, "test");
+		vcpu_turn(v);
+		vcpu_turn(v);
+		CHECK_EQ(p->end, END_NONE);
+		CHECK(!recorded);
+	}
+	CHECK_STR(order, "block settle clean block settle clean ");
+	p->vcpus = 2;
+	iommu = NULL;
+	fake_host.on_settle = NULL;
+}
+
+TEST(what_was_before_the_first_life_does_not_end_it)
+{
+	start();
+	p->devices->domain = (struct iommu_domain *)p;
+	iommu = &counting;
+	order[0] = 0;
+	fake_host.on_settle = take_recorded;
+	atomic_store(&p->generation, 0);
+	recorded = true;
+	passthrough_start(p);
+	CHECK_STR(order, "settle ");
+	CHECK_EQ(p->end, END_NONE);
+	iommu = NULL;
+	fake_host.on_settle = NULL;
+}
+
 TEST(a_fault_stops_the_guest_that_says_so)
 {
 	start();
@@ -244,6 +331,7 @@ TEST(a_fault_stops_the_guest_that_says_so)
 	p->devices->domain = (struct iommu_domain *)p; /* so that it is attached again */
 	iommu = &counting;
 	attached = 0;
+	order[0] = 0;
 	vcpu_turn(v);
 	vcpu_turn(v);
 	iommu = NULL;

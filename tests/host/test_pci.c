@@ -73,7 +73,6 @@ TEST(finds_a_function_with_everything)
 	CHECK_EQ(p->bar[5].size, 0);
 	CHECK_EQ(p->msix_entries, 5);
 	CHECK_EQ(p->msix_table_bar, 3);
-	CHECK_EQ(p->msix_pba_offset, 0x2000);
 	CHECK_EQ(p->msi_vectors, 4);
 	CHECK(p->msi_64 && !p->msi_maskable && p->flr && p->master);
 	CHECK_EQ(p->pin, 1);
@@ -96,6 +95,38 @@ TEST(follows_bridges_once)
 	CHECK_EQ(pci_function_count, 5);
 	CHECK(pci_find(pci_bdf(2, 0, 0)) != NULL);
 	CHECK_EQ(pci_find(pci_bdf(0, 1, 0))->secondary, 1);
+}
+
+/* As the further CPUs of a large machine have them, without what is the CPUs' own. */
+TEST(finds_further_root_buses)
+{
+	struct fake_function *f;
+
+	fresh();
+	fake_pci_set(bridge(pci_bdf(0, 1, 0), 1), PCI_BUSES + 2, 1, 3); /* 2 and 3 are kept free */
+	card(pci_bdf(3, 0, 0));						/* contradicts it */
+	f = fake_pci_add(pci_bdf(0x20, 0, 0), 0x6fa08086, 0x08800000);
+	fake_pci_set(f, PCI_HEADER_TYPE, 1, 0x80);
+	fake_pci_add(pci_bdf(0x20, 0, 1), 0x6fc08086, 0x11010000);
+	fake_pci_add(pci_bdf(0x20, 1, 0), 0x20208086, 0x06000000);
+	bridge(pci_bdf(0x20, 2, 0), 0x21);
+	card(pci_bdf(0x20, 5, 0));
+	card(pci_bdf(0x21, 0, 0));
+	fake_pci_add(pci_bdf(0x21, 0, 1), 0x20218086, 0x08800000); /* a card's own is a device */
+	fake_pci_set(&fake_pci[7], PCI_HEADER_TYPE, 1, 0x80);
+	card(pci_bdf(0x81, 0, 0));
+	pci_enumerate(&no_acpi); /* without ECAM: what bridges lead to */
+	CHECK_EQ(pci_function_count, 1);
+	fake_pci_last_bus = 0x80;
+	f->writes = 0;
+	pci_enumerate(&no_acpi);
+	CHECK_EQ(f->writes, 0);
+	CHECK_EQ(pci_function_count, 5);
+	CHECK(pci_find(pci_bdf(0x20, 2, 0)) && pci_find(pci_bdf(0x20, 5, 0)));
+	CHECK(pci_find(pci_bdf(0x21, 0, 0)) && pci_find(pci_bdf(0x21, 0, 1)));
+	CHECK_EQ(pci_find(pci_bdf(0x20, 5, 0))->group, pci_bdf(0x20, 5, 0));
+	CHECK_EQ(pci_find(pci_bdf(0x21, 0, 0))->group, pci_bdf(0x20, 2, 0));
+	CHECK_EQ(pci_find(pci_bdf(0x20, 5, 0))->requester, pci_bdf(0x20, 5, 0));
 }
 
 TEST(acs_is_read_turned_on_for_an_iommu_and_told)
@@ -292,6 +323,37 @@ TEST(a_sleeping_function_keeps_its_addresses)
 		CHECK_EQ(fake_pci_get(f, PCI_BAR0, 4), 0xfeb80000);
 		CHECK_EQ(fake_pci_get(f, PCI_BAR0 + 20, 4), 0x3800);
 	}
+}
+
+TEST(an_ide_channel_at_the_ports_of_a_pc_has_no_bars)
+{
+	for (unsigned native = 0; native < 4; native++) {
+		struct fake_function *f;
+
+		fresh();
+		f = fake_pci_add(pci_bdf(0, 3, 0), 0x70108086, 0x01018000);
+		fake_pci_set(f, PCI_CLASS_REVISION + 1, 1, 0x8a | (native & 1) | (native & 2) << 1);
+		for (unsigned i = 0; i < 5; i++) {
+			fake_pci_bar(f, i, 8, PCI_BAR_IO, i == 4 ? 0xc040 : 0);
+		}
+		pci_enumerate(&no_acpi);
+		CHECK_EQ(pci_functions[0].bar[1].size != 0, native & 1);
+		CHECK_EQ(pci_functions[0].bar[2].size != 0, native >> 1);
+		CHECK_EQ(pci_functions[0].bar[4].size, 8);
+	}
+}
+
+TEST(a_rom_is_off_after_a_reset)
+{
+	struct fake_function *f;
+
+	fresh();
+	f = card(pci_bdf(0, 3, 0));
+	fake_pci_set(f, PCI_ROM, 4, 0xfea00001);
+	memset(f->writable + PCI_ROM, 0xff, 4);
+	pci_enumerate(&no_acpi);
+	CHECK(pci_reset_function(&pci_functions[0]));
+	CHECK_EQ(fake_pci_get(f, PCI_ROM, 4), 0xfea00000);
 }
 
 TEST(what_is_pending_ends_before_a_reset)

@@ -6,6 +6,7 @@
 #define pci_write	    own_pci_write
 #define pci_access_init	    own_pci_access_init
 #define pci_access_extended own_pci_access_extended
+#define pci_access_last_bus own_pci_access_last_bus
 #define pci_delay_us	    own_pci_delay_us
 #include "drivers/pci_access.c"
 #include "tests/fake/fake_host.h"

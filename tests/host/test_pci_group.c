@@ -232,14 +232,25 @@ TEST(loops_end_and_are_one_group)
 	acs(port(3, 0, 0, PCIE_DOWNSTREAM, 2, 2), 0x1d, 0x1d);
 	express(2, 1, 0, PCIE_ENDPOINT);
 	port(4, 0, 0, PCIE_TO_PCI, 4, 4); /* itself */
-	device(7, 0, 0);		  /* behind nothing */
+	device(7, 0, 0);		  /* behind nothing: another root bus */
 	group();
 	CHECK_EQ(group_of(1, 0, 0), 0x100);
 	CHECK_EQ(group_of(2, 1, 0), 0x200);
 	CHECK_EQ(group_of(4, 0, 0), 0x200);
-	CHECK_EQ(group_of(7, 0, 0), 0x200);
+	CHECK_EQ(group_of(7, 0, 0), 0x700);
 	CHECK_EQ(requester(2, 1, 0), 0x208);
 	CHECK_EQ(requester(4, 0, 0), 0x400);
+}
+
+TEST(a_bus_that_a_bridge_claims_is_no_root_bus)
+{
+	fresh();
+	acs(port(0, 2, 0, PCIE_ROOT_PORT, 8, 9), 0x1d, 0x1d);
+	device(9, 0, 0);
+	device(10, 0, 0);
+	group();
+	CHECK_EQ(group_of(9, 0, 0), 0x10);
+	CHECK_EQ(group_of(10, 0, 0), 0xa00);
 }
 
 /* Every function a bridge with random buses: the time is what counts here. */

@@ -6,6 +6,7 @@
 #include "hv/msr.h"
 #include "hv/msr_index.h"
 #include "hv/pvclock.h"
+#include "hv/speculation.h"
 #include "test.h"
 #include "tests/fake/fake_guest.h"
 
@@ -143,6 +144,34 @@ TEST(no_protection_is_feigned)
 
 	CHECK(!msr_read(v, MSR_AMD_LS_CFG, &value));
 	CHECK(!msr_write(v, MSR_AMD_LS_CFG, 1 << 10));
+}
+
+TEST(spec_ctrl_is_the_guests_unless_ibrs_stays_set)
+{
+	struct vcpu *v = vcpu(1);
+	uint64_t value;
+
+	fake_host.msr = 1; /* no IBRS_ALL */
+	speculation_init();
+	CHECK(msr_passed(MSR_SPEC_CTRL, false) && msr_passed(MSR_SPEC_CTRL, true));
+	fake_host.msr = 2;
+	speculation_init();
+	CHECK(!msr_passed(MSR_SPEC_CTRL, false) && !msr_passed(MSR_SPEC_CTRL, true));
+	CHECK(msr_passed(MSR_PRED_CMD, true));
+	/* The guest finds what it wrote. */
+	CHECK(msr_write(v, MSR_SPEC_CTRL, 4));
+	CHECK_EQ(fake_host.spec_ctrl, 5);
+	CHECK(msr_read(v, MSR_SPEC_CTRL, &value));
+	CHECK_EQ(value, 4);
+	CHECK(!msr_write(v, MSR_SPEC_CTRL, FAKE_SPEC_CTRL_RESERVED));
+	CHECK(msr_read(v, MSR_SPEC_CTRL, &value));
+	CHECK_EQ(value, 4);
+	vcpu_reset(v, true);
+	CHECK_EQ(v->spec_ctrl, 4);
+	vcpu_reset(v, false);
+	CHECK_EQ(v->spec_ctrl, 0);
+	fake_host.msr = 1;
+	speculation_init();
 }
 
 static bool passed(uint32_t msr)

@@ -430,6 +430,47 @@ TEST(a_guest_that_crashes_at_once_restarts_once_a_second_at_last)
 	CHECK_EQ(v->state, VCPU_RUNNING);
 }
 
+/* IBRS, STIBP, SSBD of a guest that has ended would slow down whoever shares the core. */
+TEST(controls_go_off_when_a_guest_stops_and_before_it_starts)
+{
+	struct partition *p = fake_guest(2, "on-crash = restart", code, sizeof(code));
+	unsigned writes = fake_host.spec_ctrl_writes;
+
+	CHECK_EQ(writes, 1); /* the first start of the boot vCPU */
+	vcpu_turn(p->vcpu[1]);
+	CHECK_EQ(fake_host.spec_ctrl_writes, 2);
+	fake_host.spec_ctrl = 7;
+	fake_virt_exit(EXIT_TRIPLE_FAULT, 0);
+	vcpu_turn(p->vcpu[0]);
+	CHECK_EQ(fake_host.spec_ctrl, 7); /* an exit does not touch it */
+	vcpu_turn(p->vcpu[1]);
+	vcpu_turn(p->vcpu[1]);
+	CHECK_EQ(fake_host.spec_ctrl, 0);
+	CHECK_EQ(fake_host.spec_ctrl_writes, 3);
+	fake_host.spec_ctrl = 7;
+	for (unsigned i = 0; i < 4; i++) {
+		vcpu_turn(p->vcpu[0]);
+	}
+	CHECK_EQ(atomic_load(&p->generation), 2);
+	CHECK_EQ(fake_host.spec_ctrl, 0);
+	fake_host.spec_ctrl = 7;
+	vcpu_turn(p->vcpu[1]);
+	CHECK_EQ(fake_host.spec_ctrl, 0);
+	/* For good. */
+	fake_host.spec_ctrl = 7;
+	partition_end(p, END_POWER_OFF, "test");
+	for (unsigned i = 0; i < 4; i++) {
+		vcpu_turn(p->vcpu[1]);
+	}
+	CHECK_EQ(fake_host.spec_ctrl, 0);
+	fake_host.spec_ctrl = 7;
+	for (unsigned i = 0; i < 4; i++) {
+		vcpu_turn(p->vcpu[0]);
+	}
+	CHECK(atomic_load(&p->finished));
+	CHECK_EQ(fake_host.spec_ctrl, 0);
+}
+
 TEST(an_image_that_cannot_be_loaded_is_not_tried_again)
 {
 	struct partition *p = fake_guest(1, "on-crash = restart", code, sizeof(code));

@@ -3,6 +3,7 @@
  */
 #include "hv/console/terminal.h"
 #include "test.h"
+#include "tests/fake/rng.h"
 
 /* A guest that had the terminal leaves it to others. */
 #define OWN_AGAIN "\030\033[?47l\033[!p\033[m\033(B\017\033[?1000l\033[?1002l\033[?1003l\033[?2004l"
@@ -154,6 +155,29 @@ TEST(the_log_alone)
 	terminal_type(&t, 'l');
 	CHECK_EQ(terminal_type(&t, 'x'), KEY_INPUT);
 	CHECK_EQ(t.input, 1);
+}
+
+/* Guests from the tenth on have no digit. */
+TEST(the_next_guest)
+{
+	setup();
+	terminal_name(&t, MAX_GUESTS - 1, "last");
+	terminal_type(&t, 1);
+	CHECK_EQ(terminal_type(&t, 'n'), KEY_NONE);
+	CHECK_EQ(t.focus, 1);
+	terminal_type(&t, 1);
+	terminal_type(&t, 'n');
+	CHECK_EQ(t.focus, MAX_GUESTS - 1);
+	CHECK_EQ(t.input, MAX_GUESTS - 1);
+	terminal_type(&t, 1);
+	terminal_type(&t, 'l');
+	terminal_type(&t, 1);
+	terminal_type(&t, 'n');
+	CHECK_EQ(t.focus, 0);
+	terminal_init(&t); /* nobody to type to */
+	terminal_type(&t, 1);
+	terminal_type(&t, 'n');
+	CHECK_EQ(t.focus, TERMINAL_MIXED);
 }
 
 TEST(a_guest_that_does_not_exist_is_not_switched_to)
@@ -338,4 +362,79 @@ TEST(a_history_begins_with_a_line)
 	terminal_type(&t, 1);
 	terminal_type(&t, '1');
 	CHECK(strstr(seen(), "---\r\n\033[31mabcd\n") != NULL);
+}
+
+/* A byte of a hostile guest: much of what means something to terminals. */
+static uint8_t hostile_byte(void)
+{
+	static const char much[] =
+		"\033\033\033[[[]P_^k?;:0123459mKJHhltnc!$ \"\\\007\b\r\n\n\x18\x9b\xc2\x80x";
+
+	return rng_below(4) ? (uint8_t)much[rng_below(sizeof(much) - 1)] : (uint8_t)rng_next();
+}
+
+/* Skips one sequence that a shared terminal may get; NULL: it is none. */
+static const char *skip_harmless(const char *s)
+{
+	if (*s++ != '[') {
+		return NULL;
+	}
+	while (*s >= '0' && *s <= ';') {
+		s++;
+	}
+	return strchr("mKJCP@", *s) && *s ? s + 1 : NULL;
+}
+
+TEST(whatever_guests_send_the_shared_terminal_is_safe)
+{
+	for (unsigned round = 0; round < 2000; round++) {
+		setup();
+		for (unsigned i = 0; i < 600 && terminal_room(&t); i++) {
+			uint8_t byte = hostile_byte();
+
+			terminal_feed(&t, (unsigned)rng_below(2), &byte, 1);
+			if (!rng_below(20)) {
+				terminal_reveal(&t);
+			}
+			CHECK(t.head - t.tail <= TERMINAL_OUT);
+		}
+		for (const char *s = seen(); s && *s;) {
+			if (*s == '\033') {
+				s = skip_harmless(s + 1);
+				CHECK(s);
+				continue;
+			}
+			CHECK((uint8_t)*s >= ' ' ? *s != 0x7f : strchr("\a\b\t\n\r", *s) != NULL);
+			CHECK(strncmp(s, "\xc2\x9b", 2) != 0);
+			s++;
+		}
+	}
+}
+
+/* Also while the views change and the hardware is slow. */
+TEST(no_byte_is_lost_by_a_change_of_views)
+{
+	static const char keys[] = "012ln?a";
+
+	for (unsigned round = 0; round < 300; round++) {
+		setup();
+		for (unsigned i = 0; i < 3000; i++) {
+			uint8_t byte = hostile_byte();
+
+			if (terminal_room(&t)) {
+				terminal_feed(&t, (unsigned)rng_below(3) % 2, &byte, 1);
+			}
+			if (!rng_below(100)) {
+				terminal_type(&t, 1);
+				terminal_type(&t, (uint8_t)keys[rng_below(sizeof(keys) - 1)]);
+			}
+			if (!rng_below(300) && terminal_room(&t)) {
+				terminal_show_all(&t);
+			}
+			if (!rng_below(3)) {
+				t.tail += t.head != t.tail;
+			}
+			CHECK(t.head - t.tail <= TERMINAL_OUT);
+		}
+	}
 }

@@ -96,7 +96,7 @@ TEST(a_tile_for_each_guest_and_the_log)
 	CHECK_STR(fake_host_screen_line(9), "2 other  starting  CPU 2  0 exits/s");
 	CHECK_STR(fake_host_screen_line(10), "second");
 	CHECK_STR(fake_host_screen_line(19),
-		  "log                        Ctrl-a then: 1-9 guest, 0 log, l all, a "
+		  "log                Ctrl-a then: 1-9 guest, n next, 0 log, l all, a "
 		  "Ctrl-a, x end");
 	CHECK_STR(fake_host_screen_line(20), "mullion: one line");
 	CHECK_STR(fake_host_screen_line(22), "mullion: third");

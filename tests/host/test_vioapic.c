@@ -88,7 +88,7 @@ TEST(id_and_version)
 	io_write(2, 0xffffffff);
 	CHECK_EQ(io_read(1), 0x00170020);
 	CHECK_EQ(io_read(2), 0x05000000);
-	vioapic_ops.reset(&io);
+	vioapic_reset(&io);
 	CHECK_EQ(io_read(0), 0);
 }
 

@@ -94,7 +94,7 @@ TEST(only_writable_bits_change)
 	config(0, 0, 0x00, 4);
 	out(0xcfc, 4, 0);
 	CHECK_EQ(in(0xcfc, 4), 0x29c08086);
-	vpci_address_ops.reset(&p);
+	vpci_reset(&p);
 	CHECK_EQ(in(0xcf8, 4), 0);
 	CHECK_EQ(config(0, 0, 0x3c, 4), 0);
 	CHECK(p.reset_control.ops == &cf9_ops);

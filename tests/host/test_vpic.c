@@ -337,7 +337,7 @@ TEST(reset_drops_everything_but_the_inputs)
 	vpic_set(&p, 4, true);
 	vpic_set(&p, 12, true);
 	out(0xa1, 0x00);
-	vpic_master_ops.reset(&p);
+	vpic_reset(&p);
 	CHECK(!intr);
 	CHECK_EQ(in(0x21), 0xff);
 	CHECK_EQ(in(0xa1), 0xff);

@@ -543,7 +543,7 @@ TEST(reset_stops_counter_0)
 	fresh();
 	load(0, 2, 1000);
 	out(0x61, 0x0f);
-	vpit_ops.reset(&p);
+	vpit_reset(&p);
 	CHECK_EQ(vpit_next(&p), UINT64_MAX);
 	CHECK(!edges.level[0]);
 	CHECK_EQ(in(0x61) & 0x2f, 0);

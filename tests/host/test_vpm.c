@@ -172,7 +172,7 @@ TEST(s5_powers_off)
 	outw(0x0001 | 5 << 10 | 1 << 13, 0x604);
 	outb(0x06, 0xcf9);
 	CHECK_EQ(ends, 1); /* the first one wins */
-	vpm_event_ops.reset(&p);
+	vpm_reset(&p);
 	outb(0x06, 0xcf9);
 	CHECK_EQ(ends, 2);
 }
@@ -386,12 +386,12 @@ TEST(reset_values)
 	fresh();
 	outw(0x0001, 0x602);
 	outb(0xd1, 0x64);
-	vpm_event_ops.reset(&p);
+	vpm_reset(&p);
 	CHECK_EQ(vpm_next(&p), UINT64_MAX);
 	outb(0x00, 0x60); /* no longer the data of 0xd1 */
 	CHECK_EQ(ends, 0);
 	inb(0x60);
-	vpm_event_ops.reset(&p);
+	vpm_reset(&p);
 	CHECK_EQ(inb(0x64), 0x1c);
 	CHECK_EQ(inb(0x60), 0x00);
 	CHECK_EQ(inw(0x600) | inw(0x602), 0);

@@ -423,7 +423,7 @@ TEST(reset_keeps_time_and_ram)
 	pass(10 * HZ);
 	CHECK(edges.level[IRQ]);
 	CHECK_EQ(in(0), 0x30);
-	vrtc_ops.reset(&r);
+	vrtc_reset(&r);
 	CHECK(!edges.level[IRQ]);
 	CHECK_EQ(in(0x0b), 0x02);
 	CHECK_EQ(in(0x0c), 0x00);

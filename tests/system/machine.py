@@ -29,13 +29,13 @@ def symbol(name, elf=BUILD / "mullion.elf"):
     raise KeyError(name)
 
 
-def connect(path, process, seconds=10):
+def connect(path, process, seconds=60):
     end = time.monotonic() + seconds
     while True:
         link = socket.socket(socket.AF_UNIX)
         try:
             link.connect(str(path))
-            link.settimeout(30)
+            link.settimeout(120)
             return link
         except OSError:
             link.close()
@@ -112,6 +112,7 @@ class Machine:
         self.serial = self.work / "serial"
         self.serial.write_bytes(b"")
         self.start = 0  # of this boot in the serial file
+        self.line = None  # to the serial port, once something was typed
         command = ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-nic", "none", "-M", machine,
                    "-accel", "tcg", "-cpu", cpu, "-smp", str(smp), "-m", str(memory), "-vga", "std",
                    "-qmp", f"unix:{self.work}/qmp,server=on,wait=off",
@@ -142,20 +143,31 @@ class Machine:
         self.end()
 
     def end(self):
+        if self.line:
+            self.line.close()
         self.process.kill()
         self.process.wait()
         if self.serial.exists():
             print(f"--- {' '.join(self.process.args[7:])}\n{clean(self.serial.read_bytes())}")
         shutil.rmtree(self.work, ignore_errors=True)
 
+    def drain(self):
+        """Takes what the serial port sends, which is in its file too: it would wait for a line that is full."""
+        try:
+            while self.line and self.line.recv(65536, socket.MSG_DONTWAIT):
+                pass
+        except OSError:
+            pass  # there is nothing more, now or for ever
+
     def text(self):
         """What this boot has printed."""
         return clean(self.serial.read_bytes()[self.start:])
 
-    def wait(self, pattern, seconds=30):
+    def wait(self, pattern, seconds=240):
         """Until this boot has printed it; the match."""
         end = time.monotonic() + seconds
         while True:
+            self.drain()
             match = re.search(pattern, self.text(), re.M | re.S)
             if match:
                 return match
@@ -169,12 +181,12 @@ class Machine:
         self.screen.command("system_reset")
 
     def type(self, data):
-        """Bytes for the machine's serial port."""
-        with connect(self.work / "console", self.process) as link:
-            link.sendall(data)
-            time.sleep(0.2)  # a UART that is cut off from its line forgets what waits
+        """Bytes for the machine's serial port, which stays connected: cut off it would forget what waits."""
+        if not self.line:
+            self.line = connect(self.work / "console", self.process)
+        self.line.sendall(data)
 
-    def shows(self, text, seconds=10):
+    def shows(self, text, seconds=120):
         """Until the text is on the screen, broken into lines in whatever way."""
         wanted = re.sub(r"\s", "", text)
         end = time.monotonic() + seconds

@@ -116,7 +116,7 @@ def read_picture(picture, glyphs, known):
 class Screen:
     """The display behind a QMP socket."""
 
-    def __init__(self, path, seconds=20):
+    def __init__(self, path, seconds=120):
         self.glyphs, self.known = read_font(), {}
         self.socket = socket.socket(socket.AF_UNIX)
         end = time.monotonic() + seconds
@@ -127,7 +127,7 @@ class Screen:
             except (FileNotFoundError, ConnectionRefusedError):
                 assert time.monotonic() < end, "QEMU has not started"
                 time.sleep(0.05)
-        self.socket.settimeout(60)
+        self.socket.settimeout(240)
         self.stream = self.socket.makefile("r", encoding="utf-8")
         self.stream.readline()  # the greeting
         self.command("qmp_capabilities")
@@ -166,7 +166,7 @@ class Screen:
             return self.text_mode()
         return read_picture(picture, self.glyphs, self.known)
 
-    def wait(self, pattern, seconds=60):
+    def wait(self, pattern, seconds=240):
         """Waits until the pattern is found in the display's lines; returns these lines."""
         end = time.monotonic() + seconds
         while True:
@@ -198,7 +198,7 @@ def keys_of(char):
 class Machine:
     """A machine in QEMU with its display; ended when the `with` block is left."""
 
-    def __init__(self, image, smp=1, memory=256, serial="none", timeout=120, options=(), qemu=()):
+    def __init__(self, image, smp=1, memory=256, serial="none", timeout=480, options=(), qemu=()):
         self.directory = tempfile.TemporaryDirectory(prefix="mullion-")
         qmp = f"{self.directory.name}/qmp"
         command = [TOP / "scripts/run-qemu", image, "--smp", smp, "--memory", memory, "--cpu", "EPYC",
@@ -216,12 +216,12 @@ class Machine:
         for char in text:
             self.screen.command("send-key", keys=[{"type": "qcode", "data": k} for k in keys_of(char)],
                                 **{"hold-time": 20})
-            time.sleep(0.04)
+            time.sleep(0.08)  # QEMU keeps few keys, and the machine may stand still meanwhile
 
     def end(self):
         if self.process.poll() is None:
             self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(60)
         self.directory.cleanup()
 
     def __enter__(self):

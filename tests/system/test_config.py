@@ -31,7 +31,7 @@ def test_checker(tmp_path, name, text, error):
     conf = tmp_path / "wrong.conf"
     conf.write_bytes(text if isinstance(text, bytes) else text.encode())
     result = subprocess.run([BUILD / "mullion-config", "check", conf], capture_output=True, text=True,
-                            errors="replace", timeout=10, check=False)
+                            errors="replace", timeout=60, check=False)
     assert result.returncode == 1
     assert re.search("^" + re.escape(str(conf)) + error, result.stderr + result.stdout, re.M)
 
@@ -53,7 +53,7 @@ def make_unchecked(path, config, files):
     (path / "test.conf").write_bytes(config if isinstance(config, bytes) else config.encode())
     subprocess.run(["sh", tree / "scripts/mkimage", "-c", path / "test.conf", "-o", path / "test.img",
                     "--timeout", "0"],
-                   check=True, timeout=60)
+                   check=True, timeout=240)
     return path / "test.img"
 
 

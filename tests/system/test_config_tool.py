@@ -11,7 +11,7 @@ GUEST = "[guest a]\ncpus = 0-1\nmemory = 16M\nkernel = k.elf\n"
 
 
 def run(*args, cwd=None, stdin=b""):
-    done = subprocess.run([TOOL, *args], cwd=cwd, input=stdin, capture_output=True, timeout=20)
+    done = subprocess.run([TOOL, *args], cwd=cwd, input=stdin, capture_output=True, timeout=60)
     return done.returncode, done.stdout.decode(), done.stderr.decode(errors="replace")
 
 

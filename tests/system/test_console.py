@@ -24,7 +24,7 @@ class Terminal:
     def __init__(self, image, *options):
         self.seen = ""
         self.master, slave = pty.openpty()
-        command = [TOP / "scripts/run-qemu", image, "--smp", "2", "--memory", "512", "--timeout", "120",
+        command = [TOP / "scripts/run-qemu", image, "--smp", "2", "--memory", "512", "--timeout", "480",
                    *options]
         self.process = subprocess.Popen([str(c) for c in command], stdin=slave, stdout=slave,
                                         stderr=subprocess.DEVNULL, start_new_session=True)
@@ -37,7 +37,7 @@ class Terminal:
             except OSError:
                 pass
 
-    def wait(self, pattern, seconds=60):
+    def wait(self, pattern, seconds=240):
         """Waits until the pattern shows in what came since the last wait, and drops what it took."""
         end = time.monotonic() + seconds
         while not (match := re.search(pattern, self.seen, re.M)):
@@ -53,7 +53,7 @@ class Terminal:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGTERM)
         os.close(self.master)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
 
 def test_typing_and_switch_keys(tmp_path):
@@ -81,6 +81,6 @@ def test_typing_and_switch_keys(tmp_path):
         terminal.wait(r"^ticker\| ticker: \d+ ticks")
         terminal.type("\x01x")
         terminal.wait(r"^mullion: ended from the console$")
-        assert terminal.process.wait(20) is not None
+        assert terminal.process.wait(60) is not None
     finally:
         terminal.end()

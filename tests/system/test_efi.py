@@ -116,7 +116,7 @@ def test_mkimage_refuses(tmp_path, options, why):
     (tmp_path / "other/basic64.conf").write_text(CONFIG, encoding="ascii")
     (tmp_path / "other/basic64.elf").write_bytes(b"another")
     result = subprocess.run([TOP / "scripts/mkimage", "-c", "test.conf", "-o", "image", *options],
-                            cwd=tmp_path, capture_output=True, text=True, timeout=20, check=False)
+                            cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 1 and why in result.stderr
     assert not (tmp_path / "image").exists()
 
@@ -202,7 +202,7 @@ def sign(tmp_path_factory):
     """mkimage's options to sign with the test key that Debian's OVMF trusts."""
     key = tmp_path_factory.mktemp("key") / "test.key"
     subprocess.run(["openssl", "rsa", "-in", f"{KEY}.key", "-passin", "pass:snakeoil", "-out", key],
-                   check=True, capture_output=True, timeout=20)
+                   check=True, capture_output=True, timeout=60)
     return ["--sign", str(key), f"{KEY}.pem"]
 
 

@@ -75,10 +75,12 @@ def test_isolation(tmp_path, vehicle, how):
     # The flood gets a CPU for the console: where there is none to spare, what Mullion does for the
     # console is done on the ticker's CPU, and at Bochs's few instructions a second that is most of it.
     smp = 3 if how == "flood" else 2
-    result = boot(vehicle, tmp_path, config, [elf("ticker"), elf("end")], smp=smp, timeout=90,
+    result = boot(vehicle, tmp_path, config, [elf("ticker"), elf("end")], smp=smp,
                   until=r"^mullion: ticker: powered off")
     ticks = [re.match(r"ticker: (\d+) ticks, lost (\d+)", x) for x in result.guest("ticker")]
     ticks = [(int(m[1]), int(m[2])) for m in ticks if m]
-    assert [t for t, _ in ticks] == [hz * (i + 1) for i in range(seconds)]
+    # Each second it tells; where the host has paused it, in the middle of ticks that come together.
+    assert len(ticks) == seconds
+    assert all(0 <= t - hz * (i + 1) < hz / 2 for i, (t, _) in enumerate(ticks))
     assert all(lost == 0 for _, lost in ticks)
     assert result.guest("end"), "the neighbour never ran"

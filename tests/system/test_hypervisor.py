@@ -34,7 +34,7 @@ LACKING = [
 @pytest.mark.parametrize("name,cpu,words", LACKING, ids=[x[0] for x in LACKING])
 def test_missing_feature(tmp_path, name, cpu, words):
     image = make_image(tmp_path, CONFIG, [elf("basic64")])
-    result = run(Vehicle(name, "run-qemu", cpu), image, until="|".join(words), timeout=20)
+    result = run(Vehicle(name, "run-qemu", cpu), image, until="|".join(words))
     assert "started on" not in result.text
     for line in words:
         result.expect(line)

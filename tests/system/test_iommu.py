@@ -75,7 +75,7 @@ def test_device_and_attack(tmp_path, unit):
     config = (SYSTEM
               + guest("edu", "edu.elf", cpus="0-1", memory="32M", pci="00:04.0", dma="unsafe-identity",
                       cmdline=f'"dma cpus=2 sweep {given}"')
-              + guest("victim", "victim.elf", cpus="2", memory="256M", pci="00:05.0", cmdline="seconds=100")
+              + guest("victim", "victim.elf", cpus="2", memory="256M", pci="00:05.0", cmdline="seconds=400")
               + guest("rogue", "edu.elf", cpus="3", memory="32M", pci="00:06.0", cmdline="rogue", on_dma_fault="stop"))
     shared = tmp_path / "memory"
     shared.write_bytes(bytes(MEMORY))
@@ -91,7 +91,7 @@ def test_device_and_attack(tmp_path, unit):
     dump = [f"xp /64xb {place}" for place in (HYPERVISOR, VICTIM)]
     acts = [("^victim\\| victim: ", lambda: seen.append(monitor("info pci", *dump))),
             ("^edu\\| swept", swept)]
-    result = boot(EPYC, tmp_path, config, [elf("edu"), elf("victim")], smp=4, memory=512, timeout=120, acts=acts,
+    result = boot(EPYC, tmp_path, config, [elf("edu"), elf("victim")], smp=4, memory=512, timeout=480, acts=acts,
                   options=["--", "-device", UNITS[unit][0], *backend, *EDU, *MEMORY_DEVICE, *monitor.options])
     told = unit != "amdvi"  # QEMU's AMD-Vi tells of no fault
     result.ended(2, 1) if told else result.ended(3, 0)

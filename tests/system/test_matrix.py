@@ -86,7 +86,7 @@ def image(factory, cpus, options=()):
     return IMAGES[key]
 
 
-def start(machine, factory, record_property, timeout=60):
+def start(machine, factory, record_property, timeout=240):
     axes = machine.axes
     record_property("machine", {"emulator": "Bochs" if machine.bochs else "QEMU", **axes})
     vehicle = Vehicle(axes["CPU"], "run-bochs" if machine.bochs else "run-qemu", axes["CPU"])
@@ -114,7 +114,7 @@ def test_machine(machine, tmp_path_factory, record_property):
 def test_255_cpus(tmp_path_factory, record_property):
     """As many as APIC ids of 8 bits and the emulator allow."""
     row = ("SeaBIOS", "GRUB", "cd", 255, 1024, "q35", "EPYC")
-    start(Machine(False, row), tmp_path_factory, record_property, timeout=180)
+    start(Machine(False, row), tmp_path_factory, record_property, timeout=600)
 
 
 # --- the generator itself ---

@@ -26,7 +26,7 @@ def partition(image):
 
 def mtools(command, image, *args, data=None):
     return subprocess.run([command, "-i", partition(image), *args], input=data, check=True,
-                          capture_output=True, timeout=20).stdout
+                          capture_output=True, timeout=60).stdout
 
 
 def edit(image, text):
@@ -74,7 +74,7 @@ def test_names_that_fat_cannot_hold(tmp_path, names, why):
         config += guest(f"g{i}", name, cpus=str(i))
     (tmp_path / "test.conf").write_text(config, encoding="ascii")
     result = subprocess.run([TOP / "scripts/mkimage", "-c", tmp_path / "test.conf", "-o",
-                             tmp_path / "image"], capture_output=True, text=True, timeout=60,
+                             tmp_path / "image"], capture_output=True, text=True, timeout=240,
                             check=False)
     assert result.returncode == 1 and why in result.stderr
     assert not (tmp_path / "image").exists()
@@ -134,14 +134,18 @@ def net(path, *options):
     (path / "basic64.elf").symlink_to(elf("basic64"))
     (path / "test.conf").write_text(CONFIG, encoding="ascii")
     subprocess.run([TOP / "scripts/mkimage", "-c", path / "test.conf", "--net", path / "net",
-                    "--timeout", "0", *options], check=True, timeout=60)
+                    "--timeout", "0", *options], check=True, timeout=240)
     return path / "net"
 
 
 @pytest.mark.parametrize("options", [[], ["--uefi"]], ids=["bios", "uefi"])
 def test_network(tmp_path, options):
-    """By PXE and TFTP, from the machine's firmware through GRUB to the guests' files."""
-    result = run(EPYC, net(tmp_path), options=options)
+    """By PXE and TFTP, from the machine's firmware through GRUB to the guests' files. QEMU's server is 10.0.2.2;
+    with UEFI GRUB is told so, and does not ask DHCP."""
+    told = ["--tftp", "10.0.2.2"] if options else []
+    directory = net(tmp_path, *told)
+    assert (b"set server='tftp,10.0.2.2'" in (directory / "mullion.efi").read_bytes()) is bool(told)
+    result = run(EPYC, directory, options=options)
     assert "PASS basic64" in result.guest("basic64")
     result.ended(1, 0)
 

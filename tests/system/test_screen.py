@@ -56,7 +56,7 @@ def test_text_mode_keys_and_last_words(tmp_path):
     image = make_image(tmp_path, config, [elf("spin"), GUESTS / "ticker.elf"])
     with screen.Machine(image, smp=3) as machine:
         show = machine.screen
-        lines = show.wait(r"^ticker: 20 ticks, lost \d+$")
+        lines = show.wait(r"^ticker: 2\d ticks, lost \d+$")
         assert tile(lines, "1>spin  running  CPU 0  ")[1] == "spinning"
         bar = tile(lines, "2 ticker  ")[0]
         assert 10 <= int(re.search(r"  CPU 1  (\d+) exits/s$", bar)[1]) < 1000
@@ -65,11 +65,12 @@ def test_text_mode_keys_and_last_words(tmp_path):
 
         machine.type("\x012")  # the ticker alone, on the whole screen
         lines = show.wait(r"^2>ticker .* Ctrl-a l: all$")
-        assert lines[1].startswith("ticker: 10 ticks a second") and lines[3] == "ticker: 20 ticks, lost 0"
-        show.wait(r"^ticker: 60 ticks")
+        assert lines[1].startswith("ticker: 10 ticks a second") and re.match(r"ticker: 2\d ticks, lost \d", lines[3])
+        show.wait(r"^ticker: [6-9]\d ticks")
         machine.type("\x01l")
         lines = show.wait(r"^1 spin [^\0]*^2>ticker [^\0]*^log  ")
-        assert "ticker: 60 ticks, lost 0" in tile(lines, "2>ticker  ")
+        seen = re.findall(r"^ticker: (\d+) ticks, lost \d", "\n".join(tile(lines, "2>ticker  ")), re.M)
+        assert len(seen) >= 3 and int(seen[-1]) >= 60
 
         machine.type("\x010")  # the log alone, from its beginning
         show.wait(r"^log  PageUp [^\0]*^mullion: ticker: started")
@@ -115,7 +116,7 @@ def test_tiles_24_bits(tmp_path, keep):
         shell = tile(lines, "1>linux  ")
         assert re.match(r"1>linux  (running|halted)  CPUs 0-1  \d+ exits/s$", shell[0])
         assert any(re.match(r"\[ *\d+\.\d+\] ", line) for line in shell)
-        assert "ticker: 20 ticks, lost 0" in tile(lines, "2 ticker  ")
+        assert any(re.match(r"ticker: \d+ ticks, lost \d", line) for line in tile(lines, "2 ticker  "))
         assert any(line.startswith("mullion: linux: started on CPU 0: Linux") for line in lines)
         assert screen.UNKNOWN not in "".join(lines)
         keep(machine, "tiles.png")

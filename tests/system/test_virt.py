@@ -46,6 +46,15 @@ def test_spinning_neighbour(tmp_path, vehicle):
     assert "PASS timer" in result.guest("timer")
 
 
+def test_code_in_large_leaves(tmp_path):
+    """The mitigation of iTLB multihit, on a model that is affected; test_linux boots with it and without."""
+    config = SYSTEM + guest("fetch", "fetch.elf", cpus="0-1", memory="40M")
+    result = boot(SKYLAKE, tmp_path, config, [elf("fetch")], smp=2)
+    assert "iTLB multihit: CPU 0 is affected: guests run code from 4 KiB leaves" in result.log()
+    assert result.guest("fetch") == ["life 0", "life 1", "PASS fetch"]
+    result.ended(1, 0)
+
+
 def test_no_virtualization(tmp_path):
     """A CPU without VMX and SVM: one line tells, and nothing is started."""
     vehicle = dataclasses.replace(EPYC, cpu="EPYC,-svm")

@@ -44,7 +44,7 @@ class Machine:
         return subprocess.run(
             [TOP / "scripts/write-usb", self.image, device or self.disk, "--sys", self.path / "sys",
              "--proc", self.path / "proc", *(options or ["--yes"])],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)
 
     def refused(self, why, **more):
         result = self.write(**more)
@@ -113,7 +113,7 @@ def test_no_disk(machine):
 
 def test_plain_file_without_a_made_up_machine(machine):
     result = subprocess.run([TOP / "scripts/write-usb", machine.image, machine.disk, "--yes"],
-                            capture_output=True, text=True, timeout=30, check=False)
+                            capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 1 and "is no disk" in result.stderr
 
 

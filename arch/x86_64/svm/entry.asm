@@ -1,7 +1,8 @@
 ; World switch: general registers, the state of VMLOAD and VMSAVE, the last check for requests.
 ;
-; bool svm_enter(struct vcpu_regs *regs, const _Atomic uint32_t *request, hpa_t vmcb, hpa_t host,
-;                bool interruptible)
+; void svm_enter(struct vcpu *v, struct svm *x, struct vm_exit *exit)
+; Goes on in svm_exited, or in svm_not_entered when there was a request and nothing ran, with the
+; same arguments; they return to svm_enter's caller.
 ; Interrupts are off. GIF is 0 from the check to the entry, so no kick can fall between the two; VMRUN
 ; sets it, and what was held back then makes the guest exit at once. After the exit STGI lets
 ; interrupts and NMIs in through the IDT. RAX and RSP of the guest are in the VMCB.
@@ -10,6 +11,22 @@ section .text
 bits 64
 
 %include "arch/x86_64/gpr.inc"
+
+SVM_VMCB	equ 0x08	; struct svm: asserted in run.c
+SVM_HOST	equ 0x10
+SVM_STEP	equ 0x18
+
+extern svm_exited
+extern svm_not_entered
+
+%macro pop_caller 0
+	pop r15
+	pop r14
+	pop r13
+	pop r12
+	pop rbp
+	pop rbx
+%endmacro
 
 global svm_enter
 svm_enter:
@@ -20,15 +37,16 @@ svm_enter:
 	push r14
 	push r15
 	clgi
-	cmp dword [rsi], 0
+	cmp dword [rdi + VCPU_REQUEST], 0
 	jne .abort
-	push rcx
+	push rdx
+	push rsi
 	push rdi
-	test r8b, r8b
-	jz .masked
+	cmp dword [rsi + SVM_STEP], 0
+	jne .masked
 	sti			; the host's IF lets physical interrupts through, while GIF is 1
 .masked:
-	mov rax, rdx
+	mov rax, [rsi + SVM_VMCB]
 	load_guest_gprs
 	vmload			; all three take the address in RAX, which is
 	vmrun			; the host's again after the exit
@@ -37,20 +55,17 @@ svm_enter:
 	mov rdi, [rsp + 8]
 	save_guest_gprs
 	pop rdi
-	pop rax			; the host's area
+	pop rsi
+	pop rdx
+	mov rax, [rsi + SVM_HOST]
 	vmload
 	clear_guest_gprs
-	mov eax, 1
-	jmp .out
-.abort:
-	xor eax, eax
-.out:
-	pop r15
-	pop r14
-	pop r13
-	pop r12
-	pop rbp
-	pop rbx
+	pop_caller
 	stgi			; pending interrupts come in here
 	cli
-	ret
+	jmp svm_exited
+.abort:
+	pop_caller
+	stgi
+	cli
+	jmp svm_not_entered

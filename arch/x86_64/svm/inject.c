@@ -66,11 +66,15 @@ void svm_want_window(struct vcpu *v, enum virt_window w, bool on)
 	} else {
 		x->window_nmi = on;
 	}
+	x->watching = true;
 }
 
 void svm_tpr_threshold(struct vcpu *v, unsigned class)
 {
-	svm_of(v)->tpr_class = (uint8_t) class;
+	struct svm *x = svm_of(v);
+
+	x->tpr_class = (uint8_t) class;
+	x->watching = true;
 }
 
 void svm_block_nmi(struct svm *x, bool blocked)
@@ -146,4 +150,5 @@ void svm_arm_windows(struct svm *x)
 	}
 	arm_virtual_interrupt(x);
 	watch_cr8(x);
+	x->watching = x->window_intr || x->window_nmi || x->tpr_class || x->step.kind != STEP_NONE;
 }

@@ -1,8 +1,10 @@
 /*
  * NPT entries are those of long mode, walked as user accesses (AMD APM vol. 2, "Nested Paging").
- * Accessed and dirty are set from the start, so the CPU never has to. Memory types by the host's
- * PAT, combined with the guest's and with the host's MTRRs: entry 0 is WB; entry 2 is UC-, which is
- * UC unless guest or MTRR say WC, as for a frame buffer ("Combining Memory Types, MTRRs").
+ * Accessed and dirty are set from the start, so the CPU never has to. A leaf names an entry of the
+ * host's PAT (pat.h), whose type is combined with the guest's and then with the host's MTRRs'
+ * ("Combining Memory Types, MTRRs"). RAM has entry 0, WB: the guest's own type holds, and what it
+ * wants uncached becomes CD or WC+, which look into the caches. Device memory has entry 2, UC-:
+ * uncached unless the guest says WC, or says UC- where an MTRR says WC, as for a frame buffer.
  */
 #pragma once
 

@@ -47,16 +47,10 @@ static unsigned fetch_bytes(struct vcpu *v, const uint8_t **bytes)
 	return (unsigned)left;
 }
 
-static uint8_t length(struct vcpu *v, unsigned opcode)
+static NOINLINE uint8_t length(struct vcpu *v, unsigned opcode)
 {
-	const struct vmcb *c = svm_of(v)->vmcb;
 	const uint8_t *bytes;
-	unsigned n;
-
-	if (svm_caps.next_rip) {
-		return (uint8_t)(c->next_rip - c->rip);
-	}
-	n = fetch_bytes(v, &bytes);
+	unsigned n = fetch_bytes(v, &bytes);
 	return n ? insn_length(bytes, n, opcode) : 0;
 }
 
@@ -70,7 +64,6 @@ static void exit_io(const struct vmcb *c, struct vm_exit *exit)
 	exit->io.size = (uint8_t)field_get(FIELD(6, 4), i);
 	exit->io.in = i & BIT(0);
 	exit->io.string = i & BIT(2);
-	exit->io.rep = i & BIT(3);
 }
 
 static void exit_raw(const struct vmcb *c, struct vm_exit *exit, enum exit_kind kind)
@@ -109,7 +102,7 @@ static void finish_debug_exception(struct vmcb *c)
 	}
 }
 
-static void exit_exception(struct vmcb *c, struct vm_exit *exit, unsigned vector)
+static NOINLINE void exit_exception(struct vmcb *c, struct vm_exit *exit, unsigned vector)
 {
 	if (vector == EXC_MC) {
 		__asm__ volatile("int $18" : : : "memory");
@@ -135,20 +128,32 @@ static void exit_general_protection(struct vm_exit *exit)
 	exit->exc.error = 0;
 }
 
-static void skippable(struct vcpu *v, struct vm_exit *exit, enum exit_kind kind, unsigned opcode)
+static NOINLINE void fetch_length(struct vcpu *v, struct vm_exit *exit, unsigned opcode)
 {
-	exit->kind = kind;
 	exit->insn_len = length(v, opcode);
+}
+
+static inline void skippable(struct vcpu *v, struct vm_exit *exit, enum exit_kind kind,
+			     unsigned opcode)
+{
+	const struct vmcb *c = svm_of(v)->vmcb;
+
+	exit->kind = kind;
+	if (svm_caps.next_rip) {
+		exit->insn_len = (uint8_t)(c->next_rip - c->rip);
+	} else {
+		fetch_length(v, exit, opcode);
+	}
 }
 
 /*
  * INT1 has its own intercept, because CPUs and emulators disagree on what it is to the one for #DB.
  * It is a trap and leaves DR6 alone.
  */
-static void exit_int1(struct vcpu *v, struct vm_exit *exit)
+static NOINLINE void exit_int1(struct vcpu *v, struct vm_exit *exit)
 {
 	struct vmcb *c = svm_of(v)->vmcb;
-	uint8_t len = length(v, OPCODE_INT1);
+	uint8_t len = svm_caps.next_rip ? (uint8_t)(c->next_rip - c->rip) : length(v, OPCODE_INT1);
 
 	if (!len) {
 		exit->kind = EXIT_UNDEFINED;
@@ -163,9 +168,15 @@ static void exit_int1(struct vcpu *v, struct vm_exit *exit)
 	exit->exc.error = 0;
 }
 
-static void decode_exit(struct vcpu *v, struct vm_exit *exit)
+static void step_next(struct svm *x, struct vm_exit *exit, enum svm_step kind)
 {
-	struct svm *x = svm_of(v);
+	x->next_step = kind;
+	x->watching = true;
+	exit->kind = EXIT_NONE;
+}
+
+static inline void decode_exit(struct vcpu *v, struct svm *x, struct vm_exit *exit)
+{
 	struct vmcb *c = x->vmcb;
 	uint32_t code = (uint32_t)c->exit_code;
 
@@ -186,14 +197,8 @@ static void decode_exit(struct vcpu *v, struct vm_exit *exit)
 	case SVM_INVD:
 	case SVM_WBINVD: skippable(v, exit, EXIT_WBINVD, OPCODE_WBINVD); break;
 	case SVM_XSETBV: skippable(v, exit, EXIT_XSETBV, OPCODE_XSETBV); break;
-	case SVM_IRET:
-		x->next_step = STEP_IRET;
-		exit->kind = EXIT_NONE;
-		break;
-	case SVM_WRITE_CR8:
-		x->next_step = STEP_CR8;
-		exit->kind = EXIT_NONE;
-		break;
+	case SVM_IRET: step_next(x, exit, STEP_IRET); break;
+	case SVM_WRITE_CR8: step_next(x, exit, STEP_CR8); break;
 	case SVM_RDPMC: exit_general_protection(exit); break;
 	case SVM_RSM:
 	case SVM_INVLPGA:
@@ -231,10 +236,8 @@ static void read_interrupted(const struct vmcb *c, struct event *e)
 	}
 }
 
-static void not_entered(struct vcpu *v, struct vm_exit *exit)
+void svm_not_entered(struct vcpu *v, struct svm *x, struct vm_exit *exit)
 {
-	struct svm *x = svm_of(v);
-
 	if (x->step.kind != STEP_NONE) {
 		svm_step_cancel(x);
 	}
@@ -243,28 +246,70 @@ static void not_entered(struct vcpu *v, struct vm_exit *exit)
 	exit->insn_len = 0;
 }
 
-static void prepare(struct vcpu *v, struct svm *x, struct vmcb *c)
+/* An exit whose code tells what it was. */
+static NOINLINE void take_exit(struct vcpu *v, struct svm *x, struct vm_exit *exit)
 {
-	if (v->dirty == GROUP_RIP) {
-		v->dirty = 0;
-		c->rip = v->regs.rip;
-	} else if (v->dirty) {
+	uint64_t rip = x->vmcb->rip, rflags = x->vmcb->rflags;
+	uint32_t shadow = svm_shadow(x);
+
+	v->regs.rip = rip;
+	v->regs.rflags = rflags;
+	v->regs.shadow = shadow;
+	v->valid |= GROUP_STEP;
+	decode_exit(v, x, exit);
+}
+
+/* Not only the instruction at RIP has to do with this exit. */
+static NOINLINE void take_more(struct vcpu *v, struct svm *x, struct vm_exit *exit)
+{
+	struct vmcb *c = x->vmcb;
+	uint8_t cr8 = c->vintr & VINTR_TPR;
+
+	if (cr8 != v->cr8) {
+		vcpu_take_cr8(v, cr8);
+	}
+	if (x->injected.valid) {
+		x->injected.valid = false;
+		c->inject = 0;
+	}
+	read_interrupted(c, &exit->interrupted);
+	if (x->step.kind == STEP_NONE || !svm_step_end(v, exit)) {
+		take_exit(v, x, exit);
+	}
+}
+
+void svm_exited(struct vcpu *v, struct svm *x, struct vm_exit *exit)
+{
+	struct vmcb *c = x->vmcb;
+	bool more = (c->vintr & VINTR_TPR) != v->cr8 || x->injected.valid ||
+		    c->exit_event & EVENT_CODE_VALID || x->step.kind != STEP_NONE;
+
+	v->valid = 0;
+	v->regs.gpr[RAX] = c->rax;
+	c->clean = svm_caps.clean;
+	c->tlb_control = TLB_KEEP;
+	exit->interrupted.valid = false;
+	if (__builtin_expect(more, 0)) {
+		take_more(v, x, exit);
+	} else {
+		take_exit(v, x, exit);
+	}
+}
+
+_Static_assert(offsetof(struct vcpu, request) == 0x1d8, "known to gpr.inc");
+_Static_assert(offsetof(struct svm, vmcb_hpa) == 0x08, "known to entry.asm");
+_Static_assert(offsetof(struct svm, host_hpa) == 0x10, "known to entry.asm");
+_Static_assert(offsetof(struct svm, step.kind) == 0x18 && STEP_NONE == 0, "known to entry.asm");
+
+static NOINLINE void write_and_enter(struct vcpu *v, struct svm *x, struct vm_exit *exit)
+{
+	if (v->dirty) {
 		svm_write_back(v);
 	}
-	if (v->tsc_offset_dirty) {
-		v->tsc_offset_dirty = false;
-		c->tsc_offset = v->tsc_offset;
-		vmcb_touch(c, CLEAN_INTERCEPTS);
-	}
-	if ((c->vintr & VINTR_TPR) != v->cr8) {
-		c->vintr = (c->vintr & ~(uint64_t)VINTR_TPR) | v->cr8;
-		vmcb_touch(c, CLEAN_VINTR);
-	}
-	if (x->window_intr | x->window_nmi | x->tpr_class || x->next_step != STEP_NONE ||
-	    c->vintr & VINTR_IRQ || c->intercept_cr) {
+	if (x->watching) {
 		svm_arm_windows(x);
 	}
-	c->rax = v->regs.gpr[RAX];
+	svm_enter(v, x, exit);
 }
 
 void svm_run(struct vcpu *v, struct vm_exit *exit)
@@ -272,26 +317,14 @@ void svm_run(struct vcpu *v, struct vm_exit *exit)
 	struct svm *x = svm_of(v);
 	struct vmcb *c = x->vmcb;
 
-	prepare(v, x, c);
-	if (__builtin_expect(!svm_enter(&v->regs, &v->request, x->vmcb_hpa, x->host_hpa,
-					x->step.kind == STEP_NONE),
-			     0)) {
-		not_entered(v, exit);
+	c->rax = v->regs.gpr[RAX];
+	if (__builtin_expect(v->dirty & ~(uint32_t)GROUP_RIP || x->watching, 0)) {
+		write_and_enter(v, x, exit);
 		return;
 	}
-	v->valid = 0;
-	v->regs.gpr[RAX] = c->rax;
-	v->cr8 = c->vintr & VINTR_TPR;
-	c->clean = svm_caps.clean;
-	c->tlb_control = TLB_KEEP;
-	if (x->injected.valid) {
-		x->injected.valid = false;
-		c->inject = 0;
+	if (v->dirty) {
+		v->dirty = 0;
+		c->rip = v->regs.rip;
 	}
-	read_interrupted(c, &exit->interrupted);
-	if (__builtin_expect(x->step.kind != STEP_NONE, 0) && svm_step_end(v, exit)) {
-		return;
-	}
-	svm_fetch_step(v);
-	decode_exit(v, exit);
+	svm_enter(v, x, exit);
 }

@@ -83,23 +83,6 @@ static void write_cr(struct vmcb *c, const struct vcpu_regs *r)
 	vmcb_touch(c, CLEAN_CR);
 }
 
-static inline uint32_t read_shadow(const struct svm *x)
-{
-	/* The VMCB does not tell STI from MOV SS. */
-	return (x->vmcb->int_state & INT_STATE_SHADOW ? SHADOW_STI : 0) |
-	       (x->nmi_blocked ? SHADOW_NMI : 0);
-}
-
-void svm_fetch_step(struct vcpu *v)
-{
-	const struct svm *x = svm_of(v);
-
-	v->regs.rip = x->vmcb->rip;
-	v->regs.rflags = x->vmcb->rflags;
-	v->regs.shadow = read_shadow(x);
-	v->valid |= GROUP_STEP;
-}
-
 static void write_shadow(struct svm *x, uint32_t shadow)
 {
 	x->vmcb->int_state = shadow & (SHADOW_STI | SHADOW_MOV_SS) ? INT_STATE_SHADOW : 0;
@@ -145,7 +128,7 @@ void svm_fetch(struct vcpu *v, uint32_t groups)
 		r->rflags = c->rflags;
 	}
 	if (groups & GROUP_SHADOW) {
-		r->shadow = read_shadow(x);
+		r->shadow = svm_shadow(x);
 	}
 	if (groups & GROUP_RSP) {
 		r->gpr[RSP] = c->rsp;
@@ -198,6 +181,19 @@ static void write_rare(struct vmcb *c, const struct vcpu_regs *r, uint32_t group
 	}
 }
 
+/* What is no register of the guest's. */
+static void write_virtual(struct vmcb *c, const struct vcpu *v, uint32_t groups)
+{
+	if (groups & GROUP_CR8) {
+		c->vintr = (c->vintr & ~(uint64_t)VINTR_TPR) | v->cr8;
+		vmcb_touch(c, CLEAN_VINTR);
+	}
+	if (groups & GROUP_TSC_OFFSET) {
+		c->tsc_offset = v->tsc_offset;
+		vmcb_touch(c, CLEAN_INTERCEPTS);
+	}
+}
+
 void svm_write_back(struct vcpu *v)
 {
 	struct svm *x = svm_of(v);
@@ -220,5 +216,6 @@ void svm_write_back(struct vcpu *v)
 	}
 	if (groups & ~(uint32_t)(GROUP_RIP | GROUP_RSP | GROUP_RFLAGS | GROUP_SHADOW)) {
 		write_rare(c, r, groups);
+		write_virtual(c, v, groups);
 	}
 }

@@ -71,6 +71,7 @@ void svm_step_cancel(struct svm *x)
 	restore_controls(x);
 	restore_tf(x);
 	x->next_step = kind == STEP_SHADOW ? STEP_NONE : kind;
+	x->watching = true;
 }
 
 /* The trap is ours, unless the guest steps too or one of its breakpoints was hit as well. */

@@ -158,7 +158,7 @@ static void reset_vcpu(struct vcpu *v, bool init)
 	x->nmi_blocked = false;
 	x->next_step = STEP_NONE;
 	x->step.kind = STEP_NONE;
-	v->tsc_offset_dirty = true;
+	x->watching = false;
 	v->dirty = GROUP_ALL;
 }
 

@@ -19,7 +19,7 @@ enum {
 struct svm_caps {
 	uint32_t features; /* enum above */
 	bool next_rip;
-	bool repeats; /* quirk svm-repeat: see probe.c */
+	bool repeats;	/* quirk svm-repeat: see probe.c */
 	uint32_t clean; /* CLEAN_ALL where the CPU has clean bits, else 0 */
 	uint8_t flush;	/* enum tlb_control: what drops the guest's translations */
 };
@@ -32,23 +32,32 @@ struct svm {
 	struct vmcb *vmcb;
 	hpa_t vmcb_hpa;
 	hpa_t host_hpa; /* VMSAVE area of the host: GS base, TR, ... */
+	struct {
+		enum svm_step kind; /* this run steps one instruction */
+		bool shadow;
+		uint64_t rip, rflags, dr6, sce;
+	} step;
 	hpa_t iopm, msrpm;
 	struct event injected; /* by EVENTINJ, until an exit */
+	bool watching;	       /* svm_arm_windows has something to do before the next entry */
 	bool window_intr;
 	bool window_nmi;
 	uint8_t tpr_class;
 	bool nmi_blocked;	 /* from an NMI's injection to the end of the guest's IRET */
 	enum svm_step next_step; /* the instruction at RIP has exited, and is now to be stepped */
-	struct {
-		enum svm_step kind; /* this run steps one instruction */
-		uint64_t rip, rflags, dr6, sce;
-		bool shadow;
-	} step;
 };
 
 static inline struct svm *svm_of(struct vcpu *v)
 {
 	return v->backend;
+}
+
+static inline uint32_t svm_shadow(const struct svm *x)
+{
+	/* The VMCB does not tell STI from MOV SS. */
+	uint32_t shadow = x->vmcb->int_state & INT_STATE_SHADOW ? SHADOW_STI : 0;
+
+	return x->nmi_blocked ? shadow | SHADOW_NMI : shadow;
 }
 
 /* For every change of a part of the VMCB that has a clean bit. */
@@ -75,7 +84,6 @@ bool svm_check_cpu(struct refusal *r);
 
 /* state.c */
 void svm_fetch(struct vcpu *v, uint32_t groups);
-void svm_fetch_step(struct vcpu *v); /* GROUP_STEP, right after an exit */
 void svm_write_back(struct vcpu *v);
 
 /* inject.c */
@@ -83,7 +91,10 @@ void svm_inject(struct vcpu *v, const struct event *e);
 void svm_inject_undo(struct vcpu *v, struct event *e); /* the entry was abandoned: hands it back */
 void svm_want_window(struct vcpu *v, enum virt_window w, bool on);
 void svm_tpr_threshold(struct vcpu *v, unsigned class);
-/* Right before an entry: asks for what is wanted, by V_IRQ or by stepping out of a shadow. */
+/*
+ * Right before an entry, while x->watching: asks for what is wanted, by V_IRQ or by stepping out of
+ * a shadow, or no longer for what was wanted.
+ */
 void svm_arm_windows(struct svm *x);
 /* NMIs are blocked until the guest's next IRET, or no longer. */
 void svm_block_nmi(struct svm *x, bool blocked);
@@ -97,7 +108,9 @@ bool svm_step_end(struct vcpu *v, struct vm_exit *exit);
 /* run.c */
 void svm_run(struct vcpu *v, struct vm_exit *exit);
 
+/* Where svm_enter goes on: after an exit, and when there was a request and nothing ran. */
+void svm_exited(struct vcpu *v, struct svm *x, struct vm_exit *exit);
+void svm_not_entered(struct vcpu *v, struct svm *x, struct vm_exit *exit);
+
 /* entry.asm */
-/* False: there was a request, nothing ran. interruptible: physical interrupts cause an exit. */
-bool svm_enter(struct vcpu_regs *regs, const _Atomic uint32_t *request, hpa_t vmcb, hpa_t host,
-	       bool interruptible);
+void svm_enter(struct vcpu *v, struct svm *x, struct vm_exit *exit);

@@ -1,7 +1,8 @@
 ; VM entry and exit: general registers, the last check for requests, and nothing else.
 ;
-; enum vmx_entry vmx_enter(struct vcpu_regs *regs, const _Atomic uint32_t *request, bool launched,
-;                          uint64_t *host_rsp)
+; void vmx_enter(struct vcpu *v, struct vmx *x, struct vm_exit *exit)
+; Goes on in vmx_exited(v, x, exit), or in vmx_not_entered(v, x, exit, why) when nothing ran; they
+; return to vmx_enter's caller.
 ; Interrupts are off. An NMI between vmx_enter_start and vmx_enter_end goes on at vmx_enter_abort
 ; (nmi_set_restart), so a request that it brings is not left lying until the next exit.
 
@@ -10,11 +11,28 @@ bits 64
 
 HOST_RSP	equ 0x6c14	; VMCS field
 
-VMX_EXITED	equ 0
 VMX_FAILED	equ 1
 VMX_ABORTED	equ 2
 
+VMX_HOST_RSP	equ 0x00	; struct vmx: asserted in run.c
+VMX_LAUNCHED	equ 0x08
+
 %include "arch/x86_64/gpr.inc"
+
+extern vmx_exited
+extern vmx_not_entered
+
+%macro pop_all 0
+	pop rdi
+	pop rsi
+	pop rdx
+	pop r15
+	pop r14
+	pop r13
+	pop r12
+	pop rbp
+	pop rbx
+%endmacro
 
 global vmx_enter
 vmx_enter:
@@ -24,18 +42,20 @@ vmx_enter:
 	push r13
 	push r14
 	push r15
+	push rdx
+	push rsi
 	push rdi
-	cmp rsp, [rcx]		; nearly always as at the entry before
+	cmp rsp, [rsi + VMX_HOST_RSP] ; nearly always as at the entry before
 	je vmx_enter_start
-	mov [rcx], rsp
+	mov [rsi + VMX_HOST_RSP], rsp
 	mov eax, HOST_RSP
 	vmwrite rax, rsp
 
 global vmx_enter_start
 vmx_enter_start:
-	cmp dword [rsi], 0
+	cmp dword [rdi + VCPU_REQUEST], 0
 	jne vmx_enter_abort
-	test dl, dl		; the moves below leave ZF alone
+	cmp byte [rsi + VMX_LAUNCHED], 0 ; the moves below leave ZF alone
 	mov rax, GPR(0)
 	load_guest_gprs
 	jz .launch
@@ -46,28 +66,23 @@ vmx_enter_start:
 global vmx_enter_end
 vmx_enter_end:
 				; the guest's registers are lost here, but memory has them
-	mov eax, VMX_FAILED
-	jmp leave_guest
+	mov ecx, VMX_FAILED
+	jmp not_entered
 
 global vmx_enter_abort
 vmx_enter_abort:
-	mov eax, VMX_ABORTED
-	jmp leave_guest
+	mov ecx, VMX_ABORTED
+not_entered:
+	pop_all
+	jmp vmx_not_entered
 
 	align 16
 global vmx_exit
-vmx_exit:			; RSP is host_rsp: regs lies on top
+vmx_exit:			; RSP is host_rsp: the arguments lie on top
 	push rdi
 	mov rdi, [rsp + 8]
 	mov GPR(0), rax
 	save_guest_gprs
-	clear_guest_gprs	; EAX: VMX_EXITED
-leave_guest:
-	pop rdi
-	pop r15
-	pop r14
-	pop r13
-	pop r12
-	pop rbp
-	pop rbx
-	ret
+	clear_guest_gprs
+	pop_all
+	jmp vmx_exited

@@ -69,4 +69,5 @@ void vmx_arm_nmi_window(struct vmx *x)
 void vmx_tpr_threshold(struct vcpu *v, unsigned class)
 {
 	vmx_of(v)->tpr_class = (uint8_t) class;
+	vcpu_touch(v, GROUP_CR8); /* the entry must be told */
 }

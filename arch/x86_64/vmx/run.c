@@ -48,9 +48,6 @@ enum exit_reason {
 enum { REASON_BASIC = FIELD(15, 0) };
 #define REASON_ENTRY_FAILED BIT(31)
 
-/* Virtual-APIC page: the TPR, which CR8 reads and writes without an exit. */
-enum { VIRTUAL_TPR = 0x80 };
-
 /* In the exit interruption information and in the qualification of an EPT violation. */
 enum { NMI_UNBLOCKED_BY_IRET = BIT(12) };
 
@@ -65,10 +62,9 @@ static void exit_io(struct vm_exit *exit)
 	exit->io.size = (uint8_t)((q & 7) + 1);
 	exit->io.in = q & BIT(3);
 	exit->io.string = q & BIT(4);
-	exit->io.rep = q & BIT(5);
 }
 
-static void exit_cr(struct vm_exit *exit)
+static NOINLINE void exit_cr(struct vm_exit *exit)
 {
 	uint64_t q = vmread(EXIT_QUALIFICATION);
 	enum { MOV_TO = 0, MOV_FROM = 1, CLTS = 2, LMSW = 3 } access = field_get(FIELD(5, 4), q);
@@ -115,7 +111,7 @@ static void finish_debug_exception(void)
 	vmx_fix_pending_debug();
 }
 
-static void exit_exception(struct vm_exit *exit)
+static NOINLINE void exit_exception(struct vm_exit *exit)
 {
 	uint32_t code = (uint32_t)vmread(EXIT_EVENT);
 	struct event e;
@@ -176,7 +172,7 @@ static void exit_watchdog(struct vm_exit *exit)
 	exit->kind = EXIT_INTR;
 }
 
-static void decode_exit(struct vcpu *v, struct vm_exit *exit, uint64_t reason)
+static NOINLINE void decode_exit(struct vcpu *v, struct vm_exit *exit, uint64_t reason)
 {
 	exit->insn_len = 0;
 	switch (reason & REASON_BASIC) {
@@ -222,27 +218,9 @@ static void decode_exit(struct vcpu *v, struct vm_exit *exit, uint64_t reason)
 	vmx_fetch_step(v);
 }
 
-/* The entry fails if the threshold is above the TPR; below it, nothing is to be waited for. */
-static inline void write_tpr(struct vcpu *v, struct vmx *x)
-{
-	uint8_t threshold = x->tpr_class < v->cr8 ? x->tpr_class : v->cr8;
-
-	x->virtual_apic[VIRTUAL_TPR] = (uint8_t)(v->cr8 << 4);
-	if (threshold != x->tpr_threshold) {
-		x->tpr_threshold = threshold;
-		vmwrite(TPR_THRESHOLD, threshold);
-	}
-}
-
 /* The event whose delivery the exit cut short. */
-static void read_interrupted(struct event *e)
+static void read_interrupted(struct event *e, uint32_t code)
 {
-	uint32_t code = (uint32_t)vmread(IDT_VECTORING);
-
-	e->valid = false;
-	if (__builtin_expect(!(code & EVENT_CODE_VALID), 1)) {
-		return;
-	}
 	event_decode(e, code, 0);
 	if (e->has_error) {
 		e->error = (uint32_t)vmread(IDT_VECTORING_ERROR);
@@ -252,8 +230,9 @@ static void read_interrupted(struct event *e)
 	}
 }
 
-static void not_entered(struct vcpu *v, struct vm_exit *exit, enum vmx_entry why)
+void vmx_not_entered(struct vcpu *v, struct vmx *x, struct vm_exit *exit, enum vmx_no_entry why)
 {
+	(void)x;
 	vmx_inject_undo(v, &exit->interrupted);
 	if (why == VMX_ABORTED) {
 		exit->kind = EXIT_NONE;
@@ -263,8 +242,23 @@ static void not_entered(struct vcpu *v, struct vm_exit *exit, enum vmx_entry why
 	exit_raw(exit, EXIT_MISCONFIG, vmread(INSTRUCTION_ERROR));
 }
 
+/* Not only the instruction at RIP has to do with this exit. */
+static NOINLINE void take_more(struct vcpu *v, struct vm_exit *exit, uint64_t reason,
+			       uint32_t vectoring)
+{
+	uint8_t cr8 = vmx_of(v)->virtual_apic[VIRTUAL_TPR] >> 4;
+
+	if (cr8 != v->cr8) {
+		vcpu_take_cr8(v, cr8);
+	}
+	if (vectoring & EVENT_CODE_VALID) {
+		read_interrupted(&exit->interrupted, vectoring);
+	}
+	decode_exit(v, exit, reason);
+}
+
 /* Guest state that the CPU refuses, or an error of the machine, for which no exception comes. */
-static void entry_failed(struct vcpu *v, struct vm_exit *exit, uint64_t reason)
+static NOINLINE void entry_failed(struct vcpu *v, struct vm_exit *exit, uint64_t reason)
 {
 	if ((reason & REASON_BASIC) == REASON_ENTRY_MACHINE_CHECK) {
 		__asm__ volatile("int $18" : : : "memory");
@@ -273,40 +267,55 @@ static void entry_failed(struct vcpu *v, struct vm_exit *exit, uint64_t reason)
 	exit_raw(exit, EXIT_MISCONFIG, reason);
 }
 
-void vmx_run(struct vcpu *v, struct vm_exit *exit)
+void vmx_exited(struct vcpu *v, struct vmx *x, struct vm_exit *exit)
 {
-	struct vmx *x = vmx_of(v);
-	enum vmx_entry entry;
-	uint64_t reason;
+	uint64_t reason = vmread(EXIT_REASON);
+	uint32_t vectoring;
 
-	if (v->dirty == GROUP_RIP) {
-		v->dirty = 0;
-		vmwrite(GUEST_RIP, v->regs.rip);
-	} else if (v->dirty) {
-		vmx_write_back(v);
-	}
-	if (v->tsc_offset_dirty) {
-		v->tsc_offset_dirty = false;
-		vmwrite(TSC_OFFSET, v->tsc_offset);
-	}
-	if (__builtin_expect(x->window_nmi, 0)) {
-		vmx_arm_nmi_window(x);
-	}
-	write_tpr(v, x);
-	entry = vmx_enter(&v->regs, &v->request, x->launched, &x->host_rsp);
-	if (__builtin_expect(entry != VMX_EXITED, 0)) {
-		not_entered(v, exit, entry);
-		return;
-	}
 	v->valid = 0;
-	v->cr8 = x->virtual_apic[VIRTUAL_TPR] >> 4;
-	reason = vmread(EXIT_REASON);
 	if (__builtin_expect(reason & REASON_ENTRY_FAILED, 0)) {
 		entry_failed(v, exit, reason);
 		return;
 	}
 	x->launched = true;
 	x->injected.valid = false;
-	read_interrupted(&exit->interrupted);
-	decode_exit(v, exit, reason);
+	exit->interrupted.valid = false;
+	vectoring = (uint32_t)vmread(IDT_VECTORING);
+	if (__builtin_expect(vectoring & EVENT_CODE_VALID ||
+				     x->virtual_apic[VIRTUAL_TPR] >> 4 != v->cr8,
+			     0)) {
+		take_more(v, exit, reason, vectoring);
+	} else {
+		decode_exit(v, exit, reason);
+	}
+}
+
+_Static_assert(offsetof(struct vcpu, request) == 0x1d8, "known to gpr.inc");
+_Static_assert(offsetof(struct vmx, host_rsp) == 0x00, "known to entry.asm");
+_Static_assert(offsetof(struct vmx, launched) == 0x08, "known to entry.asm");
+
+static NOINLINE void write_and_enter(struct vcpu *v, struct vmx *x, struct vm_exit *exit)
+{
+	if (v->dirty) {
+		vmx_write_back(v);
+	}
+	if (x->window_nmi) {
+		vmx_arm_nmi_window(x);
+	}
+	vmx_enter(v, x, exit);
+}
+
+void vmx_run(struct vcpu *v, struct vm_exit *exit)
+{
+	struct vmx *x = vmx_of(v);
+
+	if (__builtin_expect(v->dirty & ~(uint32_t)GROUP_RIP || x->window_nmi, 0)) {
+		write_and_enter(v, x, exit);
+		return;
+	}
+	if (v->dirty) {
+		v->dirty = 0;
+		vmwrite(GUEST_RIP, v->regs.rip);
+	}
+	vmx_enter(v, x, exit);
 }

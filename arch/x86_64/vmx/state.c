@@ -217,6 +217,17 @@ void vmx_fetch(struct vcpu *v, uint32_t groups)
 	}
 }
 
+/* Virtual-APIC page: the TPR, which CR8 reads and writes without an exit. */
+static void write_tpr(struct vcpu *v)
+{
+	struct vmx *x = vmx_of(v);
+
+	x->virtual_apic[VIRTUAL_TPR] = (uint8_t)(v->cr8 << 4);
+	/* The entry fails if the threshold is above the TPR; below it, nothing is to be waited for.
+	 */
+	vmwrite(TPR_THRESHOLD, x->tpr_class < v->cr8 ? x->tpr_class : v->cr8);
+}
+
 static void write_rare(struct vcpu *v, uint32_t groups)
 {
 	const struct vcpu_regs *r = &v->regs;
@@ -245,6 +256,12 @@ static void write_rare(struct vcpu *v, uint32_t groups)
 	}
 	if (groups & GROUP_PAT) {
 		vmwrite(GUEST_PAT, r->pat);
+	}
+	if (groups & GROUP_CR8) {
+		write_tpr(v);
+	}
+	if (groups & GROUP_TSC_OFFSET) {
+		vmwrite(TSC_OFFSET, v->tsc_offset);
 	}
 }
 

@@ -103,8 +103,7 @@ enum vmcs_field {
 	HOST_RIP = 0x6c16,
 };
 
-/* Distance of the fields of two segments that follow each other in the order ES CS SS DS FS GS...
- */
+/* Distance of the fields of two segments that follow each other: ES CS SS DS FS GS LDTR TR. */
 enum { VMCS_SEGMENT_STEP = 2 };
 
 enum {

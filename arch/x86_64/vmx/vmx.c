@@ -19,7 +19,8 @@ enum { VPID_OF_GUEST = 1 /* one vCPU per CPU: one tag is enough */ };
 /* EPT pointer: write-back tables, walk length 4 minus 1 (Intel SDM vol. 3, "EPT Pointer"). */
 enum { EPTP_WB = 6, EPTP_WALK_4 = 3 << 3 };
 
-struct npt_format vmx_npt_format = EPT_FORMAT; /* the probe sets gib_leaves */
+struct npt_format vmx_npt_format =
+	EPT_FORMAT; /* the probe sets gib_leaves, boot/partitions.c small_code */
 
 static bool vmxon(hpa_t region)
 {
@@ -252,7 +253,6 @@ static void reset_vcpu(struct vcpu *v, bool init)
 	x->host_rsp = 0;
 	x->primary = vmx_caps.word[PRIMARY];
 	x->tpr_class = 0;
-	x->tpr_threshold = 0;
 	x->injected.valid = false;
 	x->window_intr = false;
 	x->window_nmi = false;
@@ -261,7 +261,6 @@ static void reset_vcpu(struct vcpu *v, bool init)
 	write_host_state();
 	write_constants();
 	flush_ept();
-	v->tsc_offset_dirty = true;
 	v->dirty = GROUP_ALL;
 }
 

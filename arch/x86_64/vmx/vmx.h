@@ -7,13 +7,15 @@
 #include "arch/x86_64/vmx/vmcs.h"
 #include "hv/virt.h"
 
+/* Virtual-APIC page. */
+enum { VIRTUAL_TPR = 0x80 };
+
 /* Of one vCPU; reached through vcpu.backend. Its owner CPU alone uses it after vcpu_create. */
 struct vmx {
-	uint64_t host_rsp;     /* as the VMCS has it; entry.asm compares */
-	bool launched;	       /* VMRESUME from now on */
-	uint8_t tpr_class;     /* threshold asked for */
-	uint8_t tpr_threshold; /* as the VMCS has it */
-	uint32_t primary;      /* as the VMCS has it */
+	uint64_t host_rsp; /* as the VMCS has it; entry.asm compares */
+	bool launched;	   /* VMRESUME from now on */
+	uint8_t tpr_class; /* threshold asked for */
+	uint32_t primary;  /* as the VMCS has it */
 	uint64_t cr0_shadow, cr4_shadow;
 	struct event injected;	      /* by the entry field, until an exit */
 	bool window_intr, window_nmi; /* asked for */
@@ -56,8 +58,11 @@ void vmx_tpr_threshold(struct vcpu *v, unsigned class);
 /* run.c */
 void vmx_run(struct vcpu *v, struct vm_exit *exit);
 
+/* Where vmx_enter goes on: after an exit, and when nothing ran. */
+enum vmx_no_entry { VMX_FAILED = 1, VMX_ABORTED = 2 /* there was a request */ };
+void vmx_exited(struct vcpu *v, struct vmx *x, struct vm_exit *exit);
+void vmx_not_entered(struct vcpu *v, struct vmx *x, struct vm_exit *exit, enum vmx_no_entry why);
+
 /* entry.asm */
-enum vmx_entry { VMX_EXITED = 0, VMX_FAILED = 1, VMX_ABORTED = 2 };
-enum vmx_entry vmx_enter(struct vcpu_regs *regs, const _Atomic uint32_t *request, bool launched,
-			 uint64_t *host_rsp);
+void vmx_enter(struct vcpu *v, struct vmx *x, struct vm_exit *exit);
 extern const char vmx_exit[], vmx_enter_start[], vmx_enter_end[], vmx_enter_abort[];
