@@ -23,11 +23,11 @@ static uint64_t mtrr_default;
 static uint64_t de_cfg;
 static bool de_cfg_there;
 static unsigned de_cfg_writes;
+enum { RESERVED = 0x80 };
+static char commands[100]; /* writes of the registers against speculation, as text */
 static uint64_t int_pending;
 static bool int_pending_there;
 static unsigned int_pending_writes;
-enum { RESERVED = 0x80 };
-static char commands[100]; /* writes of the registers against speculation, as text */
 
 void machine_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
@@ -59,16 +59,16 @@ bool machine_wrmsr(uint32_t msr, uint64_t value)
 		de_cfg = value;
 		return true;
 	}
-	if (msr == MSR_AMD_INT_PENDING) {
-		int_pending_writes++;
-		int_pending = value;
-		return true;
-	}
 	if (msr == MSR_SPEC_CTRL || msr == MSR_PRED_CMD || msr == MSR_FLUSH_CMD) {
 		size_t len = strlen(commands);
 
 		snprintf(commands + len, sizeof(commands) - len, "%x=%x ", msr, (unsigned)value);
 		return value != RESERVED;
+	}
+	if (msr == MSR_AMD_INT_PENDING) {
+		int_pending_writes++;
+		int_pending = value;
+		return true;
 	}
 	sign_id_cleared |= msr == MSR_BIOS_SIGN_ID && !value;
 	return sign_id_there;
