@@ -106,7 +106,7 @@ PURE_SRC := $(filter-out hv/lib/string.c hv/console/log.c,$(HV_SRC)) boot/multib
 	boot/console_pace.c boot/console_parse.c boot/warm_place.c drivers/acpi_serial.c drivers/uart16550.c drivers/acpi.c \
 	drivers/acpi_fadt.c drivers/acpi_dmar.c \
 	drivers/acpi_ivrs.c $(sort $(wildcard drivers/iommu.c drivers/vtd*.c drivers/amdvi*.c)) \
-	drivers/rtc_epoch.c drivers/pci.c drivers/pci_reset.c drivers/hpet.c
+	drivers/rtc_epoch.c drivers/pci.c drivers/pci_bars.c drivers/pci_reset.c drivers/hpet.c
 # The files of the UEFI loader that call the firmware, for test_efi_firmware's.
 EFI_CALL_SRC := $(addprefix boot/efi/,files.c leave.c machine.c pages.c say.c)
 FAKE_SRC := $(sort $(wildcard tests/fake/*.c))

@@ -149,6 +149,7 @@ static bool make_tables(struct refusal *r)
 		return false;
 	}
 	amdvi.table = host_ptr(table_at);
+	amdvi_honour_firmware();
 	return let_pins_through(r);
 }
 

@@ -123,6 +123,11 @@ bool amdvi_wait(const struct amdvi_unit *u, uint64_t bits);
 /* --- amdvi_device.c: of struct iommu_ops --- */
 
 bool amdvi_domain_create(const struct addrspace *as, struct iommu_domain **d, struct refusal *r);
+/*
+ * Lets devices reach what firmware reserved for them, and nothing else, until a partition has them.
+ * Before the units are on.
+ */
+void amdvi_honour_firmware(void);
 bool amdvi_attach(uint16_t bdf, struct iommu_domain *d, struct refusal *r);
 void amdvi_quiet(uint16_t bdf);
 bool amdvi_msi(uint16_t bdf, unsigned index, uint32_t apic_id, uint8_t vector, uint64_t *address,

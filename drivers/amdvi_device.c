@@ -5,6 +5,7 @@
  */
 #include "drivers/amdvi.h"
 #include "hv/host.h"
+#include "hv/log.h"
 #include "hv/pci_group.h"
 
 /* An interrupt table is a page: for functions whose requests carry one id, a part for each. */
@@ -29,6 +30,31 @@ static struct amdvi_remaps *remaps_of(const struct iommu_function *f)
 bool amdvi_domain_create(const struct addrspace *as, struct iommu_domain **d, struct refusal *r)
 {
 	return iommu_domain_make(&amdvi_npt_format, 48, as, d, r);
+}
+
+/* What cannot be honoured is blocked: a device may then stop working, but harms nobody. */
+void amdvi_honour_firmware(void)
+{
+	struct iommu_domain *d;
+	struct refusal r = {""};
+
+	if (amdvi.ivrs.ranges && !iommu_domain_firmware(&amdvi_npt_format, &d, &r)) {
+		log_line("AMD-Vi: %s", r.text);
+		return;
+	}
+	for (unsigned i = 0; i < amdvi.ivrs.ranges; i++) {
+		const struct ivrs_range *range = &amdvi.ivrs.range[i];
+
+		if (!iommu_domain_reserve(d, range->first, range->base, range->end, range->write,
+					  &r)) {
+			log_line("AMD-Vi: %s; that is blocked", r.text);
+			continue;
+		}
+		for (unsigned bdf = range->first; bdf <= range->last; bdf++) {
+			amdvi.table[bdf].translation = amdvi_translation(d);
+			amdvi.table[bdf].domain = d->id;
+		}
+	}
 }
 
 /* The device entry that covers bdf, and whose unit it is, or -1. An exact one wins over a range. */

@@ -60,6 +60,17 @@ static const struct pci_function *meets_function(const struct config *c,
 	return NULL;
 }
 
+/* A PC's own, which no bridge hands on: who has 0xcf8 has all functions of the machine. */
+static const char *ports_taken(const struct pci_bar *b)
+{
+	enum { ISA_END = 0x400, ELCR = 0x4d0, CONFIG = 0xcf8 };
+
+	return b->base < ISA_END || (b->base < ELCR + 2 && ELCR < b->base + b->size) ||
+			       (b->base < CONFIG + 8 && CONFIG < b->base + b->size)
+		       ? "the machine's own ports"
+		       : NULL;
+}
+
 /* What is wrong with the place of a BAR, in words; false: nothing. */
 static bool is_misplaced(const struct config *c, const struct config_machine *m,
 			 const struct pci_function *f, const struct pci_bar *b, char *text,
@@ -82,7 +93,9 @@ static bool is_misplaced(const struct config *c, const struct config_machine *m,
 			  o->bdf >> 3 & 31, o->bdf & 7);
 		return true;
 	}
-	met = !b->io && m->mmio_taken ? m->mmio_taken(m->ctx, b->base, b->size) : NULL;
+	met = b->io	      ? ports_taken(b)
+	      : m->mmio_taken ? m->mmio_taken(m->ctx, b->base, b->size)
+			      : NULL;
 	if (met) {
 		fmt_print(text, size, "over %s", met);
 		return true;

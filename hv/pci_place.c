@@ -164,14 +164,17 @@ static struct pci_window clip(const struct pci_function *bridge, enum pci_window
 static uint64_t find_room(const struct pci_function *f, unsigned i, enum pci_window_kind kind,
 			  const struct pci_machine *m)
 {
-	enum { TRIES = 4096 };
+	/* Ports that repeat a PC's own for cards of 10 bits, and that bridges may keep back. */
+	enum { TRIES = 4096, ISA_ALIASES = 0x300 };
 	const struct pci_bar *b = &f->bar[i];
 	struct pci_window w = clip(bridge_above(f), kind, b->wide);
 	uint64_t step = !b->io && b->size < PAGE_SIZE ? PAGE_SIZE : b->size;
 	uint64_t at = ALIGN_UP(w.base, step), end;
 
 	for (unsigned n = 0; n < TRIES && at >= w.base && is_inside(&w, at, step); n++) {
-		if (is_used(f, i, b->io, at, step, &end)) {
+		if (b->io && (at & ISA_ALIASES)) {
+			at = ALIGN_UP(at, (uint64_t)ISA_ALIASES + 0x100);
+		} else if (is_used(f, i, b->io, at, step, &end)) {
 			at = ALIGN_UP(end, step);
 		} else if (!b->io && m->taken && m->taken(m->ctx, at, step)) {
 			at += step > MIB(1) ? step : MIB(1);

@@ -163,6 +163,28 @@ TEST(unity_ranges)
 	CHECK(strstr(why.text, "but there is RAM"));
 }
 
+TEST(what_firmware_reserved_is_reached_from_the_start)
+{
+	start();
+	CHECK_EQ(walk(0x200, 0x7c000000), 0x7c000001);
+	CHECK_EQ(walk(0x200, 0x7c002000), 0);
+	CHECK_EQ(walk(0x200, 0x1000), 0);
+	CHECK_EQ(walk(0x201, 0x7c000000), 0);
+	CHECK(!iommu_owned(0x200));
+	CHECK(iommu->attach(0x200, domain_of(&rig_other), &why));
+	CHECK_EQ(walk(0x200, 0x1000), RIG_OTHER + 0x1001 - !rig_other.range[0].writable);
+	CHECK(iommu->attach(0x200, NULL, &why));
+	CHECK_EQ(walk(0x200, 0x7c000000), 0);
+
+	machine(AMDVI_EXT_ALL);
+	put_le64(rig_table + 100 + 16, 0x10000000); /* RAM */
+	rig_seal();
+	fake_log_reset();
+	CHECK(iommu_probe(&rig_machine, &why) && iommu->enable(&why));
+	CHECK_EQ(walk(0x200, 0x10000000), 0);
+	CHECK(strstr(fake_log, "but there is RAM; that is blocked"));
+}
+
 TEST(messages)
 {
 	const uint32_t *remap;

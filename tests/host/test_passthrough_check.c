@@ -238,6 +238,27 @@ TEST(a_bar_without_a_good_place_gets_one_behind_a_bridge)
 	CHECK(!strstr(fake_log, "firmware left BAR"));
 }
 
+TEST(ports_over_those_of_a_pc_are_refused)
+{
+	static const uint16_t places[] = {0x60, 0x3e0, 0x4c0, 0xce0, 0x400, 0xd00};
+	static const struct config_machine machine = {.mmio_taken = taken};
+	static const char text[] = G("a", "1", "pci = 00:03.0" UNSAFE);
+	static struct config c;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+		struct refusal r = {""};
+
+		fake_pci_reset();
+		hw = card(pci_bdf(0, 3, 0), 11);
+		fake_pci_bar(hw, 2, 0x20, PCI_BAR_IO, places[i]);
+		pci_enumerate(&no_acpi);
+		CHECK(config_parse(&c, "a.conf", text, strlen(text), &r));
+		CHECK_EQ(passthrough_check(&c, &machine, &r), i >= 4);
+		CHECK_EQ(strstr(r.text, "has BAR 2 over the machine's own ports, as") != NULL,
+			 i < 4);
+	}
+}
+
 /* As one that says more than it has: such pages cannot be mapped at all. */
 TEST(a_bar_beyond_all_addresses_is_refused)
 {

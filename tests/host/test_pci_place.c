@@ -140,6 +140,23 @@ TEST(what_others_have_is_left_to_them)
 	CHECK_STR(place(f, 1), "the windows of the bridges above it have no room");
 }
 
+/* "ISA Enable": of each KiB a bridge forwards the first 256 ports. */
+TEST(ports_are_no_aliases_of_a_pcs_own)
+{
+	struct fake_function *other;
+	struct pci_function *f;
+
+	fresh();
+	set_windows(bridge(0xe0, 2), 0x2000, 0, 0, 0, 0);
+	other = fake_pci_add(0x208, 0x10d38086, 0x02000000);
+	fake_pci_bar(other, 0, 0x100, PCI_BAR_IO, 0x2000);
+	card(0x200);
+	pci_enumerate(&no_acpi);
+	f = found(0x200);
+	CHECK_STR(place(f, 2), "");
+	CHECK_EQ(f->bar[2].base, 0x2400);
+}
+
 TEST(a_rom_that_is_on_is_in_the_way)
 {
 	struct fake_function *other;
