@@ -269,6 +269,14 @@ static uint16_t groups_of(const struct decoded *d)
 	return groups;
 }
 
+static uint8_t plain_of(const struct decoded *d)
+{
+	if (d->bits != 64 || d->groups || d->flags & DECODE_SWAP) {
+		return PLAIN_NOT;
+	}
+	return d->op == OP_LOAD ? PLAIN_LOAD : d->op == OP_STORE ? PLAIN_STORE : PLAIN_NOT;
+}
+
 static void remember_bytes(struct decoded *out, const uint8_t *bytes)
 {
 	memset(out->mask, 0xff, out->len);
@@ -309,5 +317,6 @@ enum decode_status decode(const uint8_t *bytes, unsigned count, unsigned bits, s
 		out->op = OP_UNKNOWN;
 	}
 	out->groups = groups_of(out);
+	out->plain = plain_of(out);
 	return DECODE_OK;
 }

@@ -10,7 +10,7 @@
 
 #include "hv/types.h"
 
-enum { DECODE_BYTES_MAX = 15 };
+enum { DECODE_BYTES_MAX = 15, DECODE_WORDS = 16 /* bytes that are compared */ };
 
 /* Shapes of instructions: what the emulator does, whatever the widths and registers are. */
 enum decode_op {
@@ -62,6 +62,9 @@ enum decode_flag {
 	DECODE_VEX = BIT(6),	    /* clears the register above what it writes */
 };
 
+/* For emulate_plain.c: a load or store in 64-bit code that needs no register group to be read. */
+enum decode_plain { PLAIN_NOT, PLAIN_LOAD, PLAIN_STORE };
+
 enum { DECODE_NO_REG = 0xff, DECODE_BASE_RIP = 0x10 };
 
 /* Segment registers in the order of their encoding. */
@@ -87,6 +90,7 @@ struct decoded {
 	uint8_t base, index, scale; /* scale: a shift count */
 	uint8_t segment;	    /* enum decode_segment: override or default */
 	uint8_t address_size;
+	uint8_t plain; /* enum decode_plain */
 };
 
 enum { DECODE_CACHE_SLOTS = 64 };
@@ -95,6 +99,15 @@ enum { DECODE_CACHE_SLOTS = 64 };
 struct decode_cache {
 	struct decoded slot[DECODE_CACHE_SLOTS];
 };
+
+/* Are these DECODE_WORDS bytes the instruction that was decoded, and whatever follows it? */
+static inline bool decode_same(const struct decoded *d, const uint8_t *bytes)
+{
+	uint64_t word[2];
+
+	__builtin_memcpy(word, bytes, sizeof(word));
+	return !(((word[0] ^ d->word[0]) & d->mask[0]) | ((word[1] ^ d->word[1]) & d->mask[1]));
+}
 
 enum decode_status {
 	DECODE_OK,	 /* also for OP_UNKNOWN */

@@ -55,6 +55,16 @@ struct emulate {
 enum emulate_result emulate(struct emulate *e);
 
 /*
+ * The short way, to be tried first when an exit of 64-bit code told `at`, the direction and the CPL
+ * (emulate_plain.c); GROUP_RIP and GROUP_CR are valid. NULL: emulate() it is, nothing has happened.
+ * Else *a has the size, the direction and what is written; the caller carries it out at `at`, and
+ * hands both to emulate_plain_end.
+ */
+const struct decoded *emulate_plain(const struct vcpu *v, gpa_t at, bool write, unsigned cpl,
+				    struct bus_access *a);
+void emulate_plain_end(struct vcpu *v, const struct decoded *d, const struct bus_access *a);
+
+/*
  * Only the length of the instruction at RIP (for exits that do not tell it, SVM without nRIP).
  * 0: e->fault is set, or the bytes do not decode.
  */

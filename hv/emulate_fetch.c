@@ -150,6 +150,7 @@ static enum emulate_result decode_miss(struct emulation *em, struct decoded *d)
 	enum decode_status status;
 
 	d->bits = 0; /* not valid until it is complete */
+	d->plain = PLAIN_NOT;
 	while ((status = decode(e->bytes, e->bytes_count, em->bits, d)) == DECODE_MORE) {
 		enum emulate_result r = fetch_more(em);
 
@@ -163,11 +164,8 @@ static enum emulate_result decode_miss(struct emulation *em, struct decoded *d)
 static bool same_bytes(const struct decoded *d, const struct emulation *em)
 {
 	const struct emulate *e = em->e;
-	uint64_t word[2];
 
-	__builtin_memcpy(word, e->bytes, sizeof(word));
-	return d->bits == em->bits && d->len <= e->bytes_count &&
-	       !(((word[0] ^ d->word[0]) & d->mask[0]) | ((word[1] ^ d->word[1]) & d->mask[1]));
+	return d->bits == em->bits && d->len <= e->bytes_count && decode_same(d, e->bytes);
 }
 
 enum emulate_result emulate_fetch(struct emulation *em)

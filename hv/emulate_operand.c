@@ -9,23 +9,6 @@ typedef uint16_t word16 __attribute__((may_alias, aligned(1)));
 typedef uint32_t word32 __attribute__((may_alias, aligned(1)));
 typedef uint64_t word64 __attribute__((may_alias, aligned(1)));
 
-static inline uint64_t offset_of(const struct emulation *em)
-{
-	const struct decoded *d = em->d;
-	const struct vcpu_regs *r = &em->v->regs;
-	uint64_t at = (uint64_t)d->disp;
-
-	if (d->base == DECODE_BASE_RIP) {
-		at += r->rip + d->len;
-	} else if (d->base != DECODE_NO_REG) {
-		at += r->gpr[d->base];
-	}
-	if (d->index != DECODE_NO_REG) {
-		at += r->gpr[d->index] << d->scale;
-	}
-	return at & alu_mask(d->address_size);
-}
-
 static const struct segment *segment_of(const struct vcpu_regs *r, unsigned segment)
 {
 	switch (segment) {
@@ -176,7 +159,8 @@ enum emulate_result operand_own(struct emulation *em, int64_t displace, enum acc
 				struct operand *out)
 {
 	const struct decoded *d = em->d;
-	uint64_t offset = (offset_of(em) + (uint64_t)displace) & alu_mask(d->address_size);
+	uint64_t offset = (emulate_sum(&em->v->regs, d) + (uint64_t)displace) &
+			  alu_mask(d->address_size);
 	gva_t va;
 	enum emulate_result r = linear(em, d->segment, offset, d->size, access, &va);
 

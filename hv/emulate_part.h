@@ -42,6 +42,22 @@ struct operand {
 	} page[2];
 };
 
+/* Base, index, scale and displacement; the upper bits may be too many. The registers are valid. */
+static inline uint64_t emulate_sum(const struct vcpu_regs *r, const struct decoded *d)
+{
+	uint64_t at = (uint64_t)d->disp;
+
+	if (d->base == DECODE_BASE_RIP) {
+		at += r->rip + d->len;
+	} else if (d->base != DECODE_NO_REG) {
+		at += r->gpr[d->base];
+	}
+	if (d->index != DECODE_NO_REG) {
+		at += r->gpr[d->index] << d->scale;
+	}
+	return at;
+}
+
 static inline bool operand_canonical(const struct emulation *em, uint64_t va)
 {
 	unsigned unused = em->v->regs.cr4 & CR4_LA57 ? 7 : 16;
@@ -82,11 +98,8 @@ static inline uint64_t gpr_read(const struct emulation *em, unsigned reg, unsign
 }
 
 /* Writes of 4 bytes clear the upper half, those of 1 and 2 bytes keep the rest. */
-static inline void gpr_write_at(struct emulation *em, unsigned reg, unsigned shift, unsigned size,
-				uint64_t value)
+static inline void emulate_merge(uint64_t *gpr, unsigned shift, unsigned size, uint64_t value)
 {
-	uint64_t *gpr = &em->v->regs.gpr[reg];
-
 	if (size == 4) {
 		*gpr = (uint32_t)value;
 	} else {
@@ -94,6 +107,12 @@ static inline void gpr_write_at(struct emulation *em, unsigned reg, unsigned shi
 
 		*gpr = (*gpr & ~mask) | (value << shift & mask);
 	}
+}
+
+static inline void gpr_write_at(struct emulation *em, unsigned reg, unsigned shift, unsigned size,
+				uint64_t value)
+{
+	emulate_merge(&em->v->regs.gpr[reg], shift, size, value);
 	if (reg == RSP) {
 		vcpu_touch(em->v, GROUP_RSP);
 	}
@@ -116,9 +135,15 @@ static inline void reg_write(struct emulation *em, unsigned size, uint64_t value
 }
 
 /* The source of a two-operand form: its upper bits may hold anything. */
+static inline uint64_t emulate_source(const struct vcpu_regs *r, const struct decoded *d)
+{
+	return d->flags & DECODE_SOURCE_IMM ? (uint64_t)(int64_t)d->imm
+					    : r->gpr[d->reg] >> d->reg_shift;
+}
+
 static inline uint64_t source(const struct emulation *em)
 {
-	return em->d->flags & DECODE_SOURCE_IMM ? (uint64_t)(int64_t)em->d->imm : reg_read(em);
+	return emulate_source(&em->v->regs, em->d);
 }
 
 static inline void flags_write(struct emulation *em, uint64_t rflags)

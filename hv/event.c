@@ -199,7 +199,7 @@ static __attribute__((noinline)) void deliver(struct vcpu *v)
 	if (vector >= 0 || pic_wants(v)) {
 		if (!injected && interruptible(v)) {
 			inject_vector(v, vector);
-			vector = vlapic_pending(&v->apic, &blocked);
+			vector = -1; /* it was the highest: others wait for its EOI */
 			injected = true;
 		}
 		set_window(v, WINDOW_INTR, vector >= 0 || pic_wants(v));

@@ -25,7 +25,9 @@ static void mmio_access(void *ctx, gpa_t gpa, struct bus_access *a)
 
 	if (vlapic_at(&v->apic, gpa.v)) {
 		a->offset = gpa.v & PAGE_MASK;
-		a->now = host_tsc();
+		if (vlapic_is_timed((unsigned)a->offset >> 4)) {
+			a->now = host_tsc();
+		}
 		vlapic_access(&v->apic, a);
 		return;
 	}
@@ -141,21 +143,38 @@ static NOINLINE void exit_npt_odd(struct vcpu *v, const struct vm_exit *x)
 		      x->npt.gpa.v);
 }
 
-static NOINLINE void exit_npt(struct vcpu *v, const struct vm_exit *x, uint32_t *noted)
+static NOINLINE void emulate_npt(struct vcpu *v, const struct vm_exit *x)
 {
 	struct emulate_bus bus = {.ctx = v, .mmio = mmio_access, .port = port_access};
 	struct emulate e;
+
+	emulator(&e, v, &bus);
+	e.gpa = x->npt.gpa;
+	e.gpa_valid = true;
+	e.write = x->npt.write;
+	finish_emulation(v, &e, emulate(&e), "an instruction on MMIO that is not emulated");
+}
+
+static NOINLINE void exit_npt(struct vcpu *v, const struct vm_exit *x, uint32_t *noted)
+{
+	const struct decoded *d = NULL;
+	struct bus_access a;
 
 	*noted |= x->npt.gpa.v >> PAGE_SHIFT & DETAIL;
 	if (__builtin_expect(x->interrupted.valid | x->npt.walk | x->npt.fetch, 0)) {
 		exit_npt_odd(v, x);
 		return;
 	}
-	emulator(&e, v, &bus);
-	e.gpa = x->npt.gpa;
-	e.gpa_valid = true;
-	e.write = x->npt.write;
-	finish_emulation(v, &e, emulate(&e), "an instruction on MMIO that is not emulated");
+	if (x->npt.code_64) {
+		vcpu_need(v, GROUP_RIP | GROUP_CR);
+		d = emulate_plain(v, x->npt.gpa, x->npt.write, x->npt.cpl, &a);
+	}
+	if (d) {
+		mmio_access(v, x->npt.gpa, &a);
+		emulate_plain_end(v, d, &a);
+	} else {
+		emulate_npt(v, x);
+	}
 }
 
 static NOINLINE void exit_cpuid(struct vcpu *v, const struct vm_exit *x, uint32_t *noted)

@@ -159,8 +159,8 @@ static inline __attribute__((always_inline)) enum gwalk_result take_leaf(struct 
 
 /*
  * The four upper entries of PAE paging. Intel CPUs keep them in registers that MOV to CR3 loads;
- * AMD CPUs read them at each walk, as we do. They carry no rights and no accessed bit; QEMU sets bit 5
- * in them all the same, so it is let pass (docs/quirks.md).
+ * AMD CPUs read them at each walk, as we do. They carry no rights and no accessed bit; QEMU sets
+ * bit 5 in them all the same, so it is let pass (docs/quirks.md).
  */
 static enum gwalk_result walk_pdpte(struct walk *w, uint64_t va, uint64_t *table)
 {
@@ -376,25 +376,6 @@ enum gwalk_result gwalk(const struct addrspace *as, const struct gwalk_mode *m, 
 	return r;
 }
 
-/* The same mode, and the same entries as when the memo was made: the same result. */
-static inline bool memo_holds(const struct gwalk_memo *memo, const struct gwalk_mode *m,
-			      uint64_t page)
-{
-	uint64_t differs = (page ^ memo->page) | (m->cr0 ^ memo->cr0) | (m->cr3 ^ memo->cr3) |
-			   (m->cr4 ^ memo->cr4) | (m->efer ^ memo->efer) | (m->cpl ^ memo->cpl);
-	unsigned i = 0;
-
-	if (differs || !memo->count) {
-		return false;
-	}
-	do {
-		if (__atomic_load_n(memo->entry[i].at, __ATOMIC_RELAXED) != memo->entry[i].value) {
-			return false;
-		}
-	} while (++i < memo->count);
-	return true;
-}
-
 /*
  * Walks again, now keeping the entries: those that the memo holds are those that were checked. A
  * guest that changes its tables between the two walks gets no memo, or one of the new state.
@@ -411,6 +392,9 @@ static void memo_make(struct gwalk_memo *memo, const struct addrspace *as,
 		return;
 	}
 	find_range(&w);
+	for (unsigned i = memo->count; i < 4; i++) {
+		memo->entry[i] = memo->entry[memo->count - 1];
+	}
 	memo->page = va.v & ~PAGE_MASK;
 	memo->cr0 = m->cr0;
 	memo->cr3 = m->cr3;
@@ -419,6 +403,9 @@ static void memo_make(struct gwalk_memo *memo, const struct addrspace *as,
 	memo->cpl = m->cpl;
 	memo->gpa = gpa(page.gpa.v & ~PAGE_MASK);
 	memo->range = page.range;
+	memo->ram = page.range && page.range->ptr
+			    ? page.range->ptr + (memo->gpa.v - page.range->base.v)
+			    : NULL;
 }
 
 static __attribute__((noinline)) enum gwalk_result fetch_anew(const struct addrspace *as,
@@ -438,9 +425,9 @@ static __attribute__((noinline)) enum gwalk_result fetch_anew(const struct addrs
 enum gwalk_result gwalk_fetch(const struct addrspace *as, const struct gwalk_mode *m, gva_t va,
 			      struct gwalk_memo memos[GWALK_MEMOS], struct gwalk_page *out)
 {
-	struct gwalk_memo *memo = &memos[(va.v >> PAGE_SHIFT) % GWALK_MEMOS];
+	struct gwalk_memo *memo = gwalk_memo_of(memos, va);
 
-	if (__builtin_expect(!memo_holds(memo, m, va.v & ~PAGE_MASK), 0)) {
+	if (__builtin_expect(!GWALK_MEMO_HOLDS(memo, va, m, m->efer, m->cpl), 0)) {
 		return fetch_anew(as, m, va, memo, out);
 	}
 	out->gpa = gpa(memo->gpa.v | (va.v & PAGE_MASK));

@@ -66,15 +66,43 @@ struct gwalk_memo {
 	uint64_t cr0, cr3, cr4, efer;
 	unsigned cpl;
 	unsigned count; /* entries; 0: empty */
-	struct {
+	struct gwalk_entry {
 		const uint64_t *at;
 		uint64_t value;
-	} entry[5];
-	gpa_t gpa; /* of the page */
+	} entry[5]; /* up to the fourth, what a walk does not have repeats the last one */
+	gpa_t gpa;  /* of the page */
 	const struct addr_range *range;
+	const uint8_t *ram; /* the page, where the range is RAM */
 };
 
 enum { GWALK_MEMOS = 8 };
+
+/* The memo that va's page has, if any. */
+static inline struct gwalk_memo *gwalk_memo_of(const struct gwalk_memo memos[GWALK_MEMOS], gva_t va)
+{
+	return (struct gwalk_memo *)&memos[(va.v >> PAGE_SHIFT) % GWALK_MEMOS];
+}
+
+static inline bool gwalk_entry_holds(const struct gwalk_entry *e)
+{
+	return __atomic_load_n(e->at, __ATOMIC_RELAXED) == e->value;
+}
+
+/*
+ * The same mode, and the same entries as when the memo was made: the same result for va. The mode
+ * is in `r`, of any type that has the control registers, in `efer` and in `cpl`.
+ */
+#define GWALK_MEMO_HOLDS(memo, va, r, efer_, cpl_)                                                 \
+	((memo)->count && ((va).v & ~PAGE_MASK) == (memo)->page && (memo)->cr3 == (r)->cr3 &&      \
+	 (memo)->cr0 == (r)->cr0 && (memo)->cr4 == (r)->cr4 && (memo)->efer == (efer_) &&          \
+	 (memo)->cpl == (cpl_) && gwalk_entries_hold(memo))
+static inline bool gwalk_entries_hold(const struct gwalk_memo *memo)
+{
+	const struct gwalk_entry *e = memo->entry;
+
+	return gwalk_entry_holds(&e[0]) && gwalk_entry_holds(&e[1]) && gwalk_entry_holds(&e[2]) &&
+	       gwalk_entry_holds(&e[3]) && (memo->count <= 4 || gwalk_entry_holds(&e[4]));
+}
 
 /* gwalk for GWALK_FETCH with the memo of va's page among `memos`. */
 enum gwalk_result gwalk_fetch(const struct addrspace *as, const struct gwalk_mode *m, gva_t va,

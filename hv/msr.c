@@ -248,12 +248,17 @@ static bool emulate_write(struct vcpu *v, uint32_t msr, uint64_t value)
 	}
 }
 
+static inline uint64_t x2apic_now(uint32_t msr)
+{
+	return vlapic_is_timed(msr - MSR_X2APIC_FIRST) ? host_tsc() : 0;
+}
+
 bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
 	const struct policy *p;
 
 	if (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST) {
-		return vlapic_rdmsr(&v->apic, msr, host_tsc(), value);
+		return vlapic_rdmsr(&v->apic, msr, x2apic_now(msr), value);
 	}
 	p = find(msr);
 	switch (action(p, false)) {
@@ -267,7 +272,10 @@ bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
 	const struct policy *p;
 
-	if ((msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST) || msr == MSR_TSC_DEADLINE) {
+	if (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST) {
+		return vlapic_wrmsr(&v->apic, msr, x2apic_now(msr), value);
+	}
+	if (msr == MSR_TSC_DEADLINE) {
 		return vlapic_wrmsr(&v->apic, msr, host_tsc(), value);
 	}
 	p = find(msr);

@@ -215,7 +215,7 @@ static void after_access(struct vcpu *v)
 	vcpu_post(v->part->vcpu[0], REQUEST_TIMER);
 }
 
-/* An access that is not one claim's whole, or has to do with time. */
+/* An access that is not one claim's whole. */
 static bool access_slowly(struct vcpu *v, struct bus *bus, uint64_t addr, struct bus_access *a)
 {
 	struct pc *pc = &v->part->pc;
@@ -244,10 +244,17 @@ static bool device_access(struct vcpu *v, bool io, uint64_t addr, struct bus_acc
 	return claimed;
 }
 
-/* Nearly every access is one device's, whole. A bus is read-only, so finding needs no lock. */
-static inline bool is_simple(const struct bus_claim *c, uint64_t addr, const struct bus_access *a)
+static NOINLINE bool access_timed(struct vcpu *v, const struct bus_claim *c, uint64_t addr,
+				  struct bus_access *a)
 {
-	return c && !c->ops->timed && (a->size == 1 || bus_claim_takes(c, addr, a->size));
+	struct pc *pc = &v->part->pc;
+
+	lock_take(&pc->lock);
+	a->now = host_tsc();
+	bus_claim_access(c, addr, a);
+	after_access(v);
+	lock_drop(&pc->lock);
+	return true;
 }
 
 static NOINLINE bool access_claim(struct pc *pc, const struct bus_claim *c, uint64_t addr,
@@ -257,6 +264,18 @@ static NOINLINE bool access_claim(struct pc *pc, const struct bus_claim *c, uint
 	bus_claim_access(c, addr, a);
 	lock_drop(&pc->lock);
 	return true;
+}
+
+/* Nearly every access is one device's, whole. A bus is read-only, so finding needs no lock. */
+static inline bool is_whole(const struct bus_claim *c, uint64_t addr, const struct bus_access *a)
+{
+	return c && (a->size == 1 || bus_claim_takes(c, addr, a->size));
+}
+
+static inline bool access_whole(struct vcpu *v, const struct bus_claim *c, uint64_t addr,
+				struct bus_access *a)
+{
+	return c->ops->timed ? access_timed(v, c, addr, a) : access_claim(&v->part->pc, c, addr, a);
 }
 
 static NOINLINE bool port_slowly(struct vcpu *v, uint16_t port, struct bus_access *a)
@@ -275,7 +294,7 @@ bool pc_port(struct vcpu *v, uint16_t port, struct bus_access *a)
 	struct pc *pc = &v->part->pc;
 	const struct bus_claim *c = bus_find_low(&pc->ports, port);
 
-	return is_simple(c, port, a) ? access_claim(pc, c, port, a) : port_slowly(v, port, a);
+	return is_whole(c, port, a) ? access_whole(v, c, port, a) : port_slowly(v, port, a);
 }
 
 static NOINLINE bool mmio_slowly(struct vcpu *v, gpa_t gpa, struct bus_access *a)
@@ -288,7 +307,7 @@ bool pc_mmio(struct vcpu *v, gpa_t gpa, struct bus_access *a)
 	struct pc *pc = &v->part->pc;
 	const struct bus_claim *c = bus_find_last(&pc->mmio, gpa.v);
 
-	return is_simple(c, gpa.v, a) ? access_claim(pc, c, gpa.v, a) : mmio_slowly(v, gpa, a);
+	return is_whole(c, gpa.v, a) ? access_whole(v, c, gpa.v, a) : mmio_slowly(v, gpa, a);
 }
 
 uint8_t pc_pic_ack(struct partition *p)

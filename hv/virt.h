@@ -51,6 +51,9 @@ struct vm_exit {
 			bool write;
 			bool fetch;
 			bool walk; /* the access was to a guest page-table entry */
+			/* The mode, with GROUP_CR, which is valid then. */
+			bool code_64;
+			uint8_t cpl;
 		} npt;
 		struct {
 			uint8_t cr;  /* 0, 4 */

@@ -15,12 +15,17 @@ static bool set_has(const uint32_t *set, uint8_t vector)
 	return set[vector >> 5] >> (vector & 31) & 1;
 }
 
+static unsigned highest_bit(uint32_t word)
+{
+	return 31 ^ (unsigned)__builtin_clz(word); /* with ^, it is the one instruction BSR */
+}
+
 /* The highest vector of a set of which `words` tells the words that are not 0; words is not 0. */
 static uint8_t set_highest(const uint32_t *set, uint8_t words)
 {
-	unsigned word = 31 - __builtin_clz(words);
+	unsigned word = highest_bit(words);
 
-	return (uint8_t)(word << 5 | (31 - __builtin_clz(set[word])));
+	return (uint8_t)(word << 5 | highest_bit(set[word]));
 }
 
 static void set_add(uint32_t *set, uint8_t *words, uint8_t vector)

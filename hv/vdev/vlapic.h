@@ -114,7 +114,8 @@ struct vlapic {
 	uint64_t mmio_page; /* gpa of the register page, UINT64_MAX while there is none */
 	uint8_t tpr;
 	uint8_t isr_words; /* bit n: word n is not 0 */
-	/* What the owner looks at before it enters the guest; one word, so that nothing is soon seen. */
+	/* What the owner looks at before it enters the guest; one word, so that nothing is soon
+	 * seen. */
 	union {
 		struct {
 			uint8_t irr_words;
@@ -123,8 +124,8 @@ struct vlapic {
 		};
 		uint32_t attention;
 	};
-	uint8_t timer_divide;	      /* the register */
-	uint8_t timer_shift;	      /* TSC ticks per count, as a power of two */
+	uint8_t timer_divide; /* the register */
+	uint8_t timer_shift;  /* TSC ticks per count, as a power of two */
 	uint32_t icr_high, icr_low;
 	uint32_t timer_initial;
 	uint32_t timer_owed;	 /* periodic ticks that the machine was too late for */
@@ -149,6 +150,14 @@ void vlapic_reset(struct vlapic *a, bool init);
 static inline bool vlapic_at(const struct vlapic *a, uint64_t gpa)
 {
 	return (gpa & ~PAGE_MASK) == a->mmio_page;
+}
+
+/* Does an access to this register (offset >> 4, MSR - 0x800) need to know the time? */
+static inline bool vlapic_is_timed(unsigned reg)
+{
+	enum { SPURIOUS = 0x0f, LVT_FIRST = 0x32, TIMER_LAST = 0x3e };
+
+	return reg - LVT_FIRST <= TIMER_LAST - LVT_FIRST || reg == SPURIOUS;
 }
 
 /*

@@ -71,8 +71,7 @@ static bool is_vector_delivery(enum apic_delivery delivery)
 	return delivery == APIC_FIXED || delivery == APIC_LOWEST;
 }
 
-/* "Interrupt Command Register (ICR)": a write to its low half sends. */
-static void send(struct vlapic *a, bool x2apic)
+static NOINLINE void send_message(struct vlapic *a, bool x2apic)
 {
 	uint32_t low = a->icr_low;
 	struct apic_message m = {
@@ -105,6 +104,16 @@ static void send(struct vlapic *a, bool x2apic)
 		break;
 	case 2: apic_bus_deliver(a->bus, all, &m); break;
 	case 3: apic_bus_deliver(a->bus, all & ~self, &m); break;
+	}
+}
+
+/* "Interrupt Command Register (ICR)": a write to its low half sends. */
+static inline void send(struct vlapic *a, bool x2apic)
+{
+	if ((a->icr_low & (ICR_SHORTHAND | ICR_DELIVERY)) == ICR_SELF) { /* fixed */
+		self_ipi(a, a->icr_low & ICR_VECTOR);
+	} else {
+		send_message(a, x2apic);
 	}
 }
 

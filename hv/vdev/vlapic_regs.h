@@ -55,6 +55,7 @@ enum {
 	ICR_ASSERT = BIT(14),
 	ICR_LEVEL = BIT(15),
 	ICR_SHORTHAND = FIELD(19, 18),
+	ICR_SELF = BIT(18), /* shorthand */
 };
 
 /* "Error Handling": bits of the ESR that can happen here. */

@@ -182,17 +182,26 @@ static const struct {
 	{                                                                                          \
 		group, offsetof(struct vcpu_regs, name), sizeof(((struct vcpu_regs *)0)->name)     \
 	}
-	FIELD_OF(GROUP_RIP, rip),	FIELD_OF(GROUP_RSP, gpr[RSP]),
-	FIELD_OF(GROUP_RFLAGS, rflags), FIELD_OF(GROUP_SHADOW, shadow),
-	FIELD_OF(GROUP_CR, cr0),	FIELD_OF(GROUP_CR, cr3),
-	FIELD_OF(GROUP_CR, cr4),	FIELD_OF(GROUP_CR, efer),
+	FIELD_OF(GROUP_RIP, rip),
+	FIELD_OF(GROUP_RSP, gpr[RSP]),
+	FIELD_OF(GROUP_RFLAGS, rflags),
+	FIELD_OF(GROUP_SHADOW, shadow),
+	FIELD_OF(GROUP_CR, cr0),
+	FIELD_OF(GROUP_CR, cr3),
+	FIELD_OF(GROUP_CR, cr4),
+	FIELD_OF(GROUP_CR, efer),
 	FIELD_OF(GROUP_CR2, cr2),
-	FIELD_OF(GROUP_AR, cs.ar),	FIELD_OF(GROUP_AR, ss.ar),
-	FIELD_OF(GROUP_CS_SS_REST, cs.base),	FIELD_OF(GROUP_CS_SS_REST, cs.limit),
-	FIELD_OF(GROUP_CS_SS_REST, ss.base),	FIELD_OF(GROUP_CS_SS_REST, ss.limit),
-	FIELD_OF(GROUP_CS_SS_REST, cs.selector), FIELD_OF(GROUP_CS_SS_REST, ss.selector),
+	FIELD_OF(GROUP_AR, cs.ar),
+	FIELD_OF(GROUP_AR, ss.ar),
+	FIELD_OF(GROUP_CS_SS_REST, cs.base),
+	FIELD_OF(GROUP_CS_SS_REST, cs.limit),
+	FIELD_OF(GROUP_CS_SS_REST, ss.base),
+	FIELD_OF(GROUP_CS_SS_REST, ss.limit),
+	FIELD_OF(GROUP_CS_SS_REST, cs.selector),
+	FIELD_OF(GROUP_CS_SS_REST, ss.selector),
 	FIELD_OF(GROUP_SEG, ds),
-	FIELD_OF(GROUP_SEG, es),	FIELD_OF(GROUP_SEG, fs),
+	FIELD_OF(GROUP_SEG, es),
+	FIELD_OF(GROUP_SEG, fs),
 	FIELD_OF(GROUP_SEG, gs),
 };
 
@@ -213,6 +222,27 @@ static void fetch(struct vcpu *v, uint32_t groups)
 	copy_groups(&v->regs, &m->truth, groups);
 }
 
+/* What exit.c does: the short way where it leads, else the long one. */
+static enum emulate_result exit_like(struct machine *m)
+{
+	struct bus_access a = {0};
+	const struct decoded *d = NULL;
+
+	if (m->e.gpa_valid && vcpu_code_bits(&m->v) == 64) {
+		vcpu_need(&m->v, GROUP_RIP | GROUP_CR);
+		d = emulate_plain(&m->v, m->e.gpa, m->e.write, vcpu_cpl(&m->v), &a);
+	}
+	m->plain += d != NULL;
+	if (!d) {
+		return emulate(&m->e);
+	}
+	m->bus.mmio(m->bus.ctx, m->e.gpa, &a);
+	emulate_plain_end(&m->v, d, &a);
+	m->e.fault.valid = false;
+	m->e.insn_len = d->len;
+	return EMULATE_DONE;
+}
+
 enum emulate_result machine_emulate(struct machine *m)
 {
 	static const struct virt_ops ops = {.name = "machine", .fetch = fetch};
@@ -224,7 +254,7 @@ enum emulate_result machine_emulate(struct machine *m)
 	memset(&poison, 0x5a, sizeof(poison));
 	copy_groups(r, &poison, GROUP_ALL);
 	m->v.valid = m->v.dirty = 0;
-	result = emulate(&m->e);
+	result = exit_like(m);
 	copy_groups(&m->truth, r, m->v.dirty);
 	memcpy(poison.gpr, r->gpr, sizeof(poison.gpr));
 	poison.gpr[RSP] = m->truth.gpr[RSP];

@@ -35,6 +35,7 @@ struct machine {
 	uint64_t tables; /* the next free page for a table */
 	struct machine_access log[MACHINE_LOG];
 	unsigned logged;	/* all accesses; beyond MACHINE_LOG they are only counted */
+	unsigned plain;		/* instructions that went the short way */
 	uint32_t port_value;	/* what reads of ports give, counted up */
 	struct vcpu_regs truth; /* while emulate() runs: what a group gives when it is fetched */
 };
@@ -60,8 +61,9 @@ void machine_map(struct machine *m, uint64_t va, uint64_t gpa, uint64_t flags);
 void *machine_entry(struct machine *m, uint64_t va, unsigned level);
 
 /*
- * emulate() on a vCPU none of whose register groups has been fetched; afterwards only groups that
- * were marked as written have changed. machine_run uses it.
+ * emulate_plain(), and where it does not do emulate(), on a vCPU none of whose register groups has
+ * been fetched; afterwards only groups that were marked as written have changed. machine_run uses
+ * it.
  */
 enum emulate_result machine_emulate(struct machine *m);
 

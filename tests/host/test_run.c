@@ -536,6 +536,86 @@ TEST(the_deadline_timer_is_set_only_when_it_changes)
 	CHECK_EQ(fake_host.timer, 5000); /* it has fired and there is nothing to wait for */
 }
 
+TEST(a_device_that_moves_its_deadline_moves_the_timer)
+{
+	struct vcpu *v = boot_vcpu(1);
+	struct bus_access a = {.size = 1, .write = true, .value = 0x34}; /* counter 0, rate */
+
+	vcpu_turn(v);
+	fake_host.timer = 1;
+	CHECK(pc_port(v, 0x43, &a));
+	for (unsigned i = 0; i < 2; i++) {
+		a.value = 0x80;
+		CHECK(pc_port(v, 0x40, &a));
+	}
+	vcpu_turn(v);
+	CHECK(fake_host.timer != 1);
+	CHECK_EQ(fake_host.timer, v->part->pc.deadline);
+	fake_host.timer = 1;
+	vcpu_turn(v);
+	CHECK_EQ(fake_host.timer, 1);
+}
+
+static void write_cr8(struct vcpu *v)
+{
+	vcpu_take_cr8(v, 7);
+}
+
+TEST(cr8_and_the_register_are_one)
+{
+	struct vcpu *v = boot_vcpu(1);
+	struct bus_access a = {.offset = 0x80, .size = 4, .write = true, .value = 0x53};
+
+	vcpu_turn(v);
+	vlapic_access(&v->apic, &a);
+	fake_virt.written = 0;
+	vcpu_turn(v);
+	CHECK_EQ(v->cr8, 5);
+	CHECK(fake_virt.written & GROUP_CR8);
+	vlapic_access(&v->apic, &a);
+	fake_virt.written = 0;
+	vcpu_turn(v);
+	CHECK(!(fake_virt.written & GROUP_CR8)); /* it has it already */
+	CHECK_EQ(v->apic.tpr, 0x53);
+	fake_virt.on_run = write_cr8;
+	vcpu_turn(v);
+	fake_virt.on_run = NULL;
+	CHECK_EQ(v->apic.tpr, 0x70);
+	vlapic_reset(&v->apic, true);
+	fake_virt.written = 0;
+	vcpu_turn(v);
+	CHECK_EQ(v->cr8, 0);
+	CHECK(fake_virt.written & GROUP_CR8);
+}
+
+TEST(an_exception_behind_a_double_fault_ends_the_guest)
+{
+	struct vcpu *v = boot_vcpu(1);
+
+	vcpu_raise(v, EXC_DF, true, 0);
+	vcpu_raise(v, EXC_PF, true, 0);
+	vcpu_turn(v);
+	CHECK_EQ(fake_virt.injections, 0);
+	CHECK_EQ(v->part->end, END_TRIPLE_FAULT);
+	vcpu_turn(v); /* takes the stop */
+	vcpu_turn(v); /* finishes */
+	CHECK(strstr(fake_log, "test: crashed: triple fault of vCPU 0\n") != NULL);
+}
+
+TEST(a_tsc_offset_is_written_once)
+{
+	struct vcpu *v = boot_vcpu(1);
+
+	vcpu_turn(v);
+	CHECK(msr_write(v, MSR_TSC_ADJUST, 1000));
+	fake_virt.written = 0;
+	vcpu_turn(v);
+	CHECK(fake_virt.written & GROUP_TSC_OFFSET);
+	fake_virt.written = 0;
+	vcpu_turn(v);
+	CHECK(!(fake_virt.written & GROUP_TSC_OFFSET));
+}
+
 TEST(groups_are_fetched_on_demand)
 {
 	struct vcpu *v = boot_vcpu(1);

@@ -21,13 +21,12 @@ static void inject_software(struct vmcb *c, struct event *e)
 	}
 }
 
-void svm_inject(struct vcpu *v, const struct event *e)
+/* An NMI, an exception, a software event. */
+static NOINLINE void inject_other(struct vcpu *v, const struct event *e)
 {
-	struct svm *x = svm_of(v);
-	struct vmcb *c = x->vmcb;
+	struct vmcb *c = svm_of(v)->vmcb;
 	struct event coded = *e;
 
-	x->injected = *e;
 	if (event_is_software(e->type)) {
 		svm_write_back(v);
 		inject_software(c, &coded);
@@ -37,14 +36,26 @@ void svm_inject(struct vcpu *v, const struct event *e)
 		coded.has_error = v->regs.cr0 & CR0_PE; /* real mode has none */
 	}
 	c->inject = (uint64_t)e->error << 32 | event_encode(&coded);
-	if (e->type == EVENT_INTR && svm_caps.repeats) {
-		host_kick(host_cpu(), false);
-	}
 	if (e->type == EVENT_NMI) {
 		/* By the neutral state: a shadow that waits to be written must not take it back. */
 		vcpu_need(v, GROUP_SHADOW);
 		v->regs.shadow |= SHADOW_NMI;
 		vcpu_touch(v, GROUP_SHADOW);
+	}
+}
+
+void svm_inject(struct vcpu *v, const struct event *e)
+{
+	struct svm *x = svm_of(v);
+
+	x->injected = *e;
+	if (e->type != EVENT_INTR) {
+		inject_other(v, e);
+		return;
+	}
+	x->vmcb->inject = EVENT_CODE_VALID | e->vector;
+	if (svm_caps.repeats) {
+		host_kick(host_cpu(), false);
 	}
 }
 
@@ -113,7 +124,9 @@ static void arm_virtual_interrupt(struct svm *x)
 static void watch_cr8(struct svm *x)
 {
 	struct vmcb *c = x->vmcb;
-	uint32_t want = x->tpr_class && x->step.kind != STEP_CR8 ? INTERCEPT_WRITE_CR8 : 0;
+	bool armed = svm_caps.repeats && c->vintr & VINTR_IRQ; /* QEMU ends if CR8 is written now */
+	bool watch = (x->tpr_class || armed) && x->step.kind != STEP_CR8;
+	uint32_t want = watch ? INTERCEPT_WRITE_CR8 : 0;
 
 	if (want != c->intercept_cr) {
 		c->intercept_cr = want;

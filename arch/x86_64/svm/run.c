@@ -22,36 +22,51 @@ enum {
 	OPCODE_WBINVD = 2
 };
 
-/* The guest's bytes from RIP on, up to the end of the page; 0 if they cannot be read. */
-static unsigned fetch_bytes(struct vcpu *v, const uint8_t **bytes)
+static inline bool is_code_64(const struct vmcb *c)
+{
+	return (c->efer & EFER_LMA) && (c->cs.attributes & ATTRIBUTES_LONG);
+}
+
+static inline uint64_t guest_efer(const struct vmcb *c)
+{
+	return c->efer & ~(uint64_t)EFER_SVME;
+}
+
+/* The guest's byte at a linear address; NULL if it cannot be read. */
+static NOINLINE const uint8_t *walk_to_code(struct vcpu *v, gva_t at)
 {
 	const struct vmcb *c = svm_of(v)->vmcb;
-	bool code_64 = (c->efer & EFER_LMA) && (c->cs.attributes & ATTRIBUTES_LONG);
-	uint64_t linear = code_64 ? c->rip : (uint32_t)(c->rip + c->cs.base);
 	struct gwalk_mode m = {.cr0 = c->cr0,
 			       .cr3 = c->cr3,
 			       .cr4 = c->cr4,
-			       .efer = c->efer & ~(uint64_t)EFER_SVME,
+			       .efer = guest_efer(c),
 			       .rflags = c->rflags,
 			       .cpl = c->cpl,
 			       .maxphyaddr = cpuid_maxphyaddr()};
-	uint64_t left = PAGE_SIZE - (linear & PAGE_MASK);
 	struct gwalk_page page;
 
-	left = left < INSN_MAX ? left : INSN_MAX;
-	if (gwalk_fetch(&v->part->as, &m, gva(linear), v->fetches, &page) != GWALK_OK ||
-	    !page.range || !page.range->ptr) {
-		return 0;
+	if (gwalk_fetch(&v->part->as, &m, at, v->fetches, &page) != GWALK_OK || !page.range ||
+	    !page.range->ptr) {
+		return NULL;
 	}
-	*bytes = page.range->ptr + (page.gpa.v - page.range->base.v);
-	return (unsigned)left;
+	return page.range->ptr + (page.gpa.v - page.range->base.v);
 }
 
+/* 0: the bytes cannot be read, or go on in the next page. */
 static NOINLINE uint8_t length(struct vcpu *v, unsigned opcode)
 {
-	const uint8_t *bytes;
-	unsigned n = fetch_bytes(v, &bytes);
-	return n ? insn_length(bytes, n, opcode) : 0;
+	const struct vmcb *c = svm_of(v)->vmcb;
+	uint64_t linear = is_code_64(c) ? c->rip : (uint32_t)(c->rip + c->cs.base);
+	uint64_t left = PAGE_SIZE - (linear & PAGE_MASK);
+	const struct gwalk_memo *memo = gwalk_memo_of(v->fetches, gva(linear));
+	const uint8_t *code;
+
+	if (GWALK_MEMO_HOLDS(memo, gva(linear), c, guest_efer(c), c->cpl) && memo->ram) {
+		code = memo->ram + (linear & PAGE_MASK);
+	} else {
+		code = walk_to_code(v, gva(linear));
+	}
+	return code ? insn_length(code, left < INSN_MAX ? (unsigned)left : INSN_MAX, opcode) : 0;
 }
 
 static void exit_io(const struct vmcb *c, struct vm_exit *exit)
@@ -74,7 +89,21 @@ static void exit_raw(const struct vmcb *c, struct vm_exit *exit, enum exit_kind 
 	exit->raw.info2 = c->exit_info2;
 }
 
-static void exit_npt(const struct vmcb *c, struct vm_exit *exit)
+/* The emulator needs them for every access that it carries out. */
+static inline void read_mode(struct vcpu *v, const struct vmcb *c, struct vm_exit *exit)
+{
+	struct vcpu_regs *r = &v->regs;
+
+	r->cr0 = c->cr0;
+	r->cr3 = c->cr3;
+	r->cr4 = c->cr4;
+	r->efer = guest_efer(c);
+	v->valid |= GROUP_CR;
+	exit->npt.code_64 = is_code_64(c);
+	exit->npt.cpl = c->cpl;
+}
+
+static void exit_npt(struct vcpu *v, const struct vmcb *c, struct vm_exit *exit)
 {
 	enum { PRESENT = BIT(0), WRITE = BIT(1), RESERVED = BIT(3), FETCH = BIT(4) };
 	const uint64_t walk = BIT(33);
@@ -89,6 +118,7 @@ static void exit_npt(const struct vmcb *c, struct vm_exit *exit)
 	exit->npt.write = i & WRITE;
 	exit->npt.fetch = i & FETCH;
 	exit->npt.walk = i & walk;
+	read_mode(v, c, exit);
 }
 
 /* DR6 is stored as the handler is to see it; where it is not, a single step is the likely cause. */
@@ -184,7 +214,7 @@ static inline void decode_exit(struct vcpu *v, struct svm *x, struct vm_exit *ex
 	switch (code) {
 	case SVM_INTR: /* the IDT has had both already, behind STGI */
 	case SVM_NMI: exit->kind = EXIT_INTR; break;
-	case SVM_NPF: exit_npt(c, exit); break;
+	case SVM_NPF: exit_npt(v, c, exit); break;
 	case SVM_IO: exit_io(c, exit); break;
 	case SVM_CPUID: skippable(v, exit, EXIT_CPUID, OPCODE_CPUID); break;
 	case SVM_MSR:
@@ -318,13 +348,13 @@ void svm_run(struct vcpu *v, struct vm_exit *exit)
 	struct vmcb *c = x->vmcb;
 
 	c->rax = v->regs.gpr[RAX];
-	if (__builtin_expect(v->dirty & ~(uint32_t)GROUP_RIP || x->watching, 0)) {
+	if (v->dirty & GROUP_RIP) {
+		v->dirty &= ~(uint32_t)GROUP_RIP;
+		c->rip = v->regs.rip;
+	}
+	if (__builtin_expect(v->dirty || x->watching, 0)) {
 		write_and_enter(v, x, exit);
 		return;
-	}
-	if (v->dirty) {
-		v->dirty = 0;
-		c->rip = v->regs.rip;
 	}
 	svm_enter(v, x, exit);
 }

@@ -98,6 +98,9 @@ static void exit_npt(struct vcpu *v, struct vm_exit *exit)
 	if (q & NMI_UNBLOCKED_BY_IRET) {
 		block_nmi_again(exit);
 	}
+	vmx_fetch_cr(v);
+	exit->npt.code_64 = v->regs.efer & EFER_LMA && vmread(GUEST_CS_AR) & SEG_L;
+	exit->npt.cpl = (uint8_t)field_get(SEG_DPL, vmread(GUEST_SS_AR));
 	vmx_fetch_step(v);
 }
 

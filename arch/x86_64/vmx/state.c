@@ -46,7 +46,7 @@ static void write_shadow(uint32_t s)
 		(s & (SHADOW_STI | SHADOW_MOV_SS)) | (s & SHADOW_NMI ? INTERRUPTIBILITY_NMI : 0));
 }
 
-static void read_control_registers(struct vcpu *v)
+void vmx_fetch_cr(struct vcpu *v)
 {
 	const struct vmx *x = vmx_of(v);
 	struct vcpu_regs *r = &v->regs;
@@ -55,6 +55,7 @@ static void read_control_registers(struct vcpu *v)
 	r->cr4 = (vmread(GUEST_CR4) & ~CR4_OWNED) | (x->cr4_shadow & CR4_OWNED);
 	r->cr3 = vmread(GUEST_CR3);
 	r->efer = vmread(GUEST_EFER);
+	v->valid |= GROUP_CR;
 }
 
 /* What MOV to CR0, CR3 or CR4 does on a CPU: with PAE paging it loads four entries from memory. */
@@ -205,7 +206,7 @@ void vmx_fetch(struct vcpu *v, uint32_t groups)
 		r->gpr[RSP] = vmread(GUEST_RSP);
 	}
 	if (groups & GROUP_CR) {
-		read_control_registers(v);
+		vmx_fetch_cr(v);
 	}
 	if (groups & GROUP_AR) {
 		r->cs.ar = (uint32_t)vmread(segment_field(GUEST_ES_AR, CS));

@@ -43,6 +43,7 @@ extern struct npt_format vmx_npt_format;
 /* state.c */
 void vmx_fetch(struct vcpu *v, uint32_t groups);
 void vmx_fetch_step(struct vcpu *v); /* GROUP_STEP, right after an exit */
+void vmx_fetch_cr(struct vcpu *v);   /* GROUP_CR, right after an exit */
 void vmx_write_back(struct vcpu *v);
 /* A single-step trap that a shadow holds back must be pending, or the entry fails. */
 void vmx_fix_pending_debug(void);
