@@ -166,3 +166,13 @@ bool filter_is_plain(const uint8_t *sequence, unsigned n)
 {
 	return n == 3 || (n == 4 && sequence[2] == '0');
 }
+
+unsigned filter_number(const uint8_t *sequence, unsigned n)
+{
+	unsigned v = 0;
+
+	for (unsigned i = 2; i < n && sequence[i] >= '0' && sequence[i] <= '9'; i++) {
+		v = v < 10000 ? v * 10 + (sequence[i] - '0') : v;
+	}
+	return v;
+}

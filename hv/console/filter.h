@@ -26,3 +26,5 @@ unsigned filter_byte(struct filter *f, uint8_t byte, uint8_t out[FILTER_MOST]);
 /* Is this, which came from filter_byte, a sequence that sets colours, and which leaves none? */
 bool filter_is_colour(const uint8_t *sequence, unsigned n);
 bool filter_is_plain(const uint8_t *sequence, unsigned n);
+/* Its first number; 0: none is given. */
+unsigned filter_number(const uint8_t *sequence, unsigned n);

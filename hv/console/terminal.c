@@ -118,7 +118,7 @@ static void finish_line(struct terminal *t, int source)
 	show_line(t, source);
 	end_colour(t, source);
 	put_string(t, "\r\n");
-	s->len = s->shown = s->column = 0;
+	s->len = s->shown = s->column = s->width = 0;
 	s->coloured = false;
 	t->open = -1;
 	if (other >= 0) {
@@ -137,7 +137,18 @@ static bool move_column(struct terminal_source *s, uint8_t byte)
 		s->column--;
 	}
 	s->column += byte == '\t' || (byte >= ' ' && byte < 0x7f);
+	s->width = s->column > s->width ? s->column : s->width;
 	return true;
+}
+
+/* To the right, as far as the line has characters: beyond, the terminal's edge may have stopped it.
+ */
+static void move_right(struct terminal_source *s, unsigned columns)
+{
+	unsigned most = s->width - s->column;
+
+	columns = columns ? columns : 1;
+	s->column += columns < most ? columns : most;
 }
 
 static void feed_plain(struct terminal *t, int source, uint8_t byte)
@@ -169,6 +180,9 @@ static void feed_sequence(struct terminal *t, int source, const uint8_t *bytes, 
 	}
 	memcpy(s->line + s->len, bytes, n);
 	s->len += n;
+	if (bytes[n - 1] == 'C') {
+		move_right(s, filter_number(bytes, n));
+	}
 	if (filter_is_colour(bytes, n)) {
 		s->coloured = !filter_is_plain(bytes, n);
 	}
@@ -259,7 +273,7 @@ static void forget_lines(struct terminal *t)
 	for (unsigned i = 0; i < TERMINAL_SOURCES; i++) {
 		struct terminal_source *s = &t->source[i];
 
-		s->len = s->shown = s->column = 0;
+		s->len = s->shown = s->column = s->width = 0;
 		s->coloured = false;
 		s->filter = (struct filter){0};
 	}

@@ -27,6 +27,7 @@ struct terminal_source {
 	char line[TERMINAL_LINE]; /* the unfinished line */
 	unsigned len, shown;	  /* bytes in it, bytes of it on the terminal */
 	unsigned column;	  /* where its cursor is at least */
+	unsigned width;		  /* the rightmost of these */
 	bool coloured;		  /* by its last sequence that says so */
 	struct filter filter;
 	uint8_t history[TERMINAL_HISTORY];

@@ -300,6 +300,10 @@ TEST(a_guest_does_not_write_over_its_name)
 	setup();
 	feed(0, "\b\bab\b\b\b\b\b\bmullion: forged\n");
 	CHECK_STR(seen(), "linux| ab\b\bmullion: forged\r\n");
+	feed(0, "abcd\b\b\033[C\033[2C\b\b\b\b\b\n"); /* to the left, the right, the left */
+	CHECK_STR(seen(), "linux| abcd\b\b\033[C\033[2C\b\b\b\b\r\n");
+	feed(0, "ab\033[9999999999C\b\b\b\b\n"); /* to the terminal's edge */
+	CHECK_STR(seen(), "linux| ab\033[9999999999C\b\b\r\n");
 	feed(0, "e\xcc\x81\b\b\b\n"); /* two characters, one of no width */
 	CHECK_STR(seen(), "linux| e\xcc\x81\b\r\n");
 	for (int i = 0; i < TERMINAL_LINE; i++) {
