@@ -157,6 +157,20 @@ static bool meets_iommu(uint64_t base, uint64_t size)
 	return false;
 }
 
+/* Who has it has all functions of the machine. */
+static bool meets_ecam(const struct acpi_info *a, uint64_t base, uint64_t size)
+{
+	for (unsigned i = 0; i < a->mcfgs; i++) {
+		uint64_t first = a->mcfg[i].base + MIB((uint64_t)a->mcfg[i].bus_first);
+		uint64_t end = a->mcfg[i].base + MIB(a->mcfg[i].bus_last + 1ull);
+
+		if (first < base + size && base < end) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static const char *mmio_taken(void *ctx, uint64_t base, uint64_t size)
 {
 	const struct found *f = ctx;
@@ -171,6 +185,9 @@ static const char *mmio_taken(void *ctx, uint64_t base, uint64_t size)
 	}
 	if (meets_iommu(base, size)) {
 		return "an IOMMU";
+	}
+	if (meets_ecam(f->acpi, base, size)) {
+		return "PCI configuration space";
 	}
 	return memory_meets(f->boot, base, size);
 }

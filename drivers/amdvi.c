@@ -245,6 +245,12 @@ static bool remaps_interrupts(void)
 	return amdvi.remapping;
 }
 
+/* Entries of an interrupt table have 8 bits for it. */
+static bool reaches(uint32_t apic_id)
+{
+	return apic_id < 0xff;
+}
+
 static bool registers(unsigned index, uint64_t *base, uint64_t *size)
 {
 	if (index >= amdvi.ivrs.units) {
@@ -266,5 +272,6 @@ const struct iommu_ops amdvi_ops = {
 	.fault_interrupt = fault_interrupt,
 	.quiet = amdvi_quiet,
 	.remaps_interrupts = remaps_interrupts,
+	.reaches = reaches,
 	.registers = registers,
 };

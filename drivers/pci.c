@@ -106,10 +106,19 @@ static void read_bars(struct pci_function *f)
 
 	size_bars(f, command, PCI_BARS);
 	drop_compatible(f);
-	/* The bit is wired to 0 in a function that never masters the bus. */
-	pci_write(f->bdf, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
-	f->master = pci_read(f->bdf, PCI_COMMAND, 2) & PCI_COMMAND_MASTER;
 	pci_write(f->bdf, PCI_COMMAND, 2, command);
+	f->master = !iommu || pci_can_master(f);
+}
+
+/* The bit is wired to 0 in a function that never masters the bus. */
+bool pci_can_master(const struct pci_function *f)
+{
+	uint32_t command = pci_read(f->bdf, PCI_COMMAND, 2), then;
+
+	pci_write(f->bdf, PCI_COMMAND, 2, command | PCI_COMMAND_MASTER);
+	then = pci_read(f->bdf, PCI_COMMAND, 2);
+	pci_write(f->bdf, PCI_COMMAND, 2, command);
+	return then & PCI_COMMAND_MASTER;
 }
 
 /* --- bridges --- */
@@ -239,7 +248,9 @@ static void read_acs(struct pci_function *f, unsigned at)
 	f->acs = (uint16_t)pci_read(f->bdf, at + ACS_CAPS, 2);
 	f->acs_on = (uint16_t)pci_read(f->bdf, at + ACS_CONTROL, 2);
 	if (iommu) {
-		pci_write(f->bdf, at + ACS_CONTROL, 2, f->acs_on | (f->acs & ACS_WANTED));
+		pci_write(f->bdf, at + ACS_CONTROL, 2,
+			  (f->acs_on & ~(uint32_t)ACS_DIRECT_TRANSLATED) |
+				  (f->acs & (ACS_WANTED | ACS_TRANSLATION_BLOCKING)));
 		f->acs_on = (uint16_t)pci_read(f->bdf, at + ACS_CONTROL, 2);
 	}
 }

@@ -8,6 +8,7 @@
 #include "drivers/tsc.h"
 #include "arch/x86_64/asm.h"
 #include "drivers/hpet.h"
+#include "hv/cpu_facts.h"
 #include "hv/host.h"
 #include "hv/log.h"
 
@@ -129,11 +130,7 @@ static uint64_t cpuid_hz(void)
 {
 	uint32_t id[4];
 
-	cpuid(0, 0, id);
-	if (id[0] < 0x15) {
-		return 0;
-	}
-	cpuid(0x15, 0, id);
+	cpu_leaf(0x15, 0, id);
 	return id[0] && id[1] && id[2] ? (uint64_t)id[2] * id[1] / id[0] : 0;
 }
 
@@ -145,15 +142,10 @@ static uint64_t cpuid_base_hz(void)
 {
 	uint32_t id[4];
 
-	cpuid(0, 0, id);
-	if (id[0] < 0x16) {
+	if (!cpu_leaf(0x15, 0, id) || !id[0] || !id[1]) {
 		return 0;
 	}
-	cpuid(0x15, 0, id);
-	if (!id[0] || !id[1]) {
-		return 0;
-	}
-	cpuid(0x16, 0, id);
+	cpu_leaf(0x16, 0, id);
 	return (id[0] & 0xffff) * 1000000ull;
 }
 
@@ -221,11 +213,7 @@ bool tsc_invariant(void)
 {
 	uint32_t id[4];
 
-	cpuid(0x80000000, 0, id);
-	if (id[0] < 0x80000007) {
-		return false;
-	}
-	cpuid(0x80000007, 0, id);
+	cpu_leaf(0x80000007, 0, id);
 	return id[3] & BIT(8);
 }
 
@@ -237,7 +225,7 @@ const char *tsc_problem(void)
 {
 	uint32_t id[4];
 
-	cpuid(1, 0, id);
+	host_cpuid(1, 0, id);
 	if (!host_tsc_reliable) {
 		return "the TSCs of the CPUs do not run together, so guests would see time jump";
 	}

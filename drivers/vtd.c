@@ -308,6 +308,11 @@ static bool remaps_interrupts(void)
 	return vtd.remapping;
 }
 
+static bool reaches(uint32_t apic_id)
+{
+	return apic_id < 0xff || (vtd.remapping && vtd.x2apic);
+}
+
 static bool registers(unsigned index, uint64_t *base, uint64_t *size)
 {
 	if (index >= vtd.dmar.units) {
@@ -329,5 +334,6 @@ const struct iommu_ops vtd_ops = {
 	.fault_interrupt = fault_interrupt,
 	.quiet = vtd_quiet,
 	.remaps_interrupts = remaps_interrupts,
+	.reaches = reaches,
 	.registers = registers,
 };

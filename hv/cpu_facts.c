@@ -16,14 +16,6 @@ enum { ECX_TOPOLOGY_EXTENSIONS = BIT(22), EDX_HTT = BIT(28) };
 
 struct cpu_facts cpu_facts[MAX_CPUS];
 
-static bool has_leaf(uint32_t leaf)
-{
-	uint32_t r[4];
-
-	host_cpuid(leaf & 0x80000000, 0, r);
-	return r[EAX] >= leaf && (r[EAX] ^ leaf) < 0x80000000;
-}
-
 bool cpu_is_amd(void)
 {
 	uint32_t r[4];
@@ -46,6 +38,21 @@ void cpu_make_lfence_serialize(void)
 	}
 }
 
+/*
+ * AMD, "BIOS and Kernel Developer's Guide for AMD Family 10h", Interrupt Pending and CMP-Halt: with
+ * either bit, HLT on all cores of a processor leads to C1E.
+ */
+void cpu_stay_out_of_c1e(void)
+{
+	enum { SMI_ON_CMP_HALT = BIT(27), C1E_ON_CMP_HALT = BIT(28) };
+	const uint64_t c1e = SMI_ON_CMP_HALT | C1E_ON_CMP_HALT;
+	uint64_t v;
+
+	if (cpu_is_amd() && host_rdmsr(MSR_AMD_INT_PENDING, &v) && (v & c1e)) {
+		host_wrmsr(MSR_AMD_INT_PENDING, v & ~c1e);
+	}
+}
+
 /* Bits that number n things. */
 static unsigned bits_for(unsigned n)
 {
@@ -63,14 +70,9 @@ static bool read_levels(struct cpu_facts *f, uint32_t leaf)
 	uint32_t r[4];
 	unsigned thread = 0, last = 0, n;
 
-	if (!has_leaf(leaf)) {
-		return false;
-	}
-	for (n = 0; n < LEVELS_MAX; n++) {
-		unsigned type;
+	for (n = 0; n < LEVELS_MAX && cpu_leaf(leaf, n, r); n++) {
+		unsigned type = r[ECX] >> 8 & 0xff;
 
-		host_cpuid(leaf, n, r);
-		type = r[ECX] >> 8 & 0xff;
 		if (!type || !r[EBX]) {
 			break;
 		}
@@ -92,19 +94,15 @@ static bool read_amd(struct cpu_facts *f)
 	uint32_t r[4];
 	unsigned size;
 
-	if (!cpu_is_amd() || !has_leaf(0x8000001e)) {
+	if (!cpu_is_amd() || !cpu_leaf(0x80000001, 0, r) || !(r[ECX] & ECX_TOPOLOGY_EXTENSIONS) ||
+	    !cpu_leaf(0x8000001e, 0, r)) {
 		return false;
 	}
-	host_cpuid(0x80000001, 0, r);
-	if (!(r[ECX] & ECX_TOPOLOGY_EXTENSIONS)) {
-		return false;
-	}
+	f->apic_id = r[EAX];
+	f->thread_shift = bits_for((r[EBX] >> 8 & 0xff) + 1);
 	host_cpuid(0x80000008, 0, r);
 	size = r[ECX] >> 12 & 15;
 	f->package_shift = size ? size : bits_for((r[ECX] & 0xff) + 1);
-	host_cpuid(0x8000001e, 0, r);
-	f->apic_id = r[EAX];
-	f->thread_shift = bits_for((r[EBX] >> 8 & 0xff) + 1);
 	if (f->package_shift < f->thread_shift) {
 		f->package_shift = f->thread_shift;
 	}
@@ -120,11 +118,11 @@ static void read_counts(struct cpu_facts *f)
 	host_cpuid(1, 0, r);
 	f->apic_id = r[EBX] >> 24;
 	logical = r[EDX] & EDX_HTT ? r[EBX] >> 16 & 0xff : 1;
-	if (cpu_is_amd() && has_leaf(0x80000008)) {
-		host_cpuid(0x80000008, 0, r);
+	if (cpu_is_amd()) {
+		cpu_leaf(0x80000008, 0, r);
 		cores = (r[ECX] & 0xff) + 1;
-	} else if (!cpu_is_amd() && has_leaf(4)) {
-		host_cpuid(4, 0, r);
+	} else {
+		cpu_leaf(4, 0, r);
 		cores = r[EAX] & 31 ? (r[EAX] >> 26) + 1 : 1;
 	}
 	f->package_shift = bits_for(logical > cores ? logical : cores);
@@ -188,12 +186,10 @@ unsigned cpu_facts_count(const struct cpu_facts *f, unsigned cpus,
 void cpu_facts_name(struct cpu_name *name)
 {
 	size_t from = 0, len;
+	uint32_t r[4];
 
 	memset(name->text, 0, sizeof(name->text));
-	for (uint32_t i = 0; i < 3 && has_leaf(0x80000004); i++) {
-		uint32_t r[4];
-
-		host_cpuid(0x80000002 + i, 0, r);
+	for (uint32_t i = 0; i < 3 && cpu_leaf(0x80000002 + i, 0, r); i++) {
 		memcpy(name->text + 16 * i, r, 16);
 	}
 	for (size_t i = 0; name->text[i]; i++) { /* it goes to terminals */

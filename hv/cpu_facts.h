@@ -38,6 +38,9 @@ bool cpu_is_amd(void);
  */
 void cpu_make_lfence_serialize(void);
 
+/* AMD's CPUs before Zen: no C1E, in which the LAPIC's timer stands still. On the CPU itself. */
+void cpu_stay_out_of_c1e(void);
+
 static inline uint32_t cpu_facts_core(const struct cpu_facts *f)
 {
 	return f->apic_id >> f->thread_shift;
@@ -53,6 +56,18 @@ static inline uint32_t cpu_facts_thread(const struct cpu_facts *f)
 	return f->apic_id - (cpu_facts_core(f) << f->thread_shift);
 }
 
+/* The words of a CPUID leaf, by enum; false, and zeros: this CPU has no such leaf. */
+static inline bool cpu_leaf(uint32_t leaf, uint32_t subleaf, uint32_t r[4])
+{
+	host_cpuid(leaf & 0x80000000, 0, r);
+	if (r[EAX] < leaf || (r[EAX] ^ leaf) & 0x80000000) {
+		r[EAX] = r[EBX] = r[ECX] = r[EDX] = 0;
+		return false;
+	}
+	host_cpuid(leaf, subleaf, r);
+	return true;
+}
+
 /*
  * Where this CPU's physical addresses end: a power of two. What firmware says to be beyond
  * cannot be mapped.
@@ -61,11 +76,7 @@ static inline uint64_t cpu_address_limit(void)
 {
 	uint32_t r[4];
 
-	host_cpuid(0x80000000, 0, r);
-	if (r[EAX] < 0x80000008) {
-		return BIT(36);
-	}
-	host_cpuid(0x80000008, 0, r);
+	cpu_leaf(0x80000008, 0, r);
 	r[EAX] &= 0xff;
 	return r[EAX] >= 36 && r[EAX] <= 52 ? BIT(r[EAX]) : BIT(36);
 }

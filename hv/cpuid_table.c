@@ -4,6 +4,7 @@
  * cpuid_init runs once on the boot CPU; then everything is read-only. See docs/architecture.md for
  * what is hidden and why.
  */
+#include "hv/cpu_facts.h"
 #include "hv/cpuid_part.h"
 #include "hv/host.h"
 #include "hv/lib/string.h"
@@ -314,16 +315,6 @@ static void meet(uint32_t *w, uint32_t own, uint32_t ours, uint32_t leaf, unsign
 	}
 }
 
-static void own_leaf(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
-{
-	host_cpuid(leaf & 0x80000000, 0, out);
-	if (out[EAX] < leaf) {
-		memset(out, 0, 16);
-	} else {
-		host_cpuid(leaf, subleaf, out);
-	}
-}
-
 void cpuid_meet(void)
 {
 	unsigned bits = cpuid_maxphyaddr();
@@ -331,18 +322,18 @@ void cpuid_meet(void)
 
 	for (size_t i = 0; i < ARRAY_SIZE(masks); i++) {
 		if (masks[i].leaf != 0x80000007) { /* whether the TSC is invariant was measured */
-			own_leaf(masks[i].leaf, 0, r);
+			cpu_leaf(masks[i].leaf, 0, r);
 			meet(word(masks[i].leaf, masks[i].reg), r[masks[i].reg], masks[i].force,
 			     masks[i].leaf, masks[i].reg);
 		}
 	}
-	own_leaf(7, 1, r);
+	cpu_leaf(7, 1, r);
 	meet(&m->leaf7_1[EAX], r[EAX], 0, 7, EAX);
-	own_leaf(0xd, 1, r);
+	cpu_leaf(0xd, 1, r);
 	meet(&m->leafd_1[EAX], r[EAX], 0, 0xd, EAX);
-	own_leaf(0xd, 0, r);
+	cpu_leaf(0xd, 0, r);
 	m->xcr0_allowed &= (uint64_t)r[EDX] << 32 | r[EAX];
-	own_leaf(0x80000008, 0, r);
+	cpu_leaf(0x80000008, 0, r);
 	if ((r[EAX] & 0xff) < bits) {
 		m->extended[8][EAX] = (m->extended[8][EAX] & ~0xffu) | (r[EAX] & 0xff);
 	}

@@ -71,6 +71,8 @@ struct iommu_ops {
 	void (*fault_interrupt)(uint32_t apic_id, uint8_t vector);
 	/* False: a device can raise any vector on any CPU by writing to the LAPICs' addresses. */
 	bool (*remaps_interrupts)(void);
+	/* Can `msi` and `ioapic` name this CPU? */
+	bool (*reaches)(uint32_t apic_id);
 	/* Registers of unit `index`: nobody else may have them. False: there is no such unit. */
 	bool (*registers)(unsigned index, uint64_t *base, uint64_t *size);
 };

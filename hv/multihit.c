@@ -24,16 +24,12 @@ static const uint8_t immune[] = {
 	0x57, 0x85,		      /* Xeon Phi: Knights Landing, Knights Mill */
 };
 
-static bool says_immune(uint32_t last_leaf)
+static bool says_immune(void)
 {
 	uint32_t r[4];
 	uint64_t capabilities;
 
-	if (last_leaf < 7) {
-		return false;
-	}
-	host_cpuid(7, 0, r);
-	return r[EDX] & CPUID_7_EDX_CAPABILITIES &&
+	return cpu_leaf(7, 0, r) && r[EDX] & CPUID_7_EDX_CAPABILITIES &&
 	       host_rdmsr(MSR_ARCH_CAPABILITIES, &capabilities) &&
 	       capabilities & CAPABILITIES_PSCHANGE_MC_NO;
 }
@@ -57,7 +53,7 @@ enum multihit multihit_read(void)
 
 	host_cpuid(0, 0, first);
 	host_cpuid(1, 0, r);
-	if (first[ECX] != CPUID_0_ECX_INTEL || is_immune_model(r[EAX]) || says_immune(first[EAX])) {
+	if (first[ECX] != CPUID_0_ECX_INTEL || is_immune_model(r[EAX]) || says_immune()) {
 		return MULTIHIT_NO;
 	}
 	return r[ECX] & CPUID_1_ECX_HYPERVISOR ? MULTIHIT_BELOW : MULTIHIT_YES;

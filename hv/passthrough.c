@@ -261,8 +261,10 @@ static const struct vpci_events events = {
 
 static bool check_cpus(const struct partition *p, struct refusal *r)
 {
-	for (unsigned i = 0; i < p->vcpus && !(iommu && iommu->remaps_interrupts()); i++) {
-		if (host_apic_id(p->vcpu[i]->cpu) > 0xfe) {
+	for (unsigned i = 0; i < p->vcpus; i++) {
+		uint32_t id = host_apic_id(p->vcpu[i]->cpu);
+
+		if (iommu ? !iommu->reaches(id) : id > 0xfe) {
 			return refuse(r,
 				      "guest %s: CPU %u has an APIC id that devices cannot address",
 				      p->config->name, p->vcpu[i]->cpu);

@@ -17,6 +17,13 @@ static bool refuse_at(struct refusal *r, const struct config *c, const struct co
 		      at->place.col, g->name, at->bus, at->device, at->function, why);
 }
 
+static struct pci_function *find(const struct config_pci *at)
+{
+	const struct pci_function *f = pci_find(passthrough_bdf(at));
+
+	return f ? &pci_functions[f - pci_functions] : NULL;
+}
+
 static bool configured(const struct config *c, uint16_t bdf)
 {
 	for (unsigned i = 0; i < c->guests; i++) {
@@ -115,10 +122,51 @@ static bool settle_bar(const struct config *c, const struct config_machine *m,
 	return b->io && !b->base; /* it does without (passthrough.c) */
 }
 
+static bool meets_range(const struct pci_function *f, bool io, const struct config_range *range,
+			unsigned *bar)
+{
+	for (unsigned i = 0; i < PCI_BARS; i++) {
+		const struct pci_bar *b = &f->bar[i];
+
+		if (b->size && b->base && b->io == io && range->base < b->base + b->size &&
+		    b->base < range->base + range->size) {
+			*bar = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* What one guest drives no other may reach by `mmio` or `ports`. */
+static bool check_ranges(const struct config *c, const struct config_guest *g,
+			 const struct config_pci *at, const struct pci_function *f,
+			 struct refusal *r)
+{
+	char text[96];
+	unsigned bar;
+
+	for (unsigned i = 0; i < c->guests; i++) {
+		const struct config_guest *o = &c->guest[i];
+
+		for (unsigned n = 0; o != g && n < o->mmios + o->ports; n++) {
+			bool io = n >= o->mmios;
+			const struct config_range *range = io ? &o->port[n - o->mmios]
+							      : &o->mmio[n];
+
+			if (meets_range(f, io, range, &bar)) {
+				fmt_print(text, sizeof(text), "has BAR %u where guest %s has `%s`",
+					  bar, o->name, io ? "ports" : "mmio");
+				return refuse_at(r, c, g, at, text);
+			}
+		}
+	}
+	return true;
+}
+
 static bool check_bars(const struct config *c, const struct config_machine *m,
 		       const struct config_guest *g, const struct config_pci *at, struct refusal *r)
 {
-	struct pci_function *f = &pci_functions[pci_find(passthrough_bdf(at)) - pci_functions];
+	struct pci_function *f = find(at);
 	const struct pci_machine machine = {.taken = m->mmio_taken, .ctx = m->ctx};
 	const struct pci_function *bridge;
 	char text[240];
@@ -135,14 +183,14 @@ static bool check_bars(const struct config *c, const struct config_machine *m,
 			  bridge->bdf >> 8, bridge->bdf >> 3 & 31, bridge->bdf & 7);
 		return refuse_at(r, c, g, at, text);
 	}
-	return true;
+	return check_ranges(c, g, at, f, r);
 }
 
 static bool check_function(const struct config *c, const struct config_machine *m,
 			   const struct config_guest *g, const struct config_pci *at,
 			   struct refusal *r)
 {
-	const struct pci_function *f = pci_find(passthrough_bdf(at));
+	struct pci_function *f = find(at);
 
 	if (!f) {
 		return refuse_at(r, c, g, at, "is not there; the log lists what this machine has");
@@ -153,7 +201,7 @@ static bool check_function(const struct config *c, const struct config_machine *
 	if (!pci_is_device(f)) {
 		return refuse_at(r, c, g, at, "is a bridge; only devices are passed through");
 	}
-	if (!iommu && f->master && g->dma != DMA_UNSAFE_IDENTITY) {
+	if (!iommu && g->dma != DMA_UNSAFE_IDENTITY && (f->master = pci_can_master(f))) {
 		return refuse_at(r, c, g, at,
 				 "can write to all memory, because this machine has no IOMMU; "
 				 "`dma = unsafe-identity` in the guest's section accepts that");

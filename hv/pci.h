@@ -52,7 +52,7 @@ struct pci_function {
 	uint8_t msix_table_bar;
 	uint32_t msix_table_offset;
 	bool flr; /* function level reset, PCIe or AF capability */
-	bool master; /* can be a bus master */
+	bool master; /* can be a bus master; without an IOMMU nobody has asked */
 	uint8_t secondary, subordinate; /* bridges: bus numbers behind */
 	struct pci_window window[PCI_WINDOWS]; /* bridges */
 	/* Of pci_group.c: the group's first function, and what this one's requests carry as id. */
@@ -66,6 +66,11 @@ extern unsigned pci_function_count;
 struct acpi_info;
 void pci_enumerate(const struct acpi_info *a);
 const struct pci_function *pci_find(uint16_t bdf);
+/*
+ * Asks a function whether it can be a bus master, by making it one for a moment: firmware may have
+ * ended its DMA by that bit alone, so with no IOMMU it is not asked without need. Boot CPU.
+ */
+bool pci_can_master(const struct pci_function *f);
 
 /*
  * Bus mastering off, then the strongest reset there is (FLR, AF FLR, D3hot, secondary bus), BARs,
@@ -130,6 +135,8 @@ enum { PCIE_FLAGS = 2, PCIE_TYPE = FIELD(7, 4), PCIE_DEVICE_CAPS = 4, PCIE_DEVIC
 /* "Access Control Services": what a port or function does with requests to its neighbours. */
 enum { ACS_CAPS = 4, ACS_CONTROL = 6, ACS_SOURCE_VALIDATION = BIT(0), ACS_REQUEST_REDIRECT = BIT(2),
        ACS_COMPLETION_REDIRECT = BIT(3), ACS_UPSTREAM_FORWARDING = BIT(4),
+       /* Of requests whose sender claims to have translated them: none is allowed to. */
+       ACS_TRANSLATION_BLOCKING = BIT(1), ACS_DIRECT_TRANSLATED = BIT(6),
        ACS_WANTED = ACS_SOURCE_VALIDATION | ACS_REQUEST_REDIRECT | ACS_COMPLETION_REDIRECT |
 		    ACS_UPSTREAM_FORWARDING };
 

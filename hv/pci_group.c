@@ -79,15 +79,27 @@ static bool is_above(const struct table *t, unsigned bridge, unsigned i)
 	return false;
 }
 
-static bool are_one_device(const struct pci_function *a, const struct pci_function *b)
+/* At the end of a link is one device; with ARI its functions have numbers of several. */
+static bool is_link(const struct table *t, const struct pci_function *f)
 {
-	return a != b && a->bdf >> 3 == b->bdf >> 3;
+	int16_t above = t->parent[f - t->f];
+
+	return above != NONE && t->f[above].cap_pcie &&
+	       (t->f[above].pcie_type == PCIE_ROOT_PORT ||
+		t->f[above].pcie_type == PCIE_DOWNSTREAM);
+}
+
+static bool are_one_device(const struct table *t, const struct pci_function *a,
+			   const struct pci_function *b)
+{
+	return a != b &&
+	       (a->bdf >> 3 == b->bdf >> 3 || (a->bdf >> 8 == b->bdf >> 8 && is_link(t, a)));
 }
 
 static bool has_sibling(const struct table *t, unsigned i)
 {
 	for (unsigned n = 0; n < t->count; n++) {
-		if (are_one_device(&t->f[n], &t->f[i])) {
+		if (are_one_device(t, &t->f[n], &t->f[i])) {
 			return true;
 		}
 	}
@@ -99,7 +111,8 @@ static bool has_sibling(const struct table *t, unsigned i)
 /* Of the services, those that a port does not list it does not need: it never lets such by. */
 static bool has_acs(const struct pci_function *f)
 {
-	return f->cap_acs && (f->acs_on & f->acs & ACS_WANTED) == (f->acs & ACS_WANTED);
+	return f->cap_acs && (f->acs_on & f->acs & ACS_WANTED) == (f->acs & ACS_WANTED) &&
+	       !(f->acs_on & ACS_DIRECT_TRANSLATED);
 }
 
 /* Between the bridge's own side and what is behind it, and between what is behind it. */
@@ -124,9 +137,10 @@ static bool is_apart(const struct pci_function *f)
 	       (f->cap_pcie && f->pcie_type == PCIE_INTEGRATED && f->vendor == VENDOR_INTEL);
 }
 
-static bool are_siblings(const struct pci_function *a, const struct pci_function *b)
+static bool are_siblings(const struct table *t, const struct pci_function *a,
+			 const struct pci_function *b)
 {
-	return are_one_device(a, b) && !is_apart(a) && !is_apart(b);
+	return are_one_device(t, a, b) && !is_apart(a) && !is_apart(b);
 }
 
 /* A bridge that takes the bus of i for its own, though the way to it is another. */
@@ -181,7 +195,7 @@ static void join_bridge(const struct table *t, unsigned bridge)
 static void join_siblings(const struct table *t, unsigned i)
 {
 	for (unsigned n = 0; n < i; n++) {
-		if (are_siblings(&t->f[n], &t->f[i])) {
+		if (are_siblings(t, &t->f[n], &t->f[i])) {
 			join(t, n, i);
 		}
 	}
@@ -254,7 +268,7 @@ static bool meet_in_device(const struct table *t, unsigned a, unsigned b)
 	for (unsigned i = 0; i < t->count; i++) {
 		for (unsigned n = 0; n < t->count; n++) {
 			if ((i == a || is_above(t, i, a)) && (n == b || is_above(t, n, b)) &&
-			    are_siblings(&t->f[i], &t->f[n])) {
+			    are_siblings(t, &t->f[i], &t->f[n])) {
 				return true;
 			}
 		}
@@ -277,7 +291,7 @@ const char *pci_group_why(const struct pci_function *a, const struct pci_functio
 					 "not keep them apart";
 		}
 	}
-	if (are_siblings(a, b)) {
+	if (are_siblings(&t, a, b)) {
 		return "are one device, which does not keep its functions apart (no ACS)";
 	}
 	return meet_in_device(&t, ia, ib)

@@ -161,15 +161,16 @@ static struct pci_window clip(const struct pci_function *bridge, enum pci_window
 }
 
 /* Small ones get a page each, so that no two functions share one. 0: there is no room. */
-static uint64_t find_room(const struct pci_function *f, unsigned i, const struct pci_window *w,
+static uint64_t find_room(const struct pci_function *f, unsigned i, enum pci_window_kind kind,
 			  const struct pci_machine *m)
 {
 	enum { TRIES = 4096 };
 	const struct pci_bar *b = &f->bar[i];
+	struct pci_window w = clip(bridge_above(f), kind, b->wide);
 	uint64_t step = !b->io && b->size < PAGE_SIZE ? PAGE_SIZE : b->size;
-	uint64_t at = ALIGN_UP(w->base, step), end;
+	uint64_t at = ALIGN_UP(w.base, step), end;
 
-	for (unsigned n = 0; n < TRIES && at >= w->base && is_inside(w, at, step); n++) {
+	for (unsigned n = 0; n < TRIES && at >= w.base && is_inside(&w, at, step); n++) {
 		if (is_used(f, i, b->io, at, step, &end)) {
 			at = ALIGN_UP(end, step);
 		} else if (!b->io && m->taken && m->taken(m->ctx, at, step)) {
@@ -204,23 +205,19 @@ static bool write_bar(const struct pci_function *f, unsigned i, uint64_t at)
 bool pci_place_bar(struct pci_function *f, unsigned i, const struct pci_machine *m,
 		   const char **why)
 {
-	const struct pci_function *bridge = bridge_above(f);
 	struct pci_bar *b = &f->bar[i];
 	enum pci_window_kind kind = b->io	      ? PCI_WINDOW_IO
 				    : b->prefetchable ? PCI_WINDOW_PREFETCHABLE
 						      : PCI_WINDOW_MEMORY;
-	struct pci_window w;
 	uint64_t at;
 
-	if (!bridge) {
+	if (!bridge_above(f)) {
 		*why = "only firmware knows where the root bus has room";
 		return false;
 	}
-	w = clip(bridge, kind, b->wide);
-	at = w.size ? find_room(f, i, &w, m) : 0;
+	at = find_room(f, i, kind, m);
 	if (!at && kind == PCI_WINDOW_PREFETCHABLE) {
-		w = clip(bridge, PCI_WINDOW_MEMORY, b->wide);
-		at = w.size ? find_room(f, i, &w, m) : 0;
+		at = find_room(f, i, PCI_WINDOW_MEMORY, m);
 	}
 	if (!at) {
 		*why = "the windows of the bridges above it have no room";

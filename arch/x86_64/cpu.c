@@ -68,15 +68,12 @@ static uint64_t wanted_cr4(void)
 	uint64_t cr4 = CR4_PAE | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_DE;
 	uint32_t id[4];
 
-	cpuid(1, 0, id);
+	host_cpuid(1, 0, id);
 	cr4 |= id[2] & BIT(26) ? CR4_OSXSAVE : 0;
-	cpuid(0, 0, id);
-	if (id[0] >= 7) {
-		cpuid(7, 0, id);
-		cr4 |= id[1] & BIT(7) ? CR4_SMEP : 0;
-		cr4 |= id[1] & BIT(20) ? CR4_SMAP : 0;
-		cr4 |= id[2] & BIT(2) ? CR4_UMIP : 0;
-	}
+	cpu_leaf(7, 0, id);
+	cr4 |= id[EBX] & BIT(7) ? CR4_SMEP : 0;
+	cr4 |= id[EBX] & BIT(20) ? CR4_SMAP : 0;
+	cr4 |= id[ECX] & BIT(2) ? CR4_UMIP : 0;
 	return cr4;
 }
 
@@ -99,6 +96,7 @@ void cpu_set_control(void)
 	write_dr7(DR7_RESET); /* no breakpoints of the firmware's */
 	simd_reset();
 	cpu_make_lfence_serialize();
+	cpu_stay_out_of_c1e();
 }
 
 void cpu_log_control(void)

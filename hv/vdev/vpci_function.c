@@ -38,7 +38,10 @@ static unsigned capability_size(const struct vpci_function *f, unsigned id, unsi
 	case PCI_CAP_MSIX: return at == pci->cap_msix ? 12 : 0;
 	case PCI_CAP_PCIE:
 		len = pci_read(pci->bdf, at + PCIE_FLAGS, 1) & 15;
-		return at == pci->cap_pcie ? (len >= 2 ? 60 : 20) : 0;
+		len = len >= 2 ? 60 : 20;
+		/* Some leave out the end of it, which they do not have. */
+		len = len < VPCI_CONFIG - at ? len : VPCI_CONFIG - at;
+		return at == pci->cap_pcie ? len : 0;
 	case PCI_CAP_VENDOR:
 		len = pci_read(pci->bdf, at + 2, 1);
 		return len >= 3 && len <= 254 ? len : 0;

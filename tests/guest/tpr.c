@@ -109,6 +109,23 @@ static void check_open(void)
 	interrupts_off();
 }
 
+/* CR8 changes while an interrupt waits for IF: what counts is the TPR of the moment that opens it. */
+static void check_closed(void)
+{
+	lows = 0;
+	send(LOW);
+	set_cr8(3);
+	set_cr8(15);
+	interrupts_on();
+	CHECK_EQ(lows, 0);
+	interrupts_off();
+	set_cr8(0);
+	CHECK_EQ(lows, 0);
+	interrupts_on();
+	CHECK_EQ(lows, 1);
+	interrupts_off();
+}
+
 void guest_main(void)
 {
 	on_interrupt(LOW, on_low);
@@ -117,4 +134,5 @@ void guest_main(void)
 	check_classes();
 	check_lowering();
 	check_open();
+	check_closed();
 }

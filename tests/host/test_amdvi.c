@@ -419,4 +419,5 @@ TEST(registers_are_told)
 	CHECK(iommu->registers(0, &base, &size));
 	CHECK(base == BASE && size == 0x80000);
 	CHECK(!iommu->registers(1, &base, &size));
+	CHECK(iommu->reaches(0xfe) && !iommu->reaches(0xff) && !iommu->reaches(0x100));
 }

@@ -25,6 +25,9 @@ static bool de_cfg_there;
 static unsigned de_cfg_writes;
 enum { RESERVED = 0x80 };
 static char commands[100]; /* writes of the registers against speculation, as text */
+static uint64_t int_pending;
+static bool int_pending_there;
+static unsigned int_pending_writes;
 
 void machine_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
@@ -44,6 +47,7 @@ bool machine_rdmsr(uint32_t msr, uint64_t *value)
 	case MSR_MTRRCAP: *value = 0; return true;
 	case MSR_MTRR_DEF_TYPE: *value = mtrr_default; return true;
 	case MSR_AMD_DE_CFG: *value = de_cfg; return de_cfg_there;
+	case MSR_AMD_INT_PENDING: *value = int_pending; return int_pending_there;
 	default: *value = 0; return false;
 	}
 }
@@ -60,6 +64,11 @@ bool machine_wrmsr(uint32_t msr, uint64_t value)
 
 		snprintf(commands + len, sizeof(commands) - len, "%x=%x ", msr, (unsigned)value);
 		return value != RESERVED;
+	}
+	if (msr == MSR_AMD_INT_PENDING) {
+		int_pending_writes++;
+		int_pending = value;
+		return true;
 	}
 	sign_id_cleared |= msr == MSR_BIOS_SIGN_ID && !value;
 	return sign_id_there;
@@ -204,6 +213,24 @@ TEST(lfence_serializes_on_amd)
 	de_cfg_there = false;
 	cpu_make_lfence_serialize();
 	CHECK_EQ(de_cfg, 0);
+}
+
+TEST(no_c1e_on_amd)
+{
+	int_pending = 0x1803f8c0;
+	vendor(false, 1, 0x80000008);
+	int_pending_there = true;
+	cpu_stay_out_of_c1e();
+	CHECK_EQ(int_pending_writes, 0);
+	vendor(true, 1, 0x80000008);
+	int_pending_there = false;
+	cpu_stay_out_of_c1e();
+	CHECK_EQ(int_pending_writes, 0);
+	int_pending_there = true;
+	cpu_stay_out_of_c1e();
+	CHECK_EQ(int_pending, 0x3f8c0);
+	cpu_stay_out_of_c1e();
+	CHECK_EQ(int_pending_writes, 1);
 }
 
 TEST(mtrrs_that_differ_from_the_boot_cpu)

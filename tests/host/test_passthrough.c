@@ -27,6 +27,22 @@ TEST(the_list_of_capabilities_holds_what_is_known)
 	CHECK_EQ(in(PCI_LINE, 2), 0x010b);
 }
 
+/* Version 2 has 60 bytes, and not every device has them all. */
+TEST(a_pcie_capability_may_end_with_config_space)
+{
+	fake_pci_reset();
+	hw = fake_pci_add(pci_bdf(0, 3, 0), 0x10d38086, 0x02000000);
+	fake_pci_capability(hw, 0xe0, PCI_CAP_PCIE, 32);
+	fake_pci_set(hw, 0xe2, 2, 0x0002);
+	fake_pci_set(hw, 0xfc, 4, 0x11223344);
+	start_with("pci = 00:03.0");
+	CHECK_EQ(in(PCI_CAPABILITIES, 1), 0xe0);
+	CHECK_EQ(in(0xe2, 2), 0x0092);
+	CHECK_EQ(in(0xfc, 4), 0x11223344);
+	out(0xe8, 2, 0xffff);
+	CHECK_EQ(fake_pci_get(hw, 0xe8, 2), 0x7810);
+}
+
 TEST(the_guest_cannot_touch_what_is_ours)
 {
 	uint32_t before[64];

@@ -91,6 +91,22 @@ TEST(what_cannot_be_passed_is_refused)
 		  "interrupt line 11; give both to one guest");
 }
 
+TEST(what_cannot_master_the_bus_needs_no_iommu)
+{
+	static const struct config_machine machine = {.mmio_taken = taken};
+	static const char text[] = G("a", "1", "pci = 00:03.0");
+	static struct config c;
+	struct refusal r = {""};
+
+	fake_pci_reset();
+	hw = card(pci_bdf(0, 3, 0), 11);
+	hw->writable[PCI_COMMAND] = 3;
+	pci_enumerate(&no_acpi);
+	CHECK(config_parse(&c, "a.conf", text, strlen(text), &r));
+	CHECK(passthrough_check(&c, &machine, &r));
+	CHECK(!pci_functions[0].master);
+}
+
 TEST(a_group_is_for_one_guest)
 {
 	static const char split[] = G("a", "1", "pci = 00:03.0") G("b", "2", "pci = 00:03.1");
@@ -112,6 +128,18 @@ TEST(a_group_is_for_one_guest)
 	CHECK_STR(check_group(G("a", "1", "pci = 00:03.0, 00:03.1") G("b", "2", "pci = 00:04.0"),
 			      true),
 		  "");
+}
+
+TEST(what_one_guest_drives_no_other_has)
+{
+	CHECK_STR(check(G("a", "1", "pci = 00:03.0" UNSAFE)
+				G("b", "2", "mmio = 0xfeb9f000-0xfeb9ffff"),
+			true),
+		  "a.conf:5:7: error: guest a: PCI 00:03.0 has BAR 0 where guest b has `mmio`");
+	CHECK_STR(check(G("b", "2", "ports = 0xc050-0xc053") G("a", "1", "pci = 00:03.0" UNSAFE),
+			true),
+		  "a.conf:10:7: error: guest a: PCI 00:03.0 has BAR 2 where guest b has `ports`");
+	CHECK_STR(check(G("a", "1", "pci = 00:03.0\nports = 0xc050-0xc053" UNSAFE), true), "");
 }
 
 /* With messages a function gives way to one that has nothing but the line. */

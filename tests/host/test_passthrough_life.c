@@ -376,6 +376,25 @@ TEST(a_fault_with_a_bridges_id_is_that_of_the_function_behind)
 	CHECK(strstr(p->end_reason, "PCI 04:02.0 tried to write"));
 }
 
+static bool reaches_none(uint32_t apic_id)
+{
+	CHECK_EQ(apic_id, 0x10);
+	return false;
+}
+
+/* It would wait for interrupts for ever. */
+TEST(cpus_that_devices_cannot_name_are_refused)
+{
+	static const struct iommu_ops narrow = {.reaches = reaches_none};
+	struct refusal r = {""};
+
+	start();
+	iommu = &narrow;
+	CHECK(!passthrough_create(p, &r));
+	iommu = NULL;
+	CHECK_STR(r.text, "guest test: CPU 0 has an APIC id that devices cannot address");
+}
+
 /* --- memory without an IOMMU --- */
 
 TEST(identity_memory_is_at_its_own_addresses_with_holes)

@@ -83,6 +83,30 @@ TEST(finds_a_function_with_everything)
 		     "pci = 00:03.0  # 8086:10d3 network controller, MSI-X 5, MSI 4, 4 BARs"));
 }
 
+/* Firmware may have ended a device's DMA by this bit alone. */
+TEST(nothing_is_made_a_bus_master_without_an_iommu)
+{
+	static const struct iommu_ops any;
+
+	for (unsigned on = 0; on < 2; on++) {
+		for (unsigned can = 0; can < 2; can++) {
+			struct fake_function *f;
+
+			fresh();
+			f = card(pci_bdf(0, 3, 0));
+			fake_pci_set(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+			f->writable[PCI_COMMAND] = can ? 7 : 3;
+			iommu = on ? &any : NULL;
+			pci_enumerate(&no_acpi);
+			iommu = NULL;
+			CHECK_EQ(f->seen & PCI_COMMAND_MASTER, on && can ? PCI_COMMAND_MASTER : 0);
+			CHECK_EQ(pci_functions[0].master, !on || can);
+			CHECK_EQ(pci_can_master(&pci_functions[0]), can);
+			CHECK_EQ(fake_pci_get(f, PCI_COMMAND, 2), PCI_COMMAND_MEMORY);
+		}
+	}
+}
+
 TEST(follows_bridges_once)
 {
 	fresh();
@@ -143,12 +167,12 @@ TEST(acs_is_read_turned_on_for_an_iommu_and_told)
 		fake_pci_set(f, 0x140, 4, 0x1000d);
 		fake_pci_set(f, 0x144, 2, 0x5f); /* and what is not wanted: translated, egress */
 		fake_pci_set(f, 0x146, 2, 0x40);
-		f->writable[0x146] = 0x1f;
+		f->writable[0x146] = 0x7f;
 		card(pci_bdf(1, 0, 0));
 		iommu = on ? &any : NULL;
 		pci_enumerate(&no_acpi);
 		iommu = NULL;
-		CHECK_EQ(fake_pci_get(f, 0x146, 2), on ? 0x5d : 0x40);
+		CHECK_EQ(fake_pci_get(f, 0x146, 2), on ? 0x1f : 0x40);
 		CHECK_EQ(pci_find(0x08)->pcie_type, PCIE_ROOT_PORT);
 		CHECK_EQ(pci_find(0x100)->group, on ? 0x100 : 0x08);
 		CHECK(strstr(fake_log, on ? "bridge to bus 01, ACS\n" : "to bus 01, ACS off\n"));

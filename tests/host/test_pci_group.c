@@ -253,6 +253,34 @@ TEST(a_bus_that_a_bridge_claims_is_no_root_bus)
 	CHECK_EQ(group_of(10, 0, 0), 0xa00);
 }
 
+/* A sender may claim to have translated its requests: such are not to go to its neighbours. */
+TEST(a_port_that_believes_claims_keeps_nothing_apart)
+{
+	for (unsigned believes = 0; believes < 2; believes++) {
+		fresh();
+		acs(port(0, 1, 0, PCIE_ROOT_PORT, 1, 1), 0x5f, believes ? 0x5f : 0x1f);
+		express(1, 0, 0, PCIE_ENDPOINT);
+		group();
+		CHECK_EQ(group_of(1, 0, 0), believes ? 0x08 : 0x100);
+	}
+}
+
+/* "Alternative Routing-ID Interpretation": function 8 of a device is at 1.0. */
+TEST(behind_a_port_is_one_device)
+{
+	fresh();
+	acs(port(0, 1, 0, PCIE_ROOT_PORT, 1, 1), 0x1d, 0x1d);
+	express(1, 0, 0, PCIE_ENDPOINT);
+	express(1, 1, 0, PCIE_ENDPOINT);
+	acs(express(1, 2, 0, PCIE_ENDPOINT), 0x1d, 0x1d);
+	group();
+	CHECK_EQ(group_of(1, 1, 0), 0x100);
+	CHECK_EQ(group_of(1, 2, 0), 0x110);
+	CHECK_EQ(group_of(0, 1, 0), 0x08);
+	CHECK_STR(why(0x100, 0x108), "are one device, which does not keep its functions apart (no "
+				     "ACS)");
+}
+
 /* Every function a bridge with random buses: the time is what counts here. */
 TEST(a_full_table_of_nonsense_ends)
 {

@@ -22,7 +22,7 @@ static void own_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 }
 
 #define rdtsc		  own_rdtsc
-#define cpuid		  own_cpuid
+#define host_cpuid	  own_cpuid
 #define host_tsc_hz	  own_tsc_hz
 #define host_tsc_reliable own_tsc_reliable
 #include "drivers/tsc.c"

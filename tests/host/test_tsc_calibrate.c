@@ -79,7 +79,7 @@ static void own_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 #define in32	       own_in32
 #define in8	       own_in8
 #define out8	       own_out8
-#define cpuid	       own_cpuid
+#define host_cpuid     own_cpuid
 #define host_mmio_read own_mmio_read
 #define host_tsc_hz    own_tsc_hz
 #include "drivers/tsc.c"

@@ -517,6 +517,20 @@ TEST(fault_interrupt)
 	CHECK_EQ(reg(VTD_FAULT_CONTROL, 4), VTD_FAULT_MASKED);
 }
 
+TEST(cpus_that_interrupts_can_name)
+{
+	start(CAP, EXT);
+	CHECK(iommu->reaches(0xfe) && !iommu->reaches(0xff) && !iommu->reaches(0x100));
+	machine(CAP, EXT | VTD_EXT_X2APIC);
+	rig_machine.x2apic = true;
+	CHECK(iommu_probe(&rig_machine, &why) && iommu->enable(&why));
+	CHECK(iommu->reaches(0x12345));
+	machine(CAP, EXT); /* no remapping of such */
+	rig_machine.x2apic = true;
+	CHECK(iommu_probe(&rig_machine, &why) && iommu->enable(&why));
+	CHECK(!iommu->reaches(0x100));
+}
+
 TEST(registers_are_told)
 {
 	uint64_t base, size;

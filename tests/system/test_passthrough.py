@@ -56,7 +56,7 @@ def test_behind_bridges_and_unplugged(tmp_path):
     monitor = Monitor(tmp_path)
     slot = 0x80000000 | 5 << 11 | 0x6c  # of the root port: slot control, all off
     config = (guest("edu", "edu.elf", memory="32M", pci="02:01.0", cmdline='"count=20 dma unplug"')
-              + guest("ticker", "ticker.elf", cpus="1", memory="8M", cmdline="seconds=5"))
+              + guest("ticker", "ticker.elf", cpus="1", memory="8M", cmdline="hz=10 seconds=5"))
     result = boot(EPYC, tmp_path, SYSTEM + config, [elf("edu"), elf("ticker")], smp=2,
                   acts=[("^edu\\| ready", lambda: monitor(f"o /w 0xcf8 {slot}", "o /w 0xcfc 0x7c0"))],
                   options=["--", *VTD, "-device", "pcie-root-port,id=one,addr=5,chassis=1",
@@ -112,7 +112,7 @@ def test_one_group_is_for_one_guest(tmp_path):
 def test_many_interrupts(tmp_path):
     """Of 100,000 none is lost, none is doubled, and another guest loses no tick."""
     config = edu("count=100000", dma="unsafe-identity") + guest("ticker", "ticker.elf", cpus="3", memory="8M",
-                                                                 cmdline="seconds=5")
+                                                                 cmdline="hz=10 seconds=5")
     result = run_edu(tmp_path, config, [], timeout=480)
     assert "PASS edu" in result.guest("edu")
     assert counts(result, "edu") == [100061, 100061, 0]
@@ -155,7 +155,7 @@ def test_linux_nvme(tmp_path, iommu):
     config = config.replace('"console=ttyS0"', '"console=ttyS0 quiet nokaslr mitigations=off tsc=reliable '
                             'no_timer_check cryptomgr.notests mullion.test=nvme"')
     config += "" if iommu else "dma = unsafe-identity\n"
-    config += guest("ticker", "ticker.elf", cpus="3", memory="8M", cmdline="seconds=5")
+    config += guest("ticker", "ticker.elf", cpus="3", memory="8M", cmdline="hz=10 seconds=5")
     result = boot(EPYC, tmp_path, SYSTEM + config, [LINUX / "bzImage", LINUX / "initrd.img", elf("ticker")], smp=4, memory=768,
                   timeout=480, options=["--", *iommu, *devices[2:]])
     assert set(told if iommu == VTD else told[-1:]) <= set(result.log())

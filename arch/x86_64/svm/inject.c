@@ -124,7 +124,9 @@ static void arm_virtual_interrupt(struct svm *x)
 static void watch_cr8(struct svm *x)
 {
 	struct vmcb *c = x->vmcb;
-	uint32_t want = x->tpr_class && x->step.kind != STEP_CR8 ? INTERCEPT_WRITE_CR8 : 0;
+	bool armed = svm_caps.repeats && c->vintr & VINTR_IRQ; /* QEMU ends if CR8 is written now */
+	bool watch = (x->tpr_class || armed) && x->step.kind != STEP_CR8;
+	uint32_t want = watch ? INTERCEPT_WRITE_CR8 : 0;
 
 	if (want != c->intercept_cr) {
 		c->intercept_cr = want;

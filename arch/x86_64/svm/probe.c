@@ -3,6 +3,7 @@
  */
 #include "arch/x86_64/guest_cpu.h"
 #include "arch/x86_64/svm/svm.h"
+#include "hv/cpu_facts.h"
 #include "hv/cpuid.h"
 #include "hv/host.h"
 #include "hv/log.h"
@@ -17,12 +18,8 @@ struct svm_caps svm_caps;
 
 static bool has_svm(uint32_t extended[4])
 {
-	host_cpuid(0x80000000u, 0, extended);
-	if (extended[0] < LEAF_SVM) {
-		return false;
-	}
-	host_cpuid(LEAF_EXTENDED, 0, extended);
-	return extended[2] & ECX_SVM;
+	return cpu_leaf(LEAF_SVM, 0, extended) && cpu_leaf(LEAF_EXTENDED, 0, extended) &&
+	       extended[2] & ECX_SVM;
 }
 
 /*
@@ -57,6 +54,7 @@ static uint32_t read_features(void)
  * Quirk svm-repeat (docs/quirks.md): QEMU's emulated VMRUN delivers an injected interrupt and keeps
  * it in mind: if another thread wakes the CPU before its next exit or interrupt, it delivers it
  * again. So an exit follows at once, by an interrupt to this CPU that GIF holds back until VMRUN.
+ * And it aborts when a guest writes CR8 while a virtual interrupt is set: see watch_cr8.
  */
 static bool repeats_interrupts(void)
 {

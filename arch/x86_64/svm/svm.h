@@ -19,7 +19,7 @@ enum {
 struct svm_caps {
 	uint32_t features; /* enum above */
 	bool next_rip;
-	bool repeats;	/* an injected interrupt may be delivered twice: see probe.c */
+	bool repeats; /* quirk svm-repeat: see probe.c */
 	uint32_t clean; /* CLEAN_ALL where the CPU has clean bits, else 0 */
 	uint8_t flush;	/* enum tlb_control: what drops the guest's translations */
 };
