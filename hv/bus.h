@@ -72,9 +72,9 @@ static inline const struct bus_claim *bus_find_low(const struct bus *bus, uint64
 }
 static inline const struct bus_claim *bus_find_last(const struct bus *bus, uint64_t addr)
 {
-	const struct bus_claim *c = &bus->claim[bus->count - 1];
+	const struct bus_claim *c = bus->count ? &bus->claim[bus->count - 1] : NULL;
 
-	return bus->count && addr - c->base < c->size ? c : NULL;
+	return c && addr - c->base < c->size ? c : NULL;
 }
 
 /* The bits of an access of 1, 2, 4 or 8 bytes. */

@@ -69,5 +69,6 @@ static inline uint64_t field_put(uint64_t mask, uint64_t v)
 #define ALIGN_UP(v, a)	(((v) + (a)-1) & ~((a)-1))
 
 #define PRINTF_LIKE(fmt, first) __attribute__((format(printf, fmt, first)))
+/* A slow or large part, whose frame others need not pay for. */
+#define NOINLINE		__attribute__((noinline))
 #define NORETURN		__attribute__((noreturn))
-#define NOINLINE __attribute__((noinline)) /* a slow or large part, whose frame others need not pay for */

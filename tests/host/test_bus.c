@@ -283,3 +283,35 @@ TEST(random_accesses_agree_with_a_model)
 		}
 	}
 }
+
+static const struct bus_claim *search(uint64_t addr)
+{
+	for (unsigned i = 0; i < bus.count; i++) {
+		if (addr - bus.claim[i].base < bus.claim[i].size) {
+			return &bus.claim[i];
+		}
+	}
+	return NULL;
+}
+
+/* The three ways to find a claim, by a search from end to end; low and high ones, across the edge.
+ */
+TEST(every_way_finds_the_same)
+{
+	for (unsigned round = 0; round < 300; round++) {
+		begin();
+		for (unsigned i = 0; i < 12; i++) {
+			claim(BUS_LOW - 300 + rng_below(600), 1 + rng_below(40), 1, i & 1);
+		}
+		for (uint64_t addr = BUS_LOW - 350; addr < BUS_LOW + 350; addr++) {
+			const struct bus_claim *c = search(addr);
+			bool is_last = c == &bus.claim[bus.count - 1];
+
+			CHECK(bus_find(&bus, addr) == c);
+			CHECK(bus_find_low(&bus, addr) == (addr < BUS_LOW ? c : NULL));
+			CHECK(bus_find_last(&bus, addr) == (c && is_last ? c : NULL));
+		}
+	}
+	begin();
+	CHECK(!bus_find(&bus, 0x5000) && !bus_find_last(&bus, 0x5000));
+}
