@@ -1,5 +1,5 @@
 /*
- * Builds a guest's ACPI tables; see acpi_guest.h. Called by partition.c at each start.
+ * Builds a guest's ACPI tables; see acpi_guest.h. Called by partition_life.c at each start.
  *
  * There is no SMI command port: the machine is in ACPI mode from the start, as the specification
  * allows ("Legacy/ACPI Select and the SCI Interrupt": SMI_CMD 0). No 8042 and no VGA are announced,

@@ -1,7 +1,7 @@
 /*
  * Guest image loaders: a file from the boot image becomes bytes in guest memory and an entry state.
  *
- * partition.c calls load_guest at each start and restart; images are never changed, so a restart
+ * partition_life.c calls load_guest at each start; images are never changed, so a restart
  * loads again from the same bytes. Every offset in an image is distrusted. Memory is zero before.
  */
 #pragma once
