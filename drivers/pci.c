@@ -208,7 +208,7 @@ static bool probe(struct scan *s, uint16_t bdf)
 	struct pci_function *f = &pci_functions[pci_function_count];
 	uint32_t id = pci_read(bdf, PCI_VENDOR, 4);
 
-	if ((id & 0xffff) == ABSENT || (id & 0xffff) == 0) {
+	if ((id & 0xffff) == ABSENT || (id & 0xffff) == 0 || (s->root && !pci_access_agrees(bdf))) {
 		return false;
 	}
 	if (s->root && is_internal(bdf)) {

@@ -63,22 +63,30 @@ static volatile uint8_t *ecam_at(uint16_t bdf, unsigned offset)
 		       : NULL;
 }
 
-uint32_t pci_read(uint16_t bdf, unsigned offset, unsigned size)
+static uint32_t read_by_ports(uint16_t bdf, unsigned offset, unsigned size)
 {
-	volatile uint8_t *at = ecam_at(bdf, offset);
 	uint32_t v;
 
-	if (at) {
-		return (uint32_t)host_mmio_read(at, size);
-	}
-	if (offset >= LEGACY_SIZE) {
-		return ~0u;
-	}
 	lock_take(&ports);
 	host_out(CONFIG_ADDRESS, 4, (uint32_t)CONFIG_ENABLE | bdf * 0x100u | (offset & 0xfc));
 	v = host_in((uint16_t)(CONFIG_DATA + (offset & 3)), size);
 	lock_drop(&ports);
 	return v;
+}
+
+bool pci_access_agrees(uint16_t bdf)
+{
+	return read_by_ports(bdf, PCI_VENDOR, 4) == pci_read(bdf, PCI_VENDOR, 4);
+}
+
+uint32_t pci_read(uint16_t bdf, unsigned offset, unsigned size)
+{
+	volatile uint8_t *at = ecam_at(bdf, offset);
+
+	if (at) {
+		return (uint32_t)host_mmio_read(at, size);
+	}
+	return offset < LEGACY_SIZE ? read_by_ports(bdf, offset, size) : ~0u;
 }
 
 void pci_write(uint16_t bdf, unsigned offset, unsigned size, uint32_t value)

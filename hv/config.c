@@ -133,7 +133,7 @@ static const struct config_key guest_key[] = {
 	{"on-dma-fault", TYPE_WORD, .words = dma_fault_words, .fallback = "report",
 	 .field = GUEST(on_dma_fault),
 	 .help = "What follows when the IOMMU blocks DMA of one of the guest's PCI functions. It "
-		 "is told in any case. `stop` also stops the guest as an error does, and for "
+		 "is told, eight times in a row. `stop` also stops the guest as an error does, and for "
 		 "more than eight blocked interrupts within a second, so that `on-crash` says "
 		 "what comes next."},
 	{"on-crash", TYPE_WORD, .words = again_words, .fallback = "stop", .field = GUEST(on_crash),

@@ -4,7 +4,7 @@
  * drivers/vtd*.c and drivers/amdvi*.c implement it, boot/iommu.c turns it on, hv/passthrough.c
  * calls it. A domain is a partition's view of memory for its devices: guest-physical addresses,
  * exactly the RAM of its addrspace, and the ranges that firmware reserves for its devices. Devices
- * that no partition owns can reach nothing but what firmware reserves for them, and interrupt
+ * that no partition owns can reach nothing but what firmware reserves for devices, and interrupt
  * nobody where interrupts are remapped.
  */
 #pragma once

@@ -50,6 +50,7 @@ void iommu_faults_forget(struct iommu_faults *s, uint16_t bdf)
 	for (unsigned i = 0; i < s->devices; i++) {
 		if (s->device[i].bdf == bdf && s->device[i].owned) {
 			s->device[i].interrupts = 0;
+			s->device[i].faults = 0;
 		}
 	}
 }

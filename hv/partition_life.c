@@ -42,7 +42,6 @@ static void reset_vcpu(struct vcpu *v)
 {
 	vcpu_reset(v, false);
 	vlapic_reset(&v->apic, false);
-	v->triple_fault = v->extint = false;
 	v->timer_armed = UINT64_MAX;
 	host_timer_set(UINT64_MAX);
 }

@@ -325,13 +325,35 @@ static bool is_owned(uint16_t bdf)
 	return false;
 }
 
-/* What shows the screen may read its picture from memory. */
+static bool group_is_owned(uint16_t group)
+{
+	for (unsigned i = 0; i < pci_function_count; i++) {
+		if (pci_functions[i].group == group && is_owned(pci_functions[i].bdf)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * What shows the screen may read its picture from memory, and an I/O APIC's interrupts are writes.
+ * Where an IOMMU holds the rest, what firmware goes on driving keeps what firmware has reserved for
+ * it: USB, for a keyboard, and management controllers.
+ */
+static bool keeps_mastering(const struct pci_function *f)
+{
+	enum { DISPLAY = 3, SYSTEM = 8, INTERRUPT_CONTROLLER = 0x0800, USB = 0x0c03 };
+	unsigned class = f->class_revision >> 24, sub = f->class_revision >> 16;
+
+	return class == DISPLAY || sub == INTERRUPT_CONTROLLER ||
+	       (iommu && (class == SYSTEM || sub == USB) && !group_is_owned(f->group));
+}
+
 static void silence(const struct pci_function *f)
 {
-	enum { DISPLAY = 3 };
 	uint32_t command = pci_read(f->bdf, PCI_COMMAND, 2);
 
-	if (f->class_revision >> 24 != DISPLAY) {
+	if (!keeps_mastering(f)) {
 		command &= ~(uint32_t)PCI_COMMAND_MASTER;
 	}
 	pci_write(f->bdf, PCI_COMMAND, 2, command | PCI_COMMAND_INTX_OFF);

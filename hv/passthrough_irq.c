@@ -39,6 +39,17 @@ uint8_t passthrough_take_vectors(struct partition *p, unsigned count)
 	return 0;
 }
 
+/* Lines of all partitions; their vectors are counted down from the last. */
+static unsigned lines;
+
+uint8_t passthrough_take_line_vector(struct partition *p)
+{
+	unsigned n = DEVICE_VECTORS - 1 - lines++ % DEVICE_VECTORS;
+
+	p->devices->vector[n].taken = true;
+	return (uint8_t)(HOST_VECTOR_DEVICE_FIRST + n);
+}
+
 void passthrough_bind(struct passthrough *d, uint8_t vector, uint64_t packed)
 {
 	atomic_store_explicit(&d->vector[vector - HOST_VECTOR_DEVICE_FIRST].message, packed,

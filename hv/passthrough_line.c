@@ -222,7 +222,7 @@ static struct device_line *line_of(struct partition *p, uint8_t irq)
 	}
 	l = &d->line[d->lines++];
 	l->irq = irq;
-	l->vector = passthrough_take_vectors(p, 1);
+	l->vector = passthrough_take_line_vector(p);
 	return l;
 }
 

@@ -81,6 +81,11 @@ bool passthrough_remap(struct partition *p);
 /* --- passthrough_irq.c --- */
 /* `count` vectors in a row, aligned to it (a power of two); 0: there are none, as is told once. */
 uint8_t passthrough_take_vectors(struct partition *p, unsigned count);
+/*
+ * One for a line, which no other partition's line has: AMD-Vi tells the pins of an I/O APIC apart by
+ * the vector. For ever, while the partition is made.
+ */
+uint8_t passthrough_take_line_vector(struct partition *p);
 /* From now on a vector means this packed message, or line. */
 void passthrough_bind(struct passthrough *d, uint8_t vector, uint64_t packed);
 struct apic_message passthrough_unpack(uint64_t packed);

@@ -84,7 +84,7 @@ void vcpu_reset(struct vcpu *v, bool init)
 	vcpu_touch(v, GROUP_ALL);
 	v->pending.valid = false;
 	v->nmi_pending = 0;
-	v->extint = false;
+	v->extint = v->triple_fault = false;
 	v->cr8 = 0;
 	v->windows = 0;
 	v->tpr_class = 0;

@@ -115,8 +115,9 @@ static void read_capabilities(struct entry *e)
 }
 
 /*
- * Linux's number of a line's interrupt is its GSI, once a driver has asked for it; until then it is
- * the Interrupt Line register. Functions with messages need no line.
+ * Linux's number of a line's interrupt is its GSI on the first I/O APIC, which has 24 inputs or
+ * more, once a driver has asked for it; until then it is the Interrupt Line register. Functions
+ * with messages need no line.
  */
 static void read_gsi(struct entry *e)
 {
@@ -124,8 +125,8 @@ static void read_gsi(struct entry *e)
 	char path[4200];
 
 	snprintf(path, sizeof(path), "%s/msi_irqs", e->dir);
-	if (e->f.pin && !e->f.cap_msi && !e->f.cap_msix && irq >= 16 && irq <= 255 &&
-	    irq != e->f.line && access(path, F_OK)) {
+	if (e->f.pin && !e->f.cap_msi && !e->f.cap_msix && irq >= 16 && irq < 24 &&
+	    access(path, F_OK)) {
 		e->f.gsi = (uint8_t)irq;
 	}
 }

@@ -11,7 +11,7 @@
 
 #include "hv/types.h"
 
-enum { FILTER_MOST = 16 /* bytes of a sequence that goes through */ };
+enum { FILTER_MOST = 48 /* bytes of a sequence that goes through */ };
 
 struct filter {
 	uint8_t state;

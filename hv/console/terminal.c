@@ -11,12 +11,18 @@
 
 enum { CTRL_A = 0x01 };
 
-/* Ends whatever a sequence is in; plain characters; and of what a guest can do to a terminal that
- * is its own: main screen, soft reset (cursor, margins), ASCII, no reports of mouse and pasting. */
+/*
+ * Ends whatever a sequence is in; plain characters; and of what a guest can do to a terminal that
+ * is its own: main screen, soft reset and, as not all know it, one by one: margins (where the
+ * cursor stays), cursor keys, keypad, wrapping, cursor, insertion; ASCII; no reports of mouse,
+ * focus and pasting.
+ */
 #define CANCEL	  "\030"
 #define NO_COLOUR "\033[m"
 #define OWN_AGAIN                                                                                  \
-	CANCEL "\033[?47l\033[!p\033[m\033(B\017\033[?1000l\033[?1002l\033[?1003l\033[?2004l"
+	CANCEL "\033[?47l\033[!p\0337\033[r\0338\033[?1l\033>\033[?7h\033[?25h\033[4l\033[m\033("  \
+	       "B\017"                                                                             \
+	       "\033[?9l\033[?1000l\033[?1002l\033[?1003l\033[?1004l\033[?2004l"
 
 static void put(struct terminal *t, char c)
 {
@@ -127,7 +133,13 @@ static void finish_line(struct terminal *t, int source)
 	}
 }
 
-/* A character of several bytes counts as none, as some have no width. */
+/* The first byte of Latin, Greek or Cyrillic letters: among those behind others some have no width.
+ */
+static bool begins_letter(uint8_t byte)
+{
+	return (byte >= 0xc3 && byte <= 0xcb) || (byte >= 0xce && byte <= 0xd1);
+}
+
 static bool move_column(struct terminal_source *s, uint8_t byte)
 {
 	if (byte == '\b') {
@@ -136,7 +148,7 @@ static bool move_column(struct terminal_source *s, uint8_t byte)
 		}
 		s->column--;
 	}
-	s->column += byte == '\t' || (byte >= ' ' && byte < 0x7f);
+	s->column += byte == '\t' || (byte >= ' ' && byte < 0x7f) || begins_letter(byte);
 	s->width = s->column > s->width ? s->column : s->width;
 	return true;
 }

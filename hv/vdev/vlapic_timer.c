@@ -77,7 +77,9 @@ static void expire(struct vlapic *a, uint64_t now)
 
 		set_due(a, a->timer_due + period + missed * period);
 		if (!(lvt & LVT_MASKED)) {
-			owe(a, missed + a->timer_paying);
+			if (period >= a->bus->timer_gap) { /* else it is us who are slow */
+				owe(a, missed + a->timer_paying);
+			}
 			keep_gap(a, now);
 		}
 	} else {

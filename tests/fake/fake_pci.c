@@ -8,12 +8,13 @@
 enum { PCIE_CONTROL_DEFAULT = 0x2810 /* reads of 512 bytes, payloads of 128 */ };
 
 struct fake_function fake_pci[FAKE_FUNCTIONS];
-unsigned fake_pci_count, fake_pci_waited_ms, fake_pci_last_bus;
+unsigned fake_pci_count, fake_pci_waited_ms, fake_pci_last_bus, fake_pci_deaf_bus;
 
 void fake_pci_reset(void)
 {
 	memset(fake_pci, 0, sizeof(fake_pci));
 	fake_pci_count = fake_pci_waited_ms = pci_function_count = fake_pci_last_bus = 0;
+	fake_pci_deaf_bus = 256;
 }
 
 void fake_pci_set(struct fake_function *f, unsigned offset, unsigned size, uint32_t value)
@@ -172,6 +173,11 @@ void pci_access_init(const struct acpi_info *a)
 bool pci_access_extended(void)
 {
 	return true;
+}
+
+bool pci_access_agrees(uint16_t bdf)
+{
+	return bdf >> 8 != fake_pci_deaf_bus;
 }
 
 unsigned pci_access_last_bus(void)

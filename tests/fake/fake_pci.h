@@ -26,6 +26,7 @@ extern struct fake_function fake_pci[FAKE_FUNCTIONS];
 extern unsigned fake_pci_count;
 extern unsigned fake_pci_waited_ms;
 extern unsigned fake_pci_last_bus; /* that ECAM is said to reach */
+extern unsigned fake_pci_deaf_bus; /* where ECAM shows what the ports do not */
 
 void fake_pci_reset(void);
 /* A function with ids and class; header fields writable as in hardware, no BARs. */

@@ -64,6 +64,18 @@ TEST(interrupts_of_a_life_before_do_not_count)
 	CHECK(judge(0x20, true, true).many);
 }
 
+TEST(faults_of_a_life_before_leave_room_to_tell_more)
+{
+	start();
+	for (unsigned i = 0; i < 9; i++) {
+		judge(0x18, true, false);
+	}
+	CHECK(!judge(0x18, true, false).told);
+	iommu_faults_forget(&faults, 0x18);
+	CHECK(judge(0x18, true, false).told);
+	CHECK(!judge(0x18, true, false).quiet);
+}
+
 TEST(a_storm_is_of_one_second)
 {
 	start();

@@ -112,16 +112,20 @@ TEST(a_bridge_that_is_off_is_opened_for_its_owner)
 
 TEST(what_nobody_owns_is_silenced_but_for_bridges_and_iommus)
 {
+	enum { MASTER = PCI_COMMAND_MASTER, OFF = PCI_COMMAND_INTX_OFF };
+	static const struct iommu_ops any;
 	static const uint32_t class[] = {0x02000000, 0x06010000, 0x08060000, 0x08050100,
-					 0x03000000};
-	static const uint32_t left[] = {PCI_COMMAND_INTX_OFF, PCI_COMMAND_MASTER,
-					PCI_COMMAND_MASTER, PCI_COMMAND_INTX_OFF,
-					PCI_COMMAND_MASTER | PCI_COMMAND_INTX_OFF};
-	struct fake_function *other[ARRAY_SIZE(class)];
+					 0x03000000, 0x08002000, 0x0c033000};
+	static const uint32_t left[] = {OFF, MASTER, MASTER, OFF, MASTER | OFF, MASTER | OFF, OFF};
+	static const uint32_t held[] = {OFF,	      MASTER,	    MASTER,	 MASTER | OFF,
+					MASTER | OFF, MASTER | OFF, MASTER | OFF};
+	struct fake_function *other[ARRAY_SIZE(class)], *usb;
 	struct pci_line line;
 
 	fake_pci_reset();
 	hw = card(pci_bdf(0, 3, 0), 11);
+	fake_pci_set(hw, PCI_HEADER_TYPE, 1, 0x80);
+	usb = fake_pci_add(pci_bdf(0, 3, 1), 0x1e318086, 0x0c033000);
 	for (unsigned i = 0; i < ARRAY_SIZE(class); i++) {
 		other[i] = fake_pci_add(pci_bdf(0, 8 + i, 0), 0x14191022, class[i]);
 		fake_pci_set(other[i], PCI_COMMAND, 2, PCI_COMMAND_MASTER);
@@ -132,7 +136,16 @@ TEST(what_nobody_owns_is_silenced_but_for_bridges_and_iommus)
 	CHECK_EQ(fake_pci_get(hw, PCI_COMMAND, 2), 7);
 	for (unsigned i = 0; i < ARRAY_SIZE(class); i++) {
 		CHECK_EQ(fake_pci_get(other[i], PCI_COMMAND, 2), left[i]);
+		fake_pci_set(other[i], PCI_COMMAND, 2, MASTER);
 	}
+	fake_pci_set(usb, PCI_COMMAND, 2, MASTER);
+	iommu = &any;
+	passthrough_silence_rest();
+	iommu = NULL;
+	for (unsigned i = 0; i < ARRAY_SIZE(class); i++) {
+		CHECK_EQ(fake_pci_get(other[i], PCI_COMMAND, 2), held[i]);
+	}
+	CHECK_EQ(fake_pci_get(usb, PCI_COMMAND, 2), OFF); /* of the guest's group */
 	CHECK_STR(pci_line(&line, pci_find(pci_bdf(0, 10, 0))), "PCI   00:0a.0  # 1022:1419 IOMMU");
 }
 

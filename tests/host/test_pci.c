@@ -151,6 +151,10 @@ TEST(finds_further_root_buses)
 	CHECK_EQ(pci_find(pci_bdf(0x20, 5, 0))->group, pci_bdf(0x20, 5, 0));
 	CHECK_EQ(pci_find(pci_bdf(0x21, 0, 0))->group, pci_bdf(0x20, 2, 0));
 	CHECK_EQ(pci_find(pci_bdf(0x20, 5, 0))->requester, pci_bdf(0x20, 5, 0));
+	fake_pci_deaf_bus = 0x20; /* it is something else's memory */
+	pci_enumerate(&no_acpi);
+	CHECK(!pci_find(pci_bdf(0x20, 2, 0)) && !pci_find(pci_bdf(0x20, 5, 0)));
+	CHECK(pci_find(pci_bdf(0x21, 0, 0)));
 }
 
 TEST(acs_is_read_turned_on_for_an_iommu_and_told)

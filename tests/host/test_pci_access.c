@@ -7,6 +7,7 @@
 #define pci_access_init	    own_pci_access_init
 #define pci_access_extended own_pci_access_extended
 #define pci_access_last_bus own_pci_access_last_bus
+#define pci_access_agrees   own_pci_access_agrees
 #define pci_delay_us	    own_pci_delay_us
 #include "drivers/pci_access.c"
 #include "tests/fake/fake_host.h"
@@ -71,4 +72,20 @@ TEST(entries_that_are_not_ours)
 	pci_access_init(&acpi);
 	CHECK_EQ(mapped, 0xc0000000);
 	CHECK_EQ(mapped_size, MIB(64));
+}
+
+static uint32_t a_card(uint16_t port, unsigned size)
+{
+	return port == CONFIG_DATA && size == 4 ? 0x10d38086 : ~0u;
+}
+
+TEST(ecam_that_shows_something_else_than_the_ports)
+{
+	machine();
+	add(0xb0000000, 0, 0, 255);
+	pci_access_init(&acpi);
+	fake_host.port_in = a_card;
+	CHECK(!pci_access_agrees(pci_bdf(0, 4, 0)));
+	pci_write(pci_bdf(0, 4, 0), PCI_VENDOR, 4, 0x10d38086);
+	CHECK(pci_access_agrees(pci_bdf(0, 4, 0)));
 }

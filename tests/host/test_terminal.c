@@ -6,7 +6,10 @@
 #include "tests/fake/rng.h"
 
 /* A guest that had the terminal leaves it to others. */
-#define OWN_AGAIN "\030\033[?47l\033[!p\033[m\033(B\017\033[?1000l\033[?1002l\033[?1003l\033[?2004l"
+#define OWN_AGAIN                                                                                  \
+	"\030\033[?47l\033[!p\0337\033[r\0338\033[?1l\033>\033[?7h\033[?25h\033[4l\033[m\033("     \
+	"B\017"                                                                                    \
+	"\033[?9l\033[?1000l\033[?1002l\033[?1003l\033[?1004l\033[?2004l"
 
 static struct terminal t;
 
@@ -256,7 +259,7 @@ TEST(a_guest_does_not_change_the_terminal_that_it_shares)
 		"\xc2\x9b"
 		"2J",
 		"\033[1\x80m",
-		"\033[;;;;;;;;;;;;;;;;;m",
+		"\033[;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;m",
 		"\033[>1m",
 		"\033[!p",
 		"\177",
@@ -306,6 +309,10 @@ TEST(a_guest_does_not_write_over_its_name)
 	CHECK_STR(seen(), "linux| ab\033[9999999999C\b\b\r\n");
 	feed(0, "e\xcc\x81\b\b\b\n"); /* two characters, one of no width */
 	CHECK_STR(seen(), "linux| e\xcc\x81\b\r\n");
+	feed(0, "\xd1\x84\xc3\xa4\b \b\b \b\b\n"); /* a shell takes two letters back */
+	CHECK_STR(seen(), "linux| \xd1\x84\xc3\xa4\b \b\b \b\r\n");
+	feed(0, "\033[0;38;2;255;255;255;48;5;231mwhite\033[m\n");
+	CHECK_STR(seen(), "linux| \033[0;38;2;255;255;255;48;5;231mwhite\033[m\r\n");
 	for (int i = 0; i < TERMINAL_LINE; i++) {
 		feed(0, "x");
 	}

@@ -187,7 +187,7 @@ TEST(a_tiny_period_leaves_the_guest_time)
 	CHECK_EQ(fires(), 1);
 	CHECK_EQ(next(), T0 + 501);
 	run_at(T0 + 501);
-	CHECK_EQ(fires(), 500);
+	CHECK_EQ(fires(), 1); /* what fell into the gap is not owed, or EOIs would be all it did */
 	CHECK_EQ(next(), T0 + 1001);
 	rig_write(0, TMICT, 1000); /* a longer one comes when it is due */
 	run_at(T0 + 1501);

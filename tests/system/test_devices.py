@@ -132,17 +132,18 @@ def check_moves(told, function):
         assert moved[cpu] > 0 and moved[1 - cpu] == 0, f"{function}: {moved} with CPU {cpu} chosen"
 
 
-def check_injected(result, name, told, handlers=1):
+def check_injected(result, name, told, handlers=1, late=0):
     """Everything that came was injected, and nothing that a handler saw came from nowhere. (What
     arrives while the same vector waits is one interrupt to a handler, as on a real APIC; one on a
-    line with several functions is one to each handler.)"""
+    line with several functions is one to each handler.) `late`: so many vectors had devices at work
+    at a reset, and what was on its way just then comes when the guest has ended, and is nobody's."""
     ends = re.findall(rf"^{name}: its devices sent (\d+) interrupts, (\d+) were injected, (\d+) were nobody's",
                       "\n".join(result.log()), re.M)
     before, after = ([int(n) for n in end] for end in [("0", "0", "0"), *ends][-2:])
     taken, injected, orphans = (b - a for a, b in zip(before, after))  # since it was started last
     seen = sum(int(n) for f in told["counts"] if f[0] == "end" for n in f[3:])
     print(f"{name}: {taken} taken, {injected} injected, {seen} seen")
-    assert taken == injected and orphans == 0
+    assert taken == injected and orphans <= late
     assert injected * handlers >= seen > 0
 
 
@@ -188,7 +189,7 @@ def test_all_devices(tmp_path):
     for function in ("00:01.0", "00:02.0", "00:07.0", "00:08.0"):  # virtio-blk's are the kernel's to move
         check_moves(told, function)
     assert int(told["moves"][0][0]) > 5
-    check_injected(result, "linux", told)
+    check_injected(result, "linux", told, late=5 + 4 + 5 + 16 + 1)
     lost = [line.split()[-1] for line in result.guest("ticker") if "lost" in line]
     assert len(lost) > 5 and set(lost) == {"0"}
 
