@@ -19,23 +19,9 @@ SVM_STEP	equ 0x18
 extern svm_exited
 extern svm_not_entered
 
-%macro pop_caller 0
-	pop r15
-	pop r14
-	pop r13
-	pop r12
-	pop rbp
-	pop rbx
-%endmacro
-
 global svm_enter
 svm_enter:
-	push rbx
-	push rbp
-	push r12
-	push r13
-	push r14
-	push r15
+	push_caller
 	clgi
 	cmp dword [rdi + VCPU_REQUEST], 0
 	jne .abort

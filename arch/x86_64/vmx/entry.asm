@@ -26,22 +26,12 @@ extern vmx_not_entered
 	pop rdi
 	pop rsi
 	pop rdx
-	pop r15
-	pop r14
-	pop r13
-	pop r12
-	pop rbp
-	pop rbx
+	pop_caller
 %endmacro
 
 global vmx_enter
 vmx_enter:
-	push rbx
-	push rbp
-	push r12
-	push r13
-	push r14
-	push r15
+	push_caller
 	push rdx
 	push rsi
 	push rdi
